@@ -1,0 +1,157 @@
+//! Every limit and switch the core obeys, in one struct, units in the names (protocol.md 8.2 gives the keys).
+//!
+//! `Config::check` turns it into a `CheckedConfig`; the core takes nothing else, so no rule asks again.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::name::Secret;
+
+/// Settings of the core. `Default` is what a server without a configuration file uses.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `main.password`: CometQL password and base of the JWT secret. Must not be empty (Q50).
+    pub password: Secret,
+    /// `main.node_name`: label in logs and `/info`.
+    pub node_name: Arc<str>,
+    /// Product and version as told in F1 and `version_comment`.
+    pub product: Arc<str>,
+    /// `main.dev_index_size`: dev_ids are 0 … this-1. At least 1.
+    pub dev_index_size: u32,
+    /// `ws.host`: Origins that may connect; empty = everybody (protocol.md 2.2).
+    pub origins: Vec<String>,
+    /// `main.send_user_online_events`: F7 `online`.
+    pub send_online_events: bool,
+    /// `main.send_user_offline_events`: F7 `offline`.
+    pub send_offline_events: bool,
+    /// `main.save_users_last_online_time`: keep users_time across restarts.
+    pub save_last_online: bool,
+    /// `main.max_message_body`: longest message or user data, bytes.
+    pub body_bytes_max: usize,
+    /// `main.max_devices_per_user` (Q29). At least 1.
+    pub devices_per_user_max: usize,
+    /// `main.queue_ttl`: a private message older than this is dropped; 0 = never (Q71).
+    pub queue_ttl_ms: u64,
+    /// `main.queue_max`: unpaid private messages per user; 0 = no limit.
+    pub queue_len_max: usize,
+    /// `main.reload_grace`: how long a vanished device keeps its claim (protocol.md 5.1).
+    pub reload_grace_ms: u64,
+    /// `ws.ack_timeout`: a connection that leaves a probe unanswered this long is dropped. At least 1.
+    pub ack_timeout_ms: u64,
+    /// `ws.max_subscriptions`: channels per connection.
+    pub subscriptions_max: usize,
+    /// `ws.max_commands_per_second` per connection, 0 = no limit (Q63).
+    pub commands_per_second_max: u32,
+    /// `ws.maxUptime`: connections older than this are dropped by the sweep; 0 = never (Q51).
+    pub ws_uptime_max_ms: u64,
+    /// `ws.uptimeTestInterval`: time between sweeps; 0 = no sweep.
+    pub ws_uptime_sweep_ms: u64,
+    /// `cometql.maxUptime`, as above for CometQL sessions.
+    pub cometql_uptime_max_ms: u64,
+    /// `cometql.uptimeTestInterval`, as above.
+    pub cometql_uptime_sweep_ms: u64,
+    /// `ws.statistics`: time between rate measurements; 0 = off.
+    pub ws_statistics_ms: u64,
+    /// `cometql.statistics`, as above.
+    pub cometql_statistics_ms: u64,
+    /// `cometql.max_query`: longest statement, bytes.
+    pub query_bytes_max: usize,
+    /// `cometql.max_conditions`: conditions in one WHERE (error 18).
+    pub conditions_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            password: Secret::new(""),
+            node_name: "NoName".into(),
+            product: concat!("comet-server ", env!("CARGO_PKG_VERSION")).into(),
+            dev_index_size: 100_000,
+            origins: Vec::new(),
+            send_online_events: true,
+            send_offline_events: true,
+            save_last_online: true,
+            body_bytes_max: 262_144,
+            devices_per_user_max: 16,
+            queue_ttl_ms: 0,
+            queue_len_max: 0,
+            reload_grace_ms: 60_000,
+            ack_timeout_ms: 10_000,
+            subscriptions_max: 256,
+            commands_per_second_max: 0,
+            ws_uptime_max_ms: 0,
+            ws_uptime_sweep_ms: 0,
+            cometql_uptime_max_ms: 0,
+            cometql_uptime_sweep_ms: 0,
+            ws_statistics_ms: 0,
+            cometql_statistics_ms: 0,
+            query_bytes_max: 1 << 20,
+            conditions_max: 10,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigError {
+    /// `main.password` is empty.
+    NoPassword,
+    /// `main.dev_index_size` is 0.
+    NoTenants,
+    /// `main.max_devices_per_user` is 0.
+    NoDevices,
+    /// `ws.ack_timeout` is 0.
+    NoAckTimeout,
+    /// `main.max_message_body` is 0.
+    NoBody,
+    /// `cometql.max_query` is under the 4 bytes of the shortest statement.
+    NoQuery,
+}
+
+impl ConfigError {
+    /// One line for whoever started the server.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NoPassword => "main.password must be set",
+            Self::NoTenants => "main.dev_index_size must be at least 1",
+            Self::NoDevices => "main.max_devices_per_user must be at least 1",
+            Self::NoAckTimeout => "ws.ack_timeout must be more than 0",
+            Self::NoBody => "main.max_message_body must be at least 1",
+            Self::NoQuery => "cometql.max_query must be at least 4",
+        }
+    }
+}
+
+/// A configuration that passed `Config::check`.
+#[derive(Clone, Debug)]
+pub struct CheckedConfig(Config);
+
+impl core::ops::Deref for CheckedConfig {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.0
+    }
+}
+
+impl Config {
+    /// Refuses what the core could not work with.
+    pub fn check(self) -> Result<CheckedConfig, ConfigError> {
+        if self.password.reveal().is_empty() {
+            Err(ConfigError::NoPassword)
+        } else if self.dev_index_size == 0 {
+            Err(ConfigError::NoTenants)
+        } else if self.devices_per_user_max == 0 {
+            Err(ConfigError::NoDevices)
+        } else if self.ack_timeout_ms == 0 {
+            Err(ConfigError::NoAckTimeout)
+        } else if self.body_bytes_max == 0 {
+            Err(ConfigError::NoBody)
+        } else if self.query_bytes_max < 4 {
+            Err(ConfigError::NoQuery)
+        } else {
+            Ok(CheckedConfig(self))
+        }
+    }
+}

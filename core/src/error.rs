@@ -1,0 +1,123 @@
+//! What CometQL clients are told when a statement fails: the codes of protocol.md 7.5, which are contract, and a
+//! text, which is not.
+
+/// A refused statement or login.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QueryError {
+    /// The code the client sees.
+    pub code: ErrorCode,
+    /// What was wrong, for a person. Never contains anything the client sent.
+    pub text: &'static str,
+}
+
+/// The codes of protocol.md 7.5. SQLSTATE is HY000 for all of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum ErrorCode {
+    /// 2: understood but not implemented.
+    NotImplemented,
+    /// 3: the statement cannot be parsed.
+    Syntax,
+    /// 10: INSERT or DELETE on a read-only table.
+    ReadOnly,
+    /// 11: a value, name, message or query is too long, or a queue is full.
+    TooLong,
+    /// 12: a required column is missing, wrong characters, an id that is not a positive number.
+    InvalidData,
+    /// 13: key column not constrained, or a column named twice.
+    KeyRequired,
+    /// 14: unknown column, or the counts of columns and values differ.
+    ColumnList,
+    /// 15: the table or database does not exist.
+    DoesNotExist,
+    /// 16: login refused.
+    LoginRefused,
+    /// 17: a value, name or query is too short.
+    TooShort,
+    /// 18: too many conditions.
+    TooManyConditions,
+    /// 19: too many values.
+    TooManyValues,
+    /// 20: too many columns.
+    TooManyColumns,
+    /// 21: too many names.
+    TooManyNames,
+    /// 403: the session may not run statements.
+    AccessDenied,
+    /// 500: internal error, storage failure, no video server.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code, for tests and documentation.
+    pub const ALL: [Self; 16] = [
+        Self::NotImplemented,
+        Self::Syntax,
+        Self::ReadOnly,
+        Self::TooLong,
+        Self::InvalidData,
+        Self::KeyRequired,
+        Self::ColumnList,
+        Self::DoesNotExist,
+        Self::LoginRefused,
+        Self::TooShort,
+        Self::TooManyConditions,
+        Self::TooManyValues,
+        Self::TooManyColumns,
+        Self::TooManyNames,
+        Self::AccessDenied,
+        Self::Internal,
+    ];
+
+    /// The number on the wire.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::NotImplemented => 2,
+            Self::Syntax => 3,
+            Self::ReadOnly => 10,
+            Self::TooLong => 11,
+            Self::InvalidData => 12,
+            Self::KeyRequired => 13,
+            Self::ColumnList => 14,
+            Self::DoesNotExist => 15,
+            Self::LoginRefused => 16,
+            Self::TooShort => 17,
+            Self::TooManyConditions => 18,
+            Self::TooManyValues => 19,
+            Self::TooManyColumns => 20,
+            Self::TooManyNames => 21,
+            Self::AccessDenied => 403,
+            Self::Internal => 500,
+        }
+    }
+}
+
+impl QueryError {
+    /// An error with a text for people.
+    pub const fn new(code: ErrorCode, text: &'static str) -> Self {
+        Self { code, text }
+    }
+}
+
+impl From<ErrorCode> for QueryError {
+    fn from(code: ErrorCode) -> Self {
+        let text = match code {
+            ErrorCode::NotImplemented => "not implemented",
+            ErrorCode::Syntax => "syntax error",
+            ErrorCode::ReadOnly => "table is read only",
+            ErrorCode::TooLong => "data too long",
+            ErrorCode::InvalidData => "invalid data",
+            ErrorCode::KeyRequired => "key values required",
+            ErrorCode::ColumnList => "error in column list",
+            ErrorCode::DoesNotExist => "table or database does not exist",
+            ErrorCode::LoginRefused => "authentication failed",
+            ErrorCode::TooShort => "data too short",
+            ErrorCode::TooManyConditions => "too many conditions",
+            ErrorCode::TooManyValues => "too many values",
+            ErrorCode::TooManyColumns => "too many columns",
+            ErrorCode::TooManyNames => "too many names",
+            ErrorCode::AccessDenied => "access denied",
+            ErrorCode::Internal => "internal error",
+        };
+        Self { code, text }
+    }
+}

@@ -1,0 +1,157 @@
+//! Everything that can happen to the core, in one closed list.
+
+use alloc::sync::Arc;
+
+use crate::cometql::Statement;
+use crate::error::QueryError;
+use crate::id::{ConnId, DevId, MessageId, OpId, RequestId, SessionId};
+use crate::wire::{BadRequest, ClientRequest, Hello, Refusal};
+
+/// One thing that happened. Decoding runs in the connection's own task; its result, good or bad, is the event.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// A browser finished its WebSocket handshake. First event of its connection.
+    Opened {
+        /// The new connection; never used before.
+        conn: ConnId,
+        /// What the URL said.
+        hello: Result<Hello, Refusal>,
+        /// What the request headers said.
+        client: Arc<ClientInfo>,
+    },
+    /// A browser sent a text message.
+    Request {
+        /// The sender.
+        conn: ConnId,
+        /// The decoded command.
+        request: Result<ClientRequest, BadRequest>,
+    },
+    /// A probe came back: everything sent to the connection before it has arrived (protocol.md 5.1).
+    ProbeAnswered {
+        /// The answering connection.
+        conn: ConnId,
+        /// The payload that came back.
+        probe: MessageId,
+    },
+    /// The connection is gone; nothing about it follows.
+    Closed {
+        /// The dead connection.
+        conn: ConnId,
+        /// Why, for the counters.
+        cause: CloseCause,
+    },
+    /// A CometQL client logged in, or changed its user.
+    SessionOpened {
+        /// The session; a known one changes its tenant.
+        session: SessionId,
+        /// What the login allows.
+        login: Login,
+    },
+    /// A CometQL session sent a statement. Answered by exactly one `Action::Reply`.
+    Query {
+        /// The sender.
+        session: SessionId,
+        /// The number the reply carries.
+        req: RequestId,
+        /// The parsed statement.
+        statement: Result<Statement, QueryError>,
+    },
+    /// The CometQL session is gone; its unanswered requests are still answered, to nobody.
+    SessionClosed {
+        /// The dead session.
+        session: SessionId,
+    },
+    /// Every record up to and including this one is on disk, also those of an earlier `PersistFailed`.
+    Persisted {
+        /// The newest safe record.
+        upto: OpId,
+    },
+    /// Writing failed. The store keeps the records in order and tries again; `Persisted` ends the trouble.
+    PersistFailed {
+        /// The newest record of the failed attempt.
+        upto: OpId,
+    },
+    /// The server is told to stop. Answered by the last records; the runtime then waits for `Persisted`.
+    Shutdown,
+    /// Nothing happened but time.
+    Tick,
+}
+
+/// What a login allows (protocol.md 7.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Login {
+    /// Full access to one tenant.
+    Tenant(DevId),
+    /// A load balancer's health check: every statement is answered 403.
+    HealthCheck,
+}
+
+/// Facts about a browser that `users_in_pipes` shows (protocol.md 7.11).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClientInfo {
+    /// `User-Agent`, at most 250 bytes.
+    pub user_agent: Arc<str>,
+    /// `Accept-Language`, at most 64 bytes.
+    pub language: Arc<str>,
+    /// `Origin`, at most 250 bytes; `None` if the request had none.
+    pub origin: Option<Arc<str>>,
+    /// Address of the browser, behind trusted proxies.
+    pub ip: Arc<str>,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CloseCause {
+    /// The browser went away.
+    Peer,
+    /// Its socket failed.
+    Io,
+    /// It broke the WebSocket protocol.
+    Protocol,
+    /// Its send buffer was full.
+    SlowConsumer,
+    /// Nothing was heard of it for 2.5 ping intervals.
+    Silent,
+    /// It left a probe unanswered.
+    AckTimeout,
+    /// A fatal F15 was sent.
+    Refused,
+    /// Its user's key or token was deleted or revoked (protocol.md 4.3).
+    Kicked,
+    /// It was older than the allowed uptime.
+    TooOld,
+    /// The server stops.
+    Shutdown,
+}
+
+impl CloseCause {
+    /// Every cause, for counters.
+    pub const ALL: [Self; 10] = [
+        Self::Peer,
+        Self::Io,
+        Self::Protocol,
+        Self::SlowConsumer,
+        Self::Silent,
+        Self::AckTimeout,
+        Self::Refused,
+        Self::Kicked,
+        Self::TooOld,
+        Self::Shutdown,
+    ];
+
+    /// A short label for logs and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Io => "io",
+            Self::Protocol => "protocol",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Silent => "silent",
+            Self::AckTimeout => "ack_timeout",
+            Self::Refused => "refused",
+            Self::Kicked => "kicked",
+            Self::TooOld => "too_old",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}

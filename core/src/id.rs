@@ -1,0 +1,122 @@
+//! Identifiers. Each is issued ascending and never used twice (Q65), so that a late event about a dead connection
+//! can never hit a living one.
+
+use core::fmt;
+
+/// One browser connection. Issued by the runtime, ascending within a shard; the shard is in the high bits, so a
+/// sorted list of connections splits into one slice per shard.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct ConnId(pub u64);
+
+impl ConnId {
+    /// Bits below the shard number: 2^48 connections per shard and server run.
+    pub const SHARD_SHIFT: u32 = 48;
+
+    /// The `serial`-th connection of a shard.
+    pub const fn new(shard: u16, serial: u64) -> Self {
+        assert!(serial < 1 << Self::SHARD_SHIFT);
+        Self(((shard as u64) << Self::SHARD_SHIFT) | serial)
+    }
+
+    /// The shard that owns the socket.
+    pub const fn shard(self) -> usize {
+        (self.0 >> Self::SHARD_SHIFT) as usize
+    }
+}
+
+/// One CometQL session (MySQL connection).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct SessionId(pub u64);
+
+/// One CometQL statement; its reply carries the same number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct RequestId(pub u64);
+
+/// One durable change, numbered by the core from 1 without gaps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
+pub struct OpId(pub u64);
+
+/// Tenant number (protocol.md 1). Everything is separated by it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
+pub struct DevId(pub u32);
+
+/// A user of one tenant: 1 … 2147483647 (protocol.md 1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct UserId(u32);
+
+impl UserId {
+    /// Largest user id.
+    pub const MAX: u32 = i32::MAX as u32;
+
+    /// A user id, if `n` is inside the bounds.
+    pub const fn new(n: u32) -> Option<Self> {
+        if n >= 1 && n <= Self::MAX {
+            Some(Self(n))
+        } else {
+            None
+        }
+    }
+
+    /// Parses decimal digits only: no sign, no blank, no overflow (Q56). Leading zeros are allowed.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        Self::new(text.parse().ok()?)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// Position in a user's queue or a channel's history: ascending per dev_id and server, never re-used.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
+pub struct Seq(pub u64);
+
+/// The id of a message: a time-based UUID (version 7), printed in 36 characters (protocol.md 2.5.2 F4, 6).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub u128);
+
+impl MessageId {
+    /// Parses the 36-character form, upper or lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.len() != 36 {
+            return None;
+        }
+        let mut value = 0u128;
+        for (at, &byte) in bytes.iter().enumerate() {
+            if matches!(at, 8 | 13 | 18 | 23) {
+                if byte != b'-' {
+                    return None;
+                }
+                continue;
+            }
+            value = value << 4 | u128::from((byte as char).to_digit(16)?);
+        }
+        Some(Self(value))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let v = self.0;
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            v >> 96,
+            v >> 80 & 0xffff,
+            v >> 64 & 0xffff,
+            v >> 48 & 0xffff,
+            v & 0xffff_ffff_ffff
+        )
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,280 @@
+//! Checked texts: channel and event names, markers, keys, bodies. A value of these types obeys the table of name
+//! rules in protocol.md 1, so nothing behind the decoders has to look again.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+/// `A-Z a-z 0-9 _ -`: the name characters of protocol.md.
+pub const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+/// Why a text is not a valid name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NameError {
+    /// Under the minimum length.
+    TooShort,
+    /// Over the maximum length.
+    TooLong,
+    /// Contains a character outside the alphabet.
+    BadCharacter,
+}
+
+fn check(text: &str, min: usize, max: usize, allowed: fn(u8) -> bool) -> Result<(), NameError> {
+    if text.len() < min {
+        Err(NameError::TooShort)
+    } else if text.len() > max {
+        Err(NameError::TooLong)
+    } else if !text.bytes().all(allowed) {
+        Err(NameError::BadCharacter)
+    } else {
+        Ok(())
+    }
+}
+
+/// A channel (protocol.md 1): 2 to 64 name characters; CometQL demands at least 3.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelName(Arc<str>);
+
+/// What protocol.md 3 says about a channel, decided by its name alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChannelKind {
+    /// No rule of its own; also every reserved prefix that has no meaning (S34).
+    Plain,
+    /// `web_*`: anyone may send.
+    Web,
+    /// `webauth_*`: authorized connections may send.
+    WebAuth,
+    /// `track_*`: joins and leaves are announced.
+    Track,
+    /// `private_*`: authorized connections may subscribe and read history.
+    Private,
+    /// `trust_*`: always has history.
+    Trust,
+    /// `msg`: the pseudo-channel of private messages (Q27).
+    Msg,
+    /// `sys` and `_answer*`: pseudo-channels of server answers (Q27).
+    Answer,
+}
+
+impl ChannelName {
+    /// Shortest name a browser may use, bytes.
+    pub const BROWSER_MIN: usize = 2;
+    /// Shortest name CometQL may use, bytes.
+    pub const COMETQL_MIN: usize = 3;
+    /// Longest name, bytes (Q59).
+    pub const MAX: usize = 64;
+
+    /// Checks a name sent by a browser.
+    pub fn from_browser(text: &str) -> Result<Self, NameError> {
+        check(text, Self::BROWSER_MIN, Self::MAX, is_name_byte).map(|()| Self(text.into()))
+    }
+
+    /// Checks a name written in CometQL.
+    pub fn from_cometql(text: &str) -> Result<Self, NameError> {
+        check(text, Self::COMETQL_MIN, Self::MAX, is_name_byte).map(|()| Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The rules that come with the name.
+    pub fn kind(&self) -> ChannelKind {
+        let name = &*self.0;
+        if name == "msg" {
+            ChannelKind::Msg
+        } else if name == "sys" || name.starts_with("_answer") {
+            ChannelKind::Answer
+        } else if name.starts_with("web_") {
+            ChannelKind::Web
+        } else if name.starts_with("webauth_") {
+            ChannelKind::WebAuth
+        } else if name.starts_with("track_") {
+            ChannelKind::Track
+        } else if name.starts_with("private_") {
+            ChannelKind::Private
+        } else if name.starts_with("trust_") {
+            ChannelKind::Trust
+        } else {
+            ChannelKind::Plain
+        }
+    }
+}
+
+impl fmt::Debug for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The event of a message: 0 to 64 name characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EventName(Arc<str>);
+
+impl EventName {
+    /// Longest event, bytes.
+    pub const MAX: usize = 64;
+
+    /// Checks an event name.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(text, 0, Self::MAX, is_name_byte).map(|()| Self(text.into()))
+    }
+
+    /// The name, may be empty.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The token a browser puts into a request to recognise the answer: 0 to 64 name characters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Marker(Arc<str>);
+
+impl Marker {
+    /// Longest marker, bytes.
+    pub const MAX: usize = 64;
+
+    /// Checks a marker.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(text, 0, Self::MAX, is_name_byte).map(|()| Self(text.into()))
+    }
+
+    /// The marker, may be empty.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The identifier a browser chose for itself, 0 to 32 name characters; not a credential (protocol.md 1).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct ClientUuid(Arc<str>);
+
+impl ClientUuid {
+    /// Longest uuid, bytes.
+    pub const MAX: usize = 32;
+
+    /// Never fails: longer texts are cut, texts with other characters count as empty (protocol.md 1).
+    pub fn parse(text: &str) -> Self {
+        let mut end = text.len().min(Self::MAX);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let cut = text.get(..end).unwrap_or_default();
+        if cut.bytes().all(is_name_byte) {
+            Self(cut.into())
+        } else {
+            Self::default()
+        }
+    }
+
+    /// The uuid, may be empty.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// True if the browser told no usable uuid.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A key of `users_auth`: 1 to 32 characters of `A-Z a-z 0-9 = + / _`. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthHash(Arc<str>);
+
+impl AuthHash {
+    /// Longest hash, bytes.
+    pub const MAX: usize = 32;
+
+    /// Checks a hash (Q46: an empty one is refused).
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'+' | b'/' | b'_');
+        check(text, 1, Self::MAX, allowed).map(|()| Self(text.into()))
+    }
+
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A token of `revoked_tokens`, or the key of a browser's URL: 1 to 600 bytes without NUL. Never printed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// Longest token, bytes (Q6, Q79).
+    pub const MAX: usize = 600;
+
+    /// Checks a token.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(text, 1, Self::MAX, |b| b != 0).map(|()| Self(text.into()))
+    }
+
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The secret itself, shared.
+    pub fn reveal_shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
+/// The server's password. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+macro_rules! redacted {
+    ($($type:ident),*) => {$(
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($type), "(redacted)"))
+            }
+        }
+    )*};
+}
+
+redacted!(AuthHash, Token, Secret);
+
+/// Text of a message or of `users_data`: opaque UTF-8, shared instead of copied.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Body(Arc<str>);
+
+impl Body {
+    /// Wraps a text; the limit (`body_bytes_max`) is the decoder's business.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, shared.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}

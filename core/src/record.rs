@@ -1,0 +1,141 @@
+//! The durable changes (protocol.md, appendix B). All state that survives a restart is the fold of these records
+//! through `Durable::apply`, and nothing else changes it.
+
+use alloc::vec::Vec;
+
+use crate::id::{DevId, MessageId, Seq, UserId};
+use crate::name::{AuthHash, Body, ChannelName, EventName, Token};
+use crate::time::UnixSeconds;
+
+/// One durable change.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Record {
+    /// `users_auth`: a key was set or replaced.
+    KeySet {
+        dev: DevId,
+        user: UserId,
+        hash: AuthHash,
+    },
+    /// `users_auth`: a key was deleted.
+    KeyDeleted { dev: DevId, user: UserId },
+    /// `users_data`: a text was set or replaced.
+    DataSet { dev: DevId, user: UserId, data: Body },
+    /// `users_data`: a text was deleted.
+    DataDeleted { dev: DevId, user: UserId },
+    /// `users_time`: the user came online.
+    UserOnline { dev: DevId, user: UserId },
+    /// `users_time`: the user went offline.
+    UserOffline {
+        dev: DevId,
+        user: UserId,
+        time: UnixSeconds,
+    },
+    /// `users_time`: whoever was recorded as online is offline since `time` (Q30): start and stop of the server.
+    EverybodyOffline { time: UnixSeconds },
+    /// `users_messages`: a private message was accepted.
+    MessageQueued {
+        dev: DevId,
+        user: UserId,
+        message: QueuedMessage,
+    },
+    /// `users_messages`: messages left the queue: paid, expired or deleted.
+    MessagesRemoved {
+        dev: DevId,
+        user: UserId,
+        seqs: Vec<Seq>,
+        why: Removal,
+    },
+    /// `pipes_settings`: history length was set; older messages than the newest `length` go.
+    HistoryLengthSet {
+        dev: DevId,
+        channel: ChannelName,
+        length: HistoryLength,
+    },
+    /// `pipes_settings`: the setting and the history were deleted.
+    HistorySettingDeleted { dev: DevId, channel: ChannelName },
+    /// `pipe_messages`: a message was appended; those before `keep_from` are trimmed.
+    HistoryAppended {
+        dev: DevId,
+        channel: ChannelName,
+        message: HistoryMessage,
+        keep_from: Seq,
+    },
+    /// `pipe_messages`: messages were deleted.
+    HistoryRemoved {
+        dev: DevId,
+        channel: ChannelName,
+        seqs: Vec<Seq>,
+    },
+    /// `revoked_tokens`: a token was revoked.
+    TokenRevoked {
+        dev: DevId,
+        token: Token,
+        time: UnixSeconds,
+    },
+    /// `revoked_tokens`: a token was restored.
+    TokenRestored { dev: DevId, token: Token },
+}
+
+/// Why a private message left the queue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Removal {
+    /// Acknowledged as protocol.md 5.1 says.
+    Paid,
+    /// Older than `queue_ttl`.
+    Expired,
+    /// `DELETE FROM users_messages`.
+    Deleted,
+}
+
+/// A private message that is owed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct QueuedMessage {
+    /// Position in the order of acceptance.
+    pub seq: Seq,
+    /// The message's id, the same on every delivery.
+    pub id: MessageId,
+    /// When it was accepted.
+    pub time: UnixSeconds,
+    /// Its event.
+    pub event: EventName,
+    /// Its text.
+    pub body: Body,
+}
+
+/// A message of a channel's history.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HistoryMessage {
+    /// Position in the order of acceptance.
+    pub seq: Seq,
+    /// The message's id.
+    pub id: MessageId,
+    /// When it was accepted.
+    pub time: UnixSeconds,
+    /// Its event.
+    pub event: EventName,
+    /// Its text.
+    pub body: Body,
+    /// Who sent it from a browser; `None` for CometQL, anonymous and `@` (S51).
+    pub sender: Option<UserId>,
+}
+
+/// History length of a channel: 0 … 99 (Q32).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct HistoryLength(u8);
+
+impl HistoryLength {
+    /// No history.
+    pub const OFF: Self = Self(0);
+    /// The longest history, also that of every `trust_*` channel (Q67).
+    pub const MAX: Self = Self(99);
+
+    /// Larger numbers are stored as 99 (protocol.md 7.12).
+    pub fn clamped(n: u64) -> Self {
+        Self(u8::try_from(n).unwrap_or(u8::MAX).min(Self::MAX.0))
+    }
+
+    /// The number.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
