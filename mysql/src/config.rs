@@ -46,8 +46,8 @@ pub struct Limits {
     pub packet_max: usize,
     /// Prepared statements of a connection. Above: error 1461 (42000).
     pub prepared_max: usize,
-    /// Commands taken and not yet answered. At this number [`Connection::next_input`](crate::Connection::next_input)
-    /// pauses until one is answered.
+    /// Commands taken and not yet answered. At this number, and when they hold `packet_max` bytes,
+    /// [`Connection::next_input`](crate::Connection::next_input) pauses until one is answered.
     pub pipeline_max: usize,
 }
 

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use crate::login::Login;
 use crate::statement::{Param, StatementId};
 
+/// What an input weighs at least, so that many small ones count, too.
+const WEIGHT_MIN: usize = 64;
+
 /// Something the caller has to know or to answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
@@ -65,5 +68,22 @@ impl Input {
             | Self::Reset
             | Self::Quit => false,
         }
+    }
+
+    /// Bytes the caller keeps of this input until it is answered; roughly, never too little by more than a constant.
+    pub(crate) fn weight(&self) -> usize {
+        WEIGHT_MIN
+            + match self {
+                Self::Query(text) | Self::InitDb(text) | Self::Prepare(text) => text.len(),
+                Self::Execute { params, .. } => params.iter().map(Param::weight).sum(),
+                Self::TlsRequested { .. }
+                | Self::Login(_)
+                | Self::LoginTooOld
+                | Self::Statistics
+                | Self::StatementClosed(_)
+                | Self::Reset
+                | Self::TooLarge
+                | Self::Quit => 0,
+            }
     }
 }

@@ -66,13 +66,11 @@ fn attribute(reader: &mut Reader) -> Result<(Bytes, Bytes), Malformed> {
 }
 
 /// A login of which the proof may still be missing.
-#[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) user: Bytes,
     pub(crate) database: Option<Bytes>,
     pub(crate) change_user: bool,
     pub(crate) response: Bytes,
-    /// `None`: the client named no plugin, or one nobody knows.
     pub(crate) plugin: PluginName,
     pub(crate) attributes: Bytes,
 }
@@ -99,7 +97,6 @@ impl Attempt {
 }
 
 /// The first packet of a client.
-#[derive(Debug)]
 pub(crate) enum Hello {
     Tls,
     /// Without PROTOCOL_41 or SECURE_CONNECTION: it cannot prove its password in any way we accept.

@@ -35,6 +35,17 @@ pub enum Param {
     Time(String),
 }
 
+impl Param {
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Bytes(bytes) => bytes.len(),
+                Self::Time(text) => text.len(),
+                Self::Null | Self::Int(_) | Self::UInt(_) | Self::Float(_) | Self::Double(_) => 0,
+            }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ParamType {
     code: u8,

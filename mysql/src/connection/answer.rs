@@ -9,6 +9,7 @@ use bytes::{BufMut, BytesMut};
 use super::Connection;
 use crate::error::ErrorPacket;
 use crate::frame::put_packet;
+use crate::input::Input;
 use crate::login::{STATUS_AUTOCOMMIT, STATUS_IN_TRANSACTION};
 use crate::statement::StatementId;
 use crate::wire::{put_length_encoded, put_length_encoded_bytes};
@@ -66,6 +67,8 @@ pub struct OkPacket<'a> {
 pub(super) struct Pending {
     /// Of the next packet of the answer.
     sequence: u8,
+    /// What the caller keeps of the command, see `Connection::pending_weight`.
+    weight: usize,
     by: By,
 }
 
@@ -99,53 +102,48 @@ enum Own {
 }
 
 impl Pending {
-    pub(super) fn text(sequence: u8) -> Self {
+    fn caller(sequence: u8, form: Form) -> Self {
         Self {
             sequence,
-            by: By::Caller(Form::Text),
+            weight: 0,
+            by: By::Caller(form),
         }
+    }
+
+    fn us(sequence: u8, own: Own) -> Self {
+        Self {
+            sequence,
+            weight: 0,
+            by: By::Us(own),
+        }
+    }
+
+    pub(super) fn text(sequence: u8) -> Self {
+        Self::caller(sequence, Form::Text)
     }
 
     pub(super) fn binary(sequence: u8) -> Self {
-        Self {
-            sequence,
-            by: By::Caller(Form::Binary),
-        }
+        Self::caller(sequence, Form::Binary)
     }
 
     pub(super) fn preparation(sequence: u8) -> Self {
-        Self {
-            sequence,
-            by: By::Caller(Form::Preparation),
-        }
+        Self::caller(sequence, Form::Preparation)
     }
 
     pub(super) fn ok(sequence: u8) -> Self {
-        Self {
-            sequence,
-            by: By::Us(Own::Ok),
-        }
+        Self::us(sequence, Own::Ok)
     }
 
     pub(super) fn reset(sequence: u8) -> Self {
-        Self {
-            sequence,
-            by: By::Us(Own::Reset),
-        }
+        Self::us(sequence, Own::Reset)
     }
 
     pub(super) fn eof(sequence: u8) -> Self {
-        Self {
-            sequence,
-            by: By::Us(Own::Eof),
-        }
+        Self::us(sequence, Own::Eof)
     }
 
     pub(super) fn error(sequence: u8, error: ErrorPacket) -> Self {
-        Self {
-            sequence,
-            by: By::Us(Own::Error(error)),
-        }
+        Self::us(sequence, Own::Error(error))
     }
 
     pub(super) fn is_preparation(&self) -> bool {
@@ -243,10 +241,8 @@ impl Connection {
             columns: columns.len(),
             binary: form == Form::Binary,
         };
-        self.pending[0] = Pending {
-            sequence,
-            by: By::Caller(form),
-        };
+        let oldest = &mut self.pending[0];
+        (oldest.sequence, oldest.by) = (sequence, By::Caller(form));
     }
 
     /// One row: a cell per column, `None` for NULL.
@@ -287,18 +283,30 @@ impl Connection {
         self.answer_own();
     }
 
+    /// Takes a command into the line that the caller answers.
+    pub(super) fn ask(&mut self, pending: Pending, input: Input) -> Option<Input> {
+        debug_assert!(pending.waits_for_caller() && input.needs_answer());
+        let weight = input.weight();
+        self.pending_weight += weight;
+        self.pending.push_back(Pending { weight, ..pending });
+        Some(input)
+    }
+
     fn oldest(&self) -> (u8, Form) {
         match self.pending.front() {
             Some(Pending {
                 sequence,
                 by: By::Caller(form),
+                ..
             }) => (*sequence, *form),
             Some(Pending { by: By::Us(_), .. }) | None => panic!("no command waits for an answer"),
         }
     }
 
     fn answered(&mut self) {
-        self.pending.pop_front();
+        if let Some(pending) = self.pending.pop_front() {
+            self.pending_weight -= pending.weight;
+        }
         self.answer_own();
     }
 
@@ -311,6 +319,7 @@ impl Connection {
             if let Some(Pending {
                 sequence,
                 by: By::Us(own),
+                ..
             }) = self.pending.pop_front()
             {
                 self.put_own(sequence, &own);

@@ -14,7 +14,6 @@ use crate::login::{Attempt, Hello, PluginName, parse_change_user, parse_hello};
 use crate::wire::Malformed;
 
 /// A login whose proof was asked for once more, with a plugin we know.
-#[derive(Debug)]
 pub(super) struct Exchange {
     attempt: Attempt,
     plugin: AuthPlugin,

@@ -89,11 +89,6 @@ impl Connection {
         }
     }
 
-    fn ask(&mut self, pending: Pending, input: Input) -> Option<Input> {
-        self.queue(pending);
-        Some(input)
-    }
-
     fn answer_alone(&mut self, pending: Pending) -> Option<Input> {
         self.queue(pending);
         None

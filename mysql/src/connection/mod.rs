@@ -9,6 +9,7 @@ mod auth;
 mod command;
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
@@ -23,7 +24,6 @@ pub use answer::{Column, OkPacket, UTF8MB4_GENERAL_CI};
 use auth::Exchange;
 
 /// The server's side of one connection. See the [crate documentation](crate) for how to drive it.
-#[derive(Debug)]
 pub struct Connection {
     config: Config,
     framer: Framer,
@@ -36,10 +36,11 @@ pub struct Connection {
     statements: Statements,
     /// Commands taken, oldest first; the first one is the one being answered.
     pending: VecDeque<Pending>,
+    /// What the caller keeps of the commands that wait for it.
+    pending_weight: usize,
     in_transaction: bool,
 }
 
-#[derive(Debug)]
 enum Phase {
     /// The client's login (or TLS request) comes next, with this sequence id.
     Login {
@@ -64,6 +65,20 @@ enum Phase {
     Closed,
 }
 
+/// Shows sizes only: what clients send may be secret.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("connection_id", &self.config.connection_id)
+            .field("closed", &self.is_closed())
+            .field("tls", &self.tls)
+            .field("buffered", &self.buffered())
+            .field("unanswered", &self.unanswered())
+            .field("statements", &self.statements.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Connection {
     /// Begins a connection; the greeting is in the output at once.
     ///
@@ -83,6 +98,7 @@ impl Connection {
             capabilities: 0,
             statements: Statements::default(),
             pending: VecDeque::new(),
+            pending_weight: 0,
             in_transaction: false,
         }
     }
@@ -109,7 +125,7 @@ impl Connection {
     pub fn wants_bytes(&self) -> bool {
         match self.phase {
             Phase::Login { .. } | Phase::Switched { .. } => true,
-            Phase::Ready => self.pending.len() < self.config.limits.pipeline_max,
+            Phase::Ready => !self.pipeline_is_full(),
             Phase::Deciding { .. } | Phase::ChangeUserWaits { .. } | Phase::Closed => false,
         }
     }
@@ -130,7 +146,7 @@ impl Connection {
             let (sequence, max) = match &self.phase {
                 Phase::Login { sequence } => (*sequence, limits.login_packet_max),
                 Phase::Switched { exchange } => (exchange.sequence(), limits.login_packet_max),
-                Phase::Ready if self.pending.len() >= limits.pipeline_max => return Ok(None),
+                Phase::Ready if self.pipeline_is_full() => return Ok(None),
                 Phase::Ready => (0, limits.packet_max),
                 Phase::ChangeUserWaits { .. } if self.pending.is_empty() => {
                     if let Some(input) = self.change_user()? {
@@ -166,6 +182,11 @@ impl Connection {
                 unreachable!("no frame is taken in this phase")
             }
         }
+    }
+
+    fn pipeline_is_full(&self) -> bool {
+        let limits = &self.config.limits;
+        self.pending.len() >= limits.pipeline_max || self.pending_weight >= limits.packet_max
     }
 
     /// Whether everything is said: nothing more is read, and once the output is written the socket is to be closed.
