@@ -75,6 +75,13 @@ impl UserId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
 pub struct Seq(pub u64);
 
+impl Seq {
+    /// Before every message.
+    pub const START: Self = Self(0);
+    /// After every message. Fits a signed 64-bit column.
+    pub const END: Self = Self(i64::MAX as u64);
+}
+
 /// The id of a message: a time-based UUID (version 7), printed in 36 characters (protocol.md 2.5.2 F4, 6).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub u128);

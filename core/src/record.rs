@@ -45,11 +45,12 @@ pub enum Record {
         seqs: Vec<Seq>,
         why: Removal,
     },
-    /// `pipes_settings`: history length was set; older messages than the newest `length` go.
+    /// `pipes_settings`: history length was set; messages before `keep_from` are trimmed.
     HistoryLengthSet {
         dev: DevId,
         channel: ChannelName,
         length: HistoryLength,
+        keep_from: Seq,
     },
     /// `pipes_settings`: the setting and the history were deleted.
     HistorySettingDeleted { dev: DevId, channel: ChannelName },

@@ -12,9 +12,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-pub use decode::decode;
+pub use decode::{NAMES_MAX, decode};
 pub use frame::{Content, FrameBody, encode};
-pub use url::{hello, origin_allowed};
+pub use url::{hello, is_ws_route, normalise_path, origin_allowed};
 
 use crate::id::{DevId, UserId};
 use crate::name::{Body, ChannelName, ClientUuid, EventName, Marker, Token};
@@ -116,7 +116,8 @@ pub struct Subscribe {
     pub names: Vec<ChannelName>,
     /// Names of a wrong length, cut to at most 64 bytes for the report; one F14 each.
     pub refused: Vec<Arc<str>>,
-    /// How many names of a wrong length were not even kept in `refused` (it is bounded by 32): one F14 for all.
+    /// How many more names were dropped without being kept: those of a wrong length beyond the 32 in `refused`, and
+    /// any name beyond [`NAMES_MAX`] in `names`. One F14 for all.
     pub refused_more: usize,
 }
 

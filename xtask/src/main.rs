@@ -1,1 +1,44 @@
-fn main() {}
+//! Repository tasks, run as `cargo xtask VERB`. Promise: `cargo xtask test` runs everything CI runs, installs what is
+//! missing or names it, and works on a machine that has nothing but the Rust toolchain, Node and apt.
+//!
+//! It knows commands and their exit status only; what is tested lives in the crates.
+
+#![forbid(unsafe_code)]
+
+mod clients;
+mod deny;
+mod machine;
+mod stage;
+mod stages;
+
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask VERB
+
+  test             everything CI runs: format, lints, licences, release build, all tests, MySQL clients,
+                   2,000 simulator seeds, planted bugs, a short benchmark. Ends with `N passed, N failed`
+  fmt              formats the workspace
+  clients          installs every MySQL client apt, pip and npm have, then runs all of them
+  sim [SEEDS]      simulator runs in release (default 2000), then the planted bugs
+  fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing)
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let ok = match words.as_slice() {
+        ["test"] => stages::test(),
+        ["fmt"] => stages::format(),
+        ["clients"] => stages::clients(),
+        ["sim"] => stages::simulate(stages::CI_SEEDS),
+        ["sim", seeds] if seeds.parse::<u32>().is_ok() => stages::simulate(seeds),
+        ["fuzz", seconds] if seconds.parse::<u32>().is_ok() => stages::fuzz(seconds),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

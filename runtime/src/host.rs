@@ -1,0 +1,165 @@
+//! Facts about the machine for `SHOW UPTIME|AVG|RAM|FILESYSTEM STATUS` (protocol.md 7.16). Read from `/proc` and one
+//! system call when asked; what the system does not tell is answered with an empty value, never with an error.
+
+use std::fs::read_to_string;
+
+use comet_core::cometql::HostScope;
+
+/// Name and value of every fact, in order. May touch the disk: for session tasks, not for the core's thread.
+pub fn facts(scope: HostScope) -> Vec<(String, String)> {
+    match scope {
+        HostScope::Uptime => uptime(&read_to_string("/proc/uptime").unwrap_or_default()),
+        HostScope::LoadAverage => load_average(&read_to_string("/proc/loadavg").unwrap_or_default()),
+        HostScope::Memory => memory(&read_to_string("/proc/meminfo").unwrap_or_default()),
+        HostScope::FileSystem => file_system("/"),
+    }
+}
+
+fn fact(name: &str, value: impl ToString) -> (String, String) {
+    (name.to_owned(), value.to_string())
+}
+
+/// `/proc/uptime`: two numbers of seconds.
+fn uptime(text: &str) -> Vec<(String, String)> {
+    let mut words = text.split_whitespace();
+    ["os_uptime", "os_idle"]
+        .map(|name| fact(name, words.next().unwrap_or_default()))
+        .to_vec()
+}
+
+/// `/proc/loadavg`: `0.20 0.18 0.12 1/80 11206`.
+fn load_average(text: &str) -> Vec<(String, String)> {
+    let mut words = text.split_whitespace();
+    let mut facts = ["load_avg_1", "load_avg_2", "load_avg_3"]
+        .map(|name| fact(name, words.next().unwrap_or_default()))
+        .to_vec();
+    let (running, total) = words
+        .next()
+        .unwrap_or_default()
+        .split_once('/')
+        .unwrap_or_default();
+    facts.push(fact("running_processes", running));
+    facts.push(fact("total_processes", total));
+    facts
+}
+
+/// `/proc/meminfo`: lines `MemTotal:  16384 kB`.
+fn memory(text: &str) -> Vec<(String, String)> {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| fact(name.trim(), value.trim()))
+        .collect()
+}
+
+/// Sizes in KiB and the share in use rounded up, as `df` shows them.
+fn file_system(path: &str) -> Vec<(String, String)> {
+    let mut facts = vec![fact("flag", "filesystem"), fact("filesystem", path)];
+    let sizes = rustix::fs::statvfs(path).map(|stat| Sizes {
+        total: stat.f_blocks.saturating_mul(stat.f_frsize) / 1024,
+        free: stat.f_bfree.saturating_mul(stat.f_frsize) / 1024,
+        available: stat.f_bavail.saturating_mul(stat.f_frsize) / 1024,
+    });
+    if let Ok(sizes) = sizes {
+        facts.push(fact("size", sizes.total));
+        facts.push(fact("used", sizes.used()));
+        facts.push(fact("available", sizes.available));
+        facts.push(fact("use", format!("{}%", sizes.percent())));
+    } else {
+        facts.extend(["size", "used", "available", "use"].map(|name| fact(name, "")));
+    }
+    facts
+}
+
+/// Sizes of a file system, KiB.
+struct Sizes {
+    total: u64,
+    free: u64,
+    available: u64,
+}
+
+impl Sizes {
+    fn used(&self) -> u64 {
+        self.total.saturating_sub(self.free)
+    }
+
+    /// Space reserved for root is neither used nor available and so left out of the share.
+    fn percent(&self) -> u64 {
+        let usable = self.used() + self.available;
+        if usable == 0 {
+            0
+        } else {
+            (self.used() * 100).div_ceil(usable)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(facts: &[(String, String)]) -> Vec<&str> {
+        facts.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn every_scope_has_the_names_of_protocol_7_16() {
+        assert_eq!(names(&facts(HostScope::Uptime)), ["os_uptime", "os_idle"]);
+        assert_eq!(
+            names(&facts(HostScope::LoadAverage)),
+            [
+                "load_avg_1",
+                "load_avg_2",
+                "load_avg_3",
+                "running_processes",
+                "total_processes"
+            ]
+        );
+        assert!(names(&facts(HostScope::Memory)).contains(&"MemTotal"));
+        assert_eq!(
+            names(&facts(HostScope::FileSystem)),
+            ["flag", "filesystem", "size", "used", "available", "use"]
+        );
+    }
+
+    #[test]
+    fn texts_of_the_kernel_are_split() {
+        assert_eq!(
+            uptime("12.5 33.25\n"),
+            [fact("os_uptime", "12.5"), fact("os_idle", "33.25")]
+        );
+        let load = load_average("0.20 0.18 0.12 1/80 11206\n");
+        assert_eq!(load[2], fact("load_avg_3", "0.12"));
+        assert_eq!(
+            load[3..],
+            [fact("running_processes", 1), fact("total_processes", 80)]
+        );
+        assert_eq!(memory("MemTotal:   16 kB\nodd\n"), [fact("MemTotal", "16 kB")]);
+    }
+
+    #[test]
+    fn a_missing_text_gives_empty_values() {
+        assert_eq!(uptime(""), [fact("os_uptime", ""), fact("os_idle", "")]);
+        assert_eq!(load_average("").len(), 5);
+        assert!(memory("").is_empty());
+        assert_eq!(file_system("/no such directory")[2], fact("size", ""));
+    }
+
+    #[test]
+    fn the_share_in_use_is_rounded_up_and_survives_an_empty_file_system() {
+        let sizes = Sizes {
+            total: 1000,
+            free: 500,
+            available: 400,
+        };
+        assert_eq!(sizes.percent(), 56);
+        assert_eq!(
+            Sizes {
+                total: 0,
+                free: 0,
+                available: 0
+            }
+            .percent(),
+            0
+        );
+    }
+}

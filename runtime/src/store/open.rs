@@ -1,0 +1,246 @@
+//! Opening: one owner, a file that is ours and healthy, and all of it read into the core's durable state.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use comet_core::Durable;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::load::RowError;
+use super::{FILE_NAME, LOCK_NAME, Store, StoreError, load, schema};
+use crate::config::Durability;
+
+/// How long a statement waits for another program that holds SQLite's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The log of changes is cut back to this size after a burst, bytes.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
+
+/// Opens the store of a data directory, making both if they are missing, and reads everything in it.
+///
+/// The whole file is checked first (`PRAGMA quick_check`) and every row while it is read.
+pub fn open(dir: &Path, durability: Durability) -> Result<(Store, Durable), StoreError> {
+    make_directory(dir).map_err(|cause| StoreError::Directory {
+        path: dir.to_owned(),
+        cause,
+    })?;
+    let lock = lock(dir)?;
+    let path = dir.join(FILE_NAME);
+    if !is_there(&path)? {
+        create(dir, &path)?;
+    }
+    let connection = connect(&path, durability)?;
+    check(&connection, &path)?;
+    let mut durable = Durable::default();
+    load::load(&connection, |record| durable.apply(record)).map_err(|(table, error)| match error {
+        RowError::Sqlite(error) => from_sqlite(&path, error),
+        RowError::Value(column) => damaged(&path, format!("a row of {table} has an impossible {column}")),
+    })?;
+    Ok((
+        Store {
+            connection,
+            path,
+            _lock: lock,
+        },
+        durable,
+    ))
+}
+
+/// Creates a directory only its owner can enter; one that is there keeps its mode.
+pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Takes the lock that says who owns the directory, and leaves the process id for whoever comes second.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let directory = |cause| StoreError::Directory {
+        path: dir.to_owned(),
+        cause,
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join(LOCK_NAME))
+        .map_err(directory)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let pid = file
+                .read_to_string(&mut text)
+                .ok()
+                .and_then(|_| text.trim().parse().ok());
+            return Err(StoreError::InUse {
+                path: dir.to_owned(),
+                pid,
+            });
+        }
+        Err(TryLockError::Error(cause)) => return Err(directory(cause)),
+    }
+    // The number only makes an error message better, so that a full disk must not stop the server here.
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+/// A database without its main file is not a new one: its log still holds what was acknowledged.
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    let exists = |path: &Path| path.try_exists().map_err(|cause| io_error(path, cause));
+    let log = path.with_extension("db-wal");
+    match (exists(path)?, exists(&log)?) {
+        (true, _) => Ok(true),
+        (false, false) => Ok(false),
+        (false, true) => Err(damaged(
+            path,
+            format!("it is missing, but its log {} is there", log.display()),
+        )),
+    }
+}
+
+/// Makes the new file under another name first: a `comet.db` without tables can therefore only be a damaged one.
+fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
+    let fresh = dir.join("comet.db.new");
+    let sqlite = |error| from_sqlite(&fresh, error);
+    let io = |cause| io_error(&fresh, cause);
+    match fs::remove_file(&fresh) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(io(cause)),
+        Ok(()) | Err(_) => {}
+    }
+    // It holds keys of users; SQLite gives its log the same mode.
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)
+        .map_err(io)?;
+    let mut connection = Connection::open(&fresh).map_err(sqlite)?;
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .map_err(sqlite)?;
+    let transaction = connection.transaction().map_err(sqlite)?;
+    transaction.execute_batch(schema::CREATE).map_err(sqlite)?;
+    transaction
+        .pragma_update(None, "application_id", schema::APPLICATION_ID)
+        .map_err(sqlite)?;
+    transaction
+        .pragma_update(None, "user_version", schema::VERSION)
+        .map_err(sqlite)?;
+    transaction.commit().map_err(sqlite)?;
+    connection
+        .close()
+        .map_err(|(_, error)| from_sqlite(&fresh, error))?;
+    fs::rename(&fresh, path).map_err(io)?;
+    // The new name must not be forgotten when the power fails.
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+}
+
+fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    let sqlite = |error| from_sqlite(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+    // SQLite falls back to reading only when it may not write.
+    if connection.is_readonly("main").map_err(sqlite)? {
+        return Err(StoreError::ReadOnly {
+            path: path.to_owned(),
+        });
+    }
+    identify(&connection, path)?;
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .map_err(sqlite)?;
+    if mode != "wal" {
+        return Err(io_error(
+            path,
+            "this file system cannot hold SQLite's write-ahead log",
+        ));
+    }
+    let synchronous = match durability {
+        Durability::Fsync => "FULL",
+        Durability::Os => "NORMAL",
+    };
+    connection
+        .pragma_update(None, "synchronous", synchronous)
+        .map_err(sqlite)?;
+    connection
+        .pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))
+        .map_err(sqlite)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Ours, and of a version we know? Asked before anything is written.
+fn identify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application = pragma("application_id").map_err(|error| from_sqlite(path, error))?;
+    let version = pragma("user_version").map_err(|error| from_sqlite(path, error))?;
+    if application != schema::APPLICATION_ID || version < 1 {
+        return Err(damaged(
+            path,
+            "it does not carry the mark of a comet-server store".to_owned(),
+        ));
+    }
+    if version > schema::VERSION {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known: schema::VERSION,
+        });
+    }
+    Ok(())
+}
+
+/// Reads every page; the first complaint is enough.
+fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| from_sqlite(path, error))?;
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(damaged(path, verdict.replace('\n', " ")))
+    }
+}
+
+fn damaged(path: &Path, what: String) -> StoreError {
+    StoreError::Damaged {
+        path: path.to_owned(),
+        what,
+    }
+}
+
+fn io_error(path: &Path, cause: impl ToString) -> StoreError {
+    StoreError::Io {
+        path: path.to_owned(),
+        cause: cause.to_string(),
+    }
+}
+
+/// What SQLite's refusal means for whoever starts the server.
+pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> StoreError {
+    let path = PathBuf::from(path);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged {
+            path,
+            what: error.to_string(),
+        },
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path },
+        // A table or column that is missing.
+        Some(ErrorCode::Unknown) => StoreError::Damaged {
+            path,
+            what: error.to_string(),
+        },
+        Some(_) | None => StoreError::Io {
+            path,
+            cause: error.to_string(),
+        },
+    }
+}
