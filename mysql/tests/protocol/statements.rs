@@ -240,6 +240,20 @@ fn statements_nobody_knows() {
     assert_ne!(prepared(&mut connection, 0), statement, "ids are not used twice");
 }
 
+/// A preparation before the reset is part of what is dropped, even if it is answered late.
+#[test]
+fn a_reset_waits_for_the_preparation_before_it() {
+    let mut connection = ready();
+    connection.receive(&[packet(0, b"\x16x"), packet(0, b"\x1F")].concat());
+    assert!(matches!(connection.next_input(), Ok(Some(Input::Prepare(_)))));
+    assert_eq!(connection.next_input(), Ok(None));
+    let statement = connection.prepared(0, &[]);
+    assert_eq!(connection.next_input(), Ok(Some(Input::Reset)));
+    drop(connection.take_output());
+    assert_eq!(send(&mut connection, &execute(statement.0, &[], false)), None);
+    assert_eq!(said(&mut connection), [UNKNOWN]);
+}
+
 #[test]
 fn resetting_the_connection_drops_statements() {
     let mut connection = ready();
