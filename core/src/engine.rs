@@ -1,19 +1,54 @@
-//! The state machine: one match on the event. No rule lives here; each family of events has a module.
+//! The state machine: time, timers and one match on the event. No rule lives here; each family of events has a
+//! module of its own below.
+
+mod auth;
+mod channel;
+mod check;
+mod conn;
+mod durability;
+mod ids;
+mod jwt;
+mod presence;
+mod private;
+mod query;
+mod request;
+mod show;
+mod statistics;
+mod tables;
 
 use alloc::vec::Vec;
 
-use crate::action::Action;
+use crate::action::{Action, Frame, Recipients};
 use crate::config::CheckedConfig;
 use crate::event::Event;
-use crate::state::Durable;
+use crate::id::{ConnId, Seq};
+use crate::record::Record;
+use crate::state::{Conns, Durable, GoneId, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
+use crate::wire::{self, Content, Dialect, FrameBody};
+
+use durability::Durability;
+use ids::MessageIds;
+use query::Sessions;
+use statistics::Statistics;
 
 /// The whole server but for its input and output.
 #[derive(Debug)]
 pub struct Core {
     config: CheckedConfig,
-    durable: Durable,
     now: Now,
+    started: Now,
+    stopping: bool,
+    durable: Durable,
+    durability: Durability,
+    tenants: Tenants,
+    conns: Conns,
+    sessions: Sessions,
+    timers: Timers,
+    message_ids: MessageIds,
+    last_seq: Seq,
+    last_gone: GoneId,
+    statistics: Statistics,
 }
 
 impl Core {
@@ -22,27 +57,70 @@ impl Core {
     pub fn start(
         config: CheckedConfig,
         durable: Durable,
-        _seed: u64,
+        seed: u64,
         now: Now,
-        _out: &mut Vec<Action>,
+        out: &mut Vec<Action>,
     ) -> Self {
-        Self { config, durable, now }
+        let last_seq = durable.max_seq();
+        let mut core = Self {
+            config,
+            now,
+            started: now,
+            stopping: false,
+            durable,
+            durability: Durability::default(),
+            tenants: Tenants::default(),
+            conns: Conns::default(),
+            sessions: Sessions::default(),
+            timers: Timers::default(),
+            message_ids: MessageIds::new(seed),
+            last_seq,
+            last_gone: GoneId(0),
+            statistics: Statistics::default(),
+        };
+        core.everybody_offline(out);
+        core.arm_periodic_timers();
+        if core.config.queue_ttl_ms > 0 {
+            core.watch_stored_ttls();
+        }
+        core
     }
 
     /// Moves time to `now`, fires every timer that is due, then applies `event`, appending to `out` what must
-    /// happen, in order. `now.mono` must not go backwards.
-    pub fn handle(&mut self, now: Now, _event: Event, _out: &mut Vec<Action>) {
+    /// happen, in order.
+    ///
+    /// A timer sees its own deadline as the time, so the outcome does not depend on how late this is called.
+    ///
+    /// # Panics
+    /// If `now.mono` is before that of the previous call, or if an invariant is broken: a bug of ours, never the
+    /// peer's doing.
+    pub fn handle(&mut self, now: Now, event: Event, out: &mut Vec<Action>) {
         assert!(now.mono >= self.now.mono, "time goes backwards");
+        self.fire_timers(now, out);
         self.now = now;
+        match event {
+            Event::Opened { conn, hello, client } => self.opened(conn, hello, client, out),
+            Event::Request { conn, request } => self.request(conn, request, out),
+            Event::ProbeAnswered { conn, probe } => self.probe_answered(conn, probe, out),
+            Event::Closed { conn, cause } => self.closed(conn, cause, out),
+            Event::SessionOpened { session, login } => self.session_opened(session, login),
+            Event::Query {
+                session,
+                req,
+                statement,
+            } => self.query(session, req, statement, out),
+            Event::SessionClosed { session } => self.session_closed(session),
+            Event::Persisted { upto } => self.persisted(upto, out),
+            Event::PersistFailed { upto } => self.persist_failed(upto, out),
+            Event::Shutdown => self.shutdown(out),
+            Event::Tick => {}
+        }
     }
 
     /// The next instant at which `handle(now, Event::Tick, …)` would do something.
     pub fn poll_timeout(&self) -> Option<Mono> {
-        None
+        self.timers.next()
     }
-
-    /// Walks over everything and asserts every invariant. O(n): for the simulator and the fuzzers.
-    pub fn check(&self) {}
 
     /// What a store that wrote every record would hold.
     pub fn durable(&self) -> &Durable {
@@ -52,5 +130,91 @@ impl Core {
     /// The configuration in force.
     pub fn config(&self) -> &CheckedConfig {
         &self.config
+    }
+
+    fn fire_timers(&mut self, now: Now, out: &mut Vec<Action>) {
+        while let Some((at, timer)) = self.timers.pop_due(now.mono) {
+            let late_ms = now.mono.micros_since(at) / 1000;
+            self.now = Now {
+                mono: at.max(self.now.mono),
+                unix: now.unix.minus_ms(late_ms),
+            };
+            match timer {
+                Timer::Probe(conn) => self.probe_timed_out(conn, out),
+                Timer::Grace(dev, user, gone) => self.grace_over(dev, user, gone, out),
+                Timer::QueueTtl(dev, user) => self.expire_queue(dev, user, out),
+                Timer::WsUptime => self.sweep_connections(out),
+                Timer::SqlUptime => self.sweep_sessions(out),
+                Timer::WsStatistics => self.measure_ws(),
+                Timer::SqlStatistics => self.measure_sql(),
+            }
+        }
+    }
+
+    fn arm_periodic_timers(&mut self) {
+        let config = &self.config;
+        let uptime = |every: u64, max: u64| if max == 0 { 0 } else { every };
+        let periods = [
+            (
+                uptime(config.ws_uptime_sweep_ms, config.ws_uptime_max_ms),
+                Timer::WsUptime,
+            ),
+            (
+                uptime(config.cometql_uptime_sweep_ms, config.cometql_uptime_max_ms),
+                Timer::SqlUptime,
+            ),
+            (config.ws_statistics_ms, Timer::WsStatistics),
+            (config.cometql_statistics_ms, Timer::SqlStatistics),
+        ];
+        for (every, timer) in periods {
+            self.arm_period(every, timer);
+        }
+    }
+
+    /// Arms a periodic timer for its next turn; 0 = never.
+    fn arm_period(&mut self, every_ms: u64, timer: Timer) {
+        if every_ms > 0 {
+            self.timers.arm(self.now.mono.plus_ms(every_ms), timer);
+        }
+    }
+
+    /// Changes durable state: applies the record, and asks for it to be written.
+    fn commit(&mut self, record: Record, out: &mut Vec<Action>) -> crate::id::OpId {
+        self.durable.apply(&record);
+        self.durability.persist(record, out)
+    }
+
+    fn next_seq(&mut self) -> Seq {
+        self.last_seq = Seq(self.last_seq.0 + 1);
+        self.last_seq
+    }
+
+    fn encode(&self, body: FrameBody<'_>, dialect: Dialect) -> Frame {
+        wire::encode(
+            &Content {
+                body,
+                time: self.now.unix.seconds(),
+            },
+            dialect,
+        )
+    }
+
+    /// Sends one frame to one connection that is open.
+    fn send(&mut self, conn: ConnId, body: FrameBody<'_>, out: &mut Vec<Action>) {
+        let Some(state) = self.conns.get(conn) else { return };
+        let (dev, dialect) = (state.dev, state.dialect);
+        let frame = self.encode(body, dialect);
+        self.count_sent(dev, 1);
+        out.push(Action::Send {
+            to: Recipients::One(conn),
+            frame,
+        });
+    }
+
+    /// The server is told to stop: whoever is online is offline from now on, and everybody is sent away.
+    fn shutdown(&mut self, out: &mut Vec<Action>) {
+        self.stopping = true;
+        self.everybody_offline(out);
+        self.close_everybody(out);
     }
 }

@@ -36,5 +36,5 @@ pub use name::{
     is_name_byte,
 };
 pub use record::{HistoryLength, HistoryMessage, QueuedMessage, Record, Removal};
-pub use state::Durable;
+pub use state::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
 pub use time::{Mono, Now, UnixMillis, UnixSeconds};

@@ -1,5 +1,16 @@
 //! The data the engine works on. These modules keep their own invariants, know no rules and never make actions.
 
+mod conns;
+mod debts;
 mod durable;
+mod subscribers;
+mod tenant;
+mod timers;
 
-pub use durable::Durable;
+pub(crate) use conns::{Conn, Conns, Probe};
+pub(crate) use debts::{Debts, GoneId};
+pub(crate) use durable::effective_length;
+pub use durable::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
+pub(crate) use subscribers::Subscribers;
+pub(crate) use tenant::{LiveTenant, LiveUser, Tenants};
+pub(crate) use timers::{Timer, Timers};

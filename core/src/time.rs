@@ -50,6 +50,12 @@ impl UnixMillis {
     pub const fn seconds(self) -> UnixSeconds {
         UnixSeconds(self.0 / 1000)
     }
+
+    /// The time `ms` milliseconds earlier, at the earliest 1970.
+    #[must_use]
+    pub const fn minus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(ms))
+    }
 }
 
 /// Wall-clock time in seconds since 1970: the unit of every time column and of `message_send_time`.

@@ -1,4 +1,4 @@
-"""mysql-connector-python against the echo server: python3 connector_client.py PORT"""
+"""mysql-connector-python against the echo server: python3 connector_client.py PORT [tls]"""
 import datetime
 import sys
 
@@ -8,7 +8,7 @@ port = int(sys.argv[1])
 
 
 def connect(password="secret", **more):
-    options = dict(host="127.0.0.1", port=port, user="root", password=password, ssl_disabled=True)
+    options = dict(host="127.0.0.1", port=port, user="root", password=password, ssl_disabled="tls" not in sys.argv)
     return mysql.connector.connect(**(options | more))
 
 
@@ -33,13 +33,14 @@ def check(pure, plugin):
     cursor.close()
 
     prepared = connection.cursor(prepared=True)
-    blob = bytes(range(256)) * 10
+    # No NUL: this driver's C extension cuts prepared text there.
+    blob = b"blob \x01 " * 1000
     for number in (1, -7, 2**40):
         prepared.execute("select ?,?,?,?", (number, "Привет 🎉", None, blob))
         got = prepared.fetchall()[0]
         assert got[0] == str(number) and got[1] == "Привет 🎉" and got[2] is None, got
-        got = got[3].encode("utf8", "surrogateescape") if isinstance(got[3], str) else bytes(got[3])
-        assert got == blob or pure, (pure, got)
+        got = got[3].encode() if isinstance(got[3], str) else bytes(got[3])
+        assert got == blob, (len(got), len(blob), got[:50])
     prepared.execute("select ?,?,?,?", (1.5, datetime.datetime(2026, 11, 21, 8, 41), datetime.date(2026, 1, 2), b""))
     assert prepared.fetchall()[0] == ("1.5", "2026-11-21 08:41:00", "2026-01-02", "")
     prepared.close()
@@ -62,7 +63,8 @@ for pure in (True, False):
         if not pure and not mysql.connector.HAVE_CEXT:
             print("mysql-connector-python: no C extension here")
             break
-        if not pure and plugin == "mysql_native_password":
+        # The C extension has no native plugin of its own, and refuses to name sha2 without TLS before it connects.
+        if not pure and plugin and (plugin == "mysql_native_password" or "tls" not in sys.argv):
             continue
         check(pure, plugin)
         print(f"mysql-connector-python ok (pure={pure}, plugin={plugin})")

@@ -1,9 +1,10 @@
-// node mysql against the echo server: node node_mysql.js PORT
+// node mysql against the echo server: node node_mysql.js PORT [tls]
 const assert = require('node:assert');
 const { promisify } = require('node:util');
 const mysql = require('mysql');
 const port = Number(process.argv[2]);
 const options = { host: '127.0.0.1', port, user: 'root', password: 'secret', database: 'CometQL_v1', charset: 'utf8mb4' };
+if (process.argv[3] === 'tls') options.ssl = { rejectUnauthorized: false };
 
 function connection(more = {}) {
   const c = mysql.createConnection({ ...options, ...more });

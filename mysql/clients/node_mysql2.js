@@ -1,8 +1,9 @@
-// node mysql2 against the echo server: node node_mysql2.js PORT
+// node mysql2 against the echo server: node node_mysql2.js PORT [tls]
 const assert = require('node:assert');
 const mysql = require('mysql2/promise');
 const port = Number(process.argv[2]);
 const options = { host: '127.0.0.1', port, user: 'root', password: 'secret', database: 'CometQL_v1' };
+if (process.argv[3] === 'tls') options.ssl = { rejectUnauthorized: false };
 
 (async () => {
   await assert.rejects(mysql.createConnection({ ...options, password: 'wrong' }), { errno: 1045, sqlState: '28000' });

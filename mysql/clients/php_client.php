@@ -1,7 +1,8 @@
 <?php
-// PHP mysqli and PDO against the echo server: php php_client.php PORT
+// PHP mysqli and PDO against the echo server: php php_client.php PORT [tls]
 mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
 $port = (int)$argv[1];
+$tls = ($argv[2] ?? '') === 'tls';
 $text = "Привет 🎉 it's";
 function same($got, $want, $what) {
     if ($got !== $want) { fwrite(STDERR, "$what: " . var_export($got, true) . ' instead of ' . var_export($want, true) . "\n"); exit(1); }
@@ -12,7 +13,9 @@ function fails(callable $do, int $code, string $what) {
 }
 
 fails(fn() => new mysqli('127.0.0.1', 'root', 'wrong', '', $port), 1045, 'wrong password');
-$m = new mysqli('127.0.0.1', 'root', 'secret', 'CometQL_v1', $port);
+$m = mysqli_init();
+$m->real_connect('127.0.0.1', 'root', 'secret', 'CometQL_v1', $port, null,
+    $tls ? MYSQLI_CLIENT_SSL | MYSQLI_CLIENT_SSL_DONT_VERIFY_SERVER_CERT : 0);
 $m->set_charset('utf8mb4');
 same($m->query('numbers')->fetch_all(), [['1', 'Привет 🎉', null], ['2', 'Привет 🎉', null], ['3', 'Привет 🎉', null]], 'rows');
 $m->query('insert x');
@@ -43,7 +46,8 @@ echo "PHP mysqli ok\n";
 
 foreach ([true, false] as $emulate) {
     $p = new PDO("mysql:host=127.0.0.1;port=$port;dbname=CometQL_v1;charset=utf8mb4", 'root', 'secret',
-        [PDO::ATTR_EMULATE_PREPARES => $emulate, PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION]);
+        [PDO::ATTR_EMULATE_PREPARES => $emulate, PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION]
+        + ($tls ? [PDO::MYSQL_ATTR_SSL_CA => '/dev/null', PDO::MYSQL_ATTR_SSL_VERIFY_SERVER_CERT => false] : []));
     same($p->query('numbers')->fetchAll(PDO::FETCH_NUM)[2], ['3', 'Привет 🎉', null], 'pdo rows');
     $s = $p->prepare('select ?, ?, ?');
     $s->execute([7, $text, null]);

@@ -1,13 +1,14 @@
-"""PyMySQL against the echo server: python3 pymysql_client.py PORT"""
+"""PyMySQL against the echo server: python3 pymysql_client.py PORT [tls]"""
 import sys
 
 import pymysql
 
 port = int(sys.argv[1])
+tls = {"ssl": {"check_hostname": False, "verify_mode": False}} if "tls" in sys.argv else {}
 
 
 def connect(password="secret", **more):
-    return pymysql.connect(host="127.0.0.1", port=port, user="root", password=password, **more)
+    return pymysql.connect(host="127.0.0.1", port=port, user="root", password=password, **tls, **more)
 
 
 try:

@@ -5,7 +5,15 @@
 //! accepted but has no effect is a [`Notice`]. Nothing here opens a socket, and no password reaches an error, a
 //! notice or `Debug` output.
 
+mod build;
+mod ini;
+mod keys;
+mod password;
 mod proxies;
+mod report;
+mod resolve;
+mod toml_file;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +21,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use proxies::TrustedProxies;
+
+use crate::cli::Cli;
 
 /// Everything the server is told from outside.
 #[derive(Clone, Debug)]
@@ -167,4 +177,30 @@ pub fn environment() -> Env {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .filter(|(name, _)| name.starts_with("COMET_") || name == "HOME" || name == "XDG_STATE_HOME")
         .collect()
+}
+
+/// Reads every source and completes the settings. Without a password one is taken from, or made in, the data
+/// directory; nothing else is written.
+pub fn load(cli: &Cli, env: &Env) -> Result<Loaded, SettingsError> {
+    let resolved = resolve::resolve(cli, env)?;
+    let mut settings = build::build(&resolved, cli.cli)?;
+    let mut notices = resolved.notices;
+    if settings.cometql.is_none() {
+        notices.push(Notice(
+            "there is no CometQL port; cometql.thread_num = 1, or cometql.listen, opens it".to_owned(),
+        ));
+    }
+    password::complete(&mut settings, &mut notices)?;
+    Ok(Loaded {
+        settings,
+        notices,
+        file: resolved.file.map(|(path, _)| path),
+    })
+}
+
+/// `comet-server check-config FILE`: explains on several lines what the sources mean. Writes nothing.
+pub fn check_config(cli: &Cli, env: &Env) -> Result<String, SettingsError> {
+    let resolved = resolve::resolve(cli, env)?;
+    let settings = build::build(&resolved, cli.cli)?;
+    Ok(report::report(&resolved, &settings))
 }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use comet_core::OpId;
 
 pub use commit::{StatsHandle, StoreStats, Writer};
+pub(crate) use open::make_directory;
 pub use open::open;
 
 /// Name of the database inside the data directory.

@@ -1,12 +1,302 @@
 //! What survives a restart (protocol.md, appendix B): the fold of the records, nothing else.
+//!
+//! `apply` is the only way to change it and looks at nothing but the record and the state itself: no connection, no
+//! clock, no configuration. So a store that has every record has the state, and several servers that apply the same
+//! records in the same order will have the same state. An empty user, channel or tenant occupies nothing (Q82).
 
-use crate::record::Record;
+use alloc::collections::{BTreeMap, VecDeque};
+
+use crate::id::{DevId, Seq, UserId};
+use crate::name::{AuthHash, Body, ChannelKind, ChannelName, Token};
+use crate::record::{HistoryLength, HistoryMessage, QueuedMessage, Record};
+use crate::time::UnixSeconds;
 
 /// All durable state of all tenants.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Durable {}
+pub struct Durable {
+    tenants: BTreeMap<DevId, DurableTenant>,
+}
+
+/// The durable state of one tenant.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DurableTenant {
+    /// Users with a key, data, a last-online time or a queue.
+    pub users: BTreeMap<UserId, DurableUser>,
+    /// Channels with a setting or a history.
+    pub channels: BTreeMap<ChannelName, DurableChannel>,
+    /// Revoked tokens and when they were revoked.
+    pub revoked: BTreeMap<Token, UnixSeconds>,
+}
+
+/// What is known of a user.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DurableUser {
+    /// `users_auth`.
+    pub hash: Option<AuthHash>,
+    /// `users_data`.
+    pub data: Option<Body>,
+    /// `users_time`.
+    pub last_seen: Option<LastSeen>,
+    /// `users_messages`: unpaid private messages, `seq` ascending.
+    pub queue: VecDeque<QueuedMessage>,
+}
+
+/// A value of `users_time`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LastSeen {
+    /// At least one device is registered.
+    Online,
+    /// The last device went away then.
+    Offline(UnixSeconds),
+}
+
+/// What is known of a channel.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DurableChannel {
+    /// `pipes_settings`, if there is a row.
+    pub setting: Option<HistoryLength>,
+    /// `pipe_messages`, `seq` ascending.
+    pub history: VecDeque<HistoryMessage>,
+}
+
+impl DurableUser {
+    fn is_empty(&self) -> bool {
+        self.hash.is_none() && self.data.is_none() && self.last_seen.is_none() && self.queue.is_empty()
+    }
+
+    fn push(&mut self, message: QueuedMessage) {
+        assert!(
+            self.queue.back().is_none_or(|last| last.seq < message.seq),
+            "queue out of order"
+        );
+        self.queue.push_back(message);
+    }
+
+    /// Removes one message from the queue, usually the first.
+    fn remove_queued(&mut self, seq: Seq) {
+        if let Ok(at) = self.queue.binary_search_by_key(&seq, |m| m.seq) {
+            self.queue.remove(at);
+        }
+    }
+
+    /// The queued message with this position.
+    pub fn queued(&self, seq: Seq) -> Option<&QueuedMessage> {
+        let at = self.queue.binary_search_by_key(&seq, |m| m.seq).ok()?;
+        self.queue.get(at)
+    }
+}
+
+impl DurableChannel {
+    fn is_empty(&self) -> bool {
+        self.setting.is_none() && self.history.is_empty()
+    }
+
+    /// How many messages are kept: `trust_*` channels always keep the maximum (Q67).
+    pub fn kept(&self, name: &ChannelName) -> usize {
+        effective_length(name, self.setting)
+    }
+
+    fn append(&mut self, message: HistoryMessage, keep_from: Seq) {
+        assert!(
+            self.history.back().is_none_or(|last| last.seq < message.seq),
+            "history out of order"
+        );
+        self.history.push_back(message);
+        self.trim_before(keep_from);
+    }
+
+    fn trim_before(&mut self, keep_from: Seq) {
+        while self.history.front().is_some_and(|m| m.seq < keep_from) {
+            self.history.pop_front();
+        }
+    }
+}
+
+/// How many messages a channel with this name and setting keeps.
+pub(crate) fn effective_length(name: &ChannelName, setting: Option<HistoryLength>) -> usize {
+    match name.kind() {
+        ChannelKind::Trust => HistoryLength::MAX.get().into(),
+        ChannelKind::Plain
+        | ChannelKind::Web
+        | ChannelKind::WebAuth
+        | ChannelKind::Track
+        | ChannelKind::Private
+        | ChannelKind::Msg
+        | ChannelKind::Answer => setting.unwrap_or(HistoryLength::OFF).get().into(),
+    }
+}
 
 impl Durable {
+    /// A tenant, if anything is stored for it.
+    pub fn tenant(&self, dev: DevId) -> Option<&DurableTenant> {
+        self.tenants.get(&dev)
+    }
+
+    /// All tenants with stored state.
+    pub fn tenants(&self) -> impl Iterator<Item = (DevId, &DurableTenant)> {
+        self.tenants.iter().map(|(&dev, tenant)| (dev, tenant))
+    }
+
+    /// A user, if anything is stored for him.
+    pub fn user(&self, dev: DevId, user: UserId) -> Option<&DurableUser> {
+        self.tenants.get(&dev)?.users.get(&user)
+    }
+
+    /// A channel, if anything is stored for it.
+    pub fn channel(&self, dev: DevId, name: &ChannelName) -> Option<&DurableChannel> {
+        self.tenants.get(&dev)?.channels.get(name)
+    }
+
+    /// The largest position in any queue or history; new ones come after it.
+    pub fn max_seq(&self) -> Seq {
+        let queues = self
+            .tenants
+            .values()
+            .flat_map(|t| t.users.values())
+            .filter_map(|u| u.queue.back());
+        let histories = self
+            .tenants
+            .values()
+            .flat_map(|t| t.channels.values())
+            .filter_map(|c| c.history.back());
+        queues
+            .map(|m| m.seq)
+            .chain(histories.map(|m| m.seq))
+            .max()
+            .unwrap_or(Seq::START)
+    }
+
+    /// True if a user is recorded as online.
+    pub fn anybody_online(&self) -> bool {
+        let mut users = self.tenants.values().flat_map(|t| t.users.values());
+        users.any(|u| u.last_seen == Some(LastSeen::Online))
+    }
+
     /// The only way to change durable state. Depends on nothing but the record and the state.
-    pub fn apply(&mut self, _record: &Record) {}
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::KeySet { dev, user, hash } => self.edit(*dev, *user, |u| u.hash = Some(hash.clone())),
+            Record::KeyDeleted { dev, user } => self.edit(*dev, *user, |u| u.hash = None),
+            Record::DataSet { dev, user, data } => self.edit(*dev, *user, |u| u.data = Some(data.clone())),
+            Record::DataDeleted { dev, user } => self.edit(*dev, *user, |u| u.data = None),
+            Record::UserOnline { dev, user } => {
+                self.edit(*dev, *user, |u| u.last_seen = Some(LastSeen::Online));
+            }
+            Record::UserOffline { dev, user, time } => {
+                self.edit(*dev, *user, |u| u.last_seen = Some(LastSeen::Offline(*time)));
+            }
+            Record::EverybodyOffline { time } => self.everybody_offline(*time),
+            Record::MessageQueued { dev, user, message } => {
+                self.edit(*dev, *user, |u| u.push(message.clone()))
+            }
+            Record::MessagesRemoved {
+                dev,
+                user,
+                seqs,
+                why: _,
+            } => self.edit(*dev, *user, |u| {
+                for &seq in seqs {
+                    u.remove_queued(seq);
+                }
+            }),
+            Record::HistoryLengthSet {
+                dev,
+                channel,
+                length,
+                keep_from,
+            } => self.edit_channel(*dev, channel, |c| {
+                c.setting = Some(*length);
+                c.trim_before(*keep_from);
+            }),
+            Record::HistorySettingDeleted { dev, channel } => self.edit_channel(*dev, channel, |c| {
+                c.setting = None;
+                c.history.clear();
+            }),
+            Record::HistoryAppended {
+                dev,
+                channel,
+                message,
+                keep_from,
+            } => self.edit_channel(*dev, channel, |c| c.append(message.clone(), *keep_from)),
+            Record::HistoryRemoved { dev, channel, seqs } => self.edit_channel(*dev, channel, |c| {
+                c.history.retain(|m| !seqs.contains(&m.seq));
+            }),
+            Record::TokenRevoked { dev, token, time } => {
+                self.tenants
+                    .entry(*dev)
+                    .or_default()
+                    .revoked
+                    .insert(token.clone(), *time);
+            }
+            Record::TokenRestored { dev, token } => {
+                if let Some(tenant) = self.tenants.get_mut(dev) {
+                    tenant.revoked.remove(token);
+                }
+                self.forget_empty(*dev);
+            }
+        }
+    }
+
+    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser)) {
+        let users = &mut self.tenants.entry(dev).or_default().users;
+        let entry = users.entry(user).or_default();
+        change(entry);
+        if entry.is_empty() {
+            users.remove(&user);
+            self.forget_empty(dev);
+        }
+    }
+
+    fn edit_channel(&mut self, dev: DevId, name: &ChannelName, change: impl FnOnce(&mut DurableChannel)) {
+        let channels = &mut self.tenants.entry(dev).or_default().channels;
+        if !channels.contains_key(name) {
+            channels.insert(name.clone(), DurableChannel::default());
+        }
+        if let Some(channel) = channels.get_mut(name) {
+            change(channel);
+            if channel.is_empty() {
+                channels.remove(name);
+                self.forget_empty(dev);
+            }
+        }
+    }
+
+    fn everybody_offline(&mut self, time: UnixSeconds) {
+        for user in self.tenants.values_mut().flat_map(|t| t.users.values_mut()) {
+            if user.last_seen == Some(LastSeen::Online) {
+                user.last_seen = Some(LastSeen::Offline(time));
+            }
+        }
+    }
+
+    fn forget_empty(&mut self, dev: DevId) {
+        let empty = |t: &DurableTenant| t.users.is_empty() && t.channels.is_empty() && t.revoked.is_empty();
+        if self.tenants.get(&dev).is_some_and(empty) {
+            self.tenants.remove(&dev);
+        }
+    }
+
+    /// Asserts the invariants; O(n).
+    pub fn check(&self) {
+        for tenant in self.tenants.values() {
+            for user in tenant.users.values() {
+                assert!(!user.is_empty(), "an empty user occupies memory");
+                assert!(
+                    user.queue.iter().is_sorted_by(|a, b| a.seq < b.seq),
+                    "queue out of order"
+                );
+            }
+            for (name, channel) in &tenant.channels {
+                assert!(!channel.is_empty(), "an empty channel occupies memory");
+                assert!(
+                    channel.history.iter().is_sorted_by(|a, b| a.seq < b.seq),
+                    "history out of order"
+                );
+                assert!(
+                    channel.history.len() <= channel.kept(name),
+                    "history longer than its setting"
+                );
+            }
+        }
+    }
 }

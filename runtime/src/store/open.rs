@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -113,6 +113,13 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(io(cause)),
         Ok(()) | Err(_) => {}
     }
+    // It holds keys of users; SQLite gives its log the same mode.
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)
+        .map_err(io)?;
     let mut connection = Connection::open(&fresh).map_err(sqlite)?;
     connection
         .pragma_update(None, "synchronous", "FULL")

@@ -1,0 +1,241 @@
+//! What a run found, as an aligned table or as JSON: figures per round, the conditions they hold under, and every
+//! fault. Exit status 1 follows from a fault.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::sequence::Tally;
+
+/// One measured value.
+#[derive(Debug, Clone)]
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+}
+
+/// The figures of one round, in the order they were measured.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Round {
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) faults: Vec<String>,
+}
+
+impl Round {
+    pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str) {
+        self.figures.push(Figure { name, value, unit });
+    }
+
+    /// Adds a figure that is only known when the server's process is.
+    pub(crate) fn add_known(&mut self, name: &'static str, value: Option<f64>, unit: &'static str) {
+        if let Some(value) = value {
+            self.add(name, value, unit);
+        }
+    }
+
+    pub(crate) fn tally(&mut self, what: &str, tally: Tally) {
+        self.add("lost", tally.lost as f64, "messages");
+        self.add("duplicated", tally.duplicated as f64, "messages");
+        self.add("disordered", tally.disordered as f64, "messages");
+        if !tally.is_clean() {
+            let Tally {
+                lost,
+                duplicated,
+                disordered,
+            } = tally;
+            self.fault(format!(
+                "{what}: {lost} lost, {duplicated} duplicated, {disordered} disordered"
+            ));
+        }
+    }
+
+    pub(crate) fn fault(&mut self, text: impl Into<String>) {
+        self.faults.push(text.into());
+    }
+
+    pub(crate) fn value(&self, name: &str) -> Option<f64> {
+        self.figures
+            .iter()
+            .find(|figure| figure.name == name)
+            .map(|figure| figure.value)
+    }
+}
+
+/// All rounds of one command.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) scenario: String,
+    pub(crate) conditions: Vec<(&'static str, String)>,
+    pub(crate) rounds: Vec<Round>,
+}
+
+impl Report {
+    pub(crate) fn new(scenario: impl Into<String>) -> Self {
+        Self {
+            scenario: scenario.into(),
+            conditions: Vec::new(),
+            rounds: Vec::new(),
+        }
+    }
+
+    pub(crate) fn condition(&mut self, name: &'static str, value: impl ToString) {
+        self.conditions.push((name, value.to_string()));
+    }
+
+    fn faults(&self) -> impl Iterator<Item = &String> {
+        self.rounds.iter().flat_map(|round| &round.faults)
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.faults().next().is_none()
+    }
+
+    /// Every figure name in the order of the first round that has it, with its values over the rounds, ascending.
+    fn columns(&self) -> Vec<(Figure, Vec<f64>)> {
+        let mut columns: Vec<(Figure, Vec<f64>)> = Vec::new();
+        for figure in self.rounds.iter().flat_map(|round| &round.figures) {
+            match columns.iter_mut().find(|(known, _)| known.name == figure.name) {
+                Some((_, values)) => values.push(figure.value),
+                None => columns.push((figure.clone(), vec![figure.value])),
+            }
+        }
+        for (_, values) in &mut columns {
+            values.sort_by(f64::total_cmp);
+        }
+        columns
+    }
+
+    pub(crate) fn table(&self) -> String {
+        let mut text = format!("{}\n", self.scenario);
+        for (name, value) in &self.conditions {
+            text_line(&mut text, &format!("  {name:<24} {value}"));
+        }
+        let many = self.rounds.len() > 1;
+        if many {
+            text_line(
+                &mut text,
+                &format!("  {:<24} {:>14} {:>14} {:>14}", "", "median", "least", "most"),
+            );
+        }
+        for (Figure { name, unit, .. }, values) in self.columns() {
+            let [least, middle, most] = [values[0], median(&values), values[values.len() - 1]].map(number);
+            if many {
+                text_line(
+                    &mut text,
+                    &format!("  {name:<24} {middle:>14} {least:>14} {most:>14}  {unit}"),
+                );
+            } else {
+                text_line(&mut text, &format!("  {name:<24} {middle:>14}  {unit}"));
+            }
+        }
+        for fault in self.faults() {
+            text_line(&mut text, &format!("  FAULT {fault}"));
+        }
+        text_line(&mut text, if self.is_clean() { "  clean" } else { "  NOT CLEAN" });
+        text
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let object = |figures: &mut dyn Iterator<Item = (String, f64)>| -> Map<String, Value> {
+            figures.map(|(name, value)| (name, json!(value))).collect()
+        };
+        json!({
+            "scenario": self.scenario,
+            "conditions": self.conditions.iter().map(|(name, value)| ((*name).to_owned(), json!(value)))
+                .collect::<Map<_, _>>(),
+            "rounds": self.rounds.iter().map(|round|
+                object(&mut round.figures.iter().map(|figure| (figure.name.to_owned(), figure.value))))
+                .collect::<Vec<_>>(),
+            "median": object(&mut self.columns().iter().map(|(figure, values)| (figure.name.to_owned(), median(values)))),
+            "units": self.columns().iter().map(|(figure, _)| (figure.name.to_owned(), json!(figure.unit)))
+                .collect::<Map<_, _>>(),
+            "faults": self.faults().collect::<Vec<_>>(),
+            "clean": self.is_clean(),
+        })
+    }
+}
+
+fn text_line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("writing to a String cannot fail");
+}
+
+/// Of ascending values; never called without any.
+fn median(ascending: &[f64]) -> f64 {
+    let middle = ascending.len() / 2;
+    if ascending.len() % 2 == 1 {
+        ascending[middle]
+    } else {
+        f64::midpoint(ascending[middle - 1], ascending[middle])
+    }
+}
+
+/// Digits that mean something: large values without a fraction and with thousands separated, small ones with three.
+fn number(value: f64) -> String {
+    if value.abs() < 100.0 && value.fract() != 0.0 {
+        return format!("{value:.3}");
+    }
+    let digits = format!("{value:.0}");
+    let mut grouped = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) && !grouped.ends_with('-') {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(values: &[f64]) -> Report {
+        let mut report = Report::new("sample");
+        for value in values {
+            let mut round = Round::default();
+            round.add("rate", *value, "1/s");
+            report.rounds.push(round);
+        }
+        report
+    }
+
+    #[test]
+    fn several_rounds_show_their_median_and_spread() {
+        let report = report(&[3000.0, 1000.0, 2000.0, 1_234_567.0]);
+        let table = report.table();
+        assert!(
+            table.contains("2,500          1,000      1,234,567  1/s"),
+            "{table}"
+        );
+        assert!(table.ends_with("clean\n"));
+        assert_eq!(report.json()["median"]["rate"], 2500.0);
+    }
+
+    #[test]
+    fn a_fault_spoils_the_report() {
+        let mut report = report(&[0.5]);
+        report.rounds[0].tally(
+            "channel",
+            Tally {
+                lost: 1,
+                ..Tally::default()
+            },
+        );
+        assert!(!report.is_clean());
+        assert!(
+            report
+                .table()
+                .contains("FAULT channel: 1 lost, 0 duplicated, 0 disordered")
+        );
+        assert_eq!(report.json()["clean"], false);
+    }
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(
+            [0.0, 0.1234, 7.0, 99.5, 999.4, 1000.0, -12345.6].map(number),
+            ["0", "0.123", "7", "99.500", "999", "1,000", "-12,346"]
+        );
+    }
+}

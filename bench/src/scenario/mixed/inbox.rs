@@ -1,0 +1,225 @@
+//! The private messages one page sees over all its lives: which of them it may see, in which order (protocol.md 5, 5.1).
+
+use std::collections::HashMap;
+
+use crate::sequence::Tally;
+
+/// What is known about a message the page has seen.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    life: u32,
+    /// The server is known to have processed a Pong that covers it.
+    paid: bool,
+}
+
+/// The messages of one session within one life of the page.
+#[derive(Debug, Clone, Copy, Default)]
+struct Order {
+    last: Option<u32>,
+    /// A live message came; from then on there are no gaps.
+    live: bool,
+    /// Messages from this number on were sent while the page was registered.
+    due_from: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    life: u32,
+    /// By session.
+    orders: Vec<Order>,
+    seen: HashMap<u128, Seen>,
+    /// Received, no Pong yet.
+    fresh: Vec<u128>,
+    /// Covered by a Pong that is on its way.
+    ponged: Vec<u128>,
+    /// Covered by the Pongs before a question that is on its way.
+    asked: Vec<u128>,
+    /// The server was killed after this life: what was paid in it may come again.
+    killed_in: Option<u32>,
+    /// Messages seen again after a reload, which 5.1 allows while they are unpaid.
+    pub(super) redelivered: u64,
+    tally: Tally,
+}
+
+impl Inbox {
+    /// A new life begins with F1. `sent` tells how many messages each session has sent so far.
+    pub(super) fn begin(&mut self, sent: impl Iterator<Item = u32>) {
+        self.life += 1;
+        self.orders = sent
+            .map(|due_from| Order {
+                due_from,
+                ..Order::default()
+            })
+            .collect();
+        self.fresh.clear();
+        self.ponged.clear();
+        self.asked.clear();
+    }
+
+    pub(super) fn server_was_killed(&mut self) {
+        self.killed_in = Some(self.life);
+    }
+
+    pub(super) fn receive(&mut self, uuid: u128, session: usize, number: u32, from_queue: bool) {
+        match self.seen.insert(
+            uuid,
+            Seen {
+                life: self.life,
+                paid: false,
+            },
+        ) {
+            None => {}
+            Some(seen) if seen.life == self.life => {
+                self.tally.duplicated += 1;
+                return;
+            }
+            Some(seen) => {
+                let forgotten = self.killed_in.is_some_and(|killed| seen.life <= killed);
+                if seen.paid && !forgotten {
+                    self.tally.duplicated += 1;
+                }
+                self.redelivered += 1;
+            }
+        }
+        self.fresh.push(uuid);
+        let Some(order) = self.orders.get_mut(session) else {
+            return;
+        };
+        let after_last = order.last.map_or(0, |last| last + 1);
+        let gap_allowed = from_queue || !order.live;
+        if number < after_last {
+            self.tally.disordered += 1;
+        } else {
+            // Gaps are what other devices have paid for, or from before this life.
+            let due = if gap_allowed {
+                after_last.max(order.due_from)
+            } else {
+                after_last
+            };
+            self.tally.lost += u64::from(number.saturating_sub(due));
+            order.last = Some(number);
+        }
+        order.live |= !from_queue;
+    }
+
+    /// A Ping for private messages was answered.
+    pub(super) fn ponged(&mut self) {
+        self.ponged.append(&mut self.fresh);
+    }
+
+    /// The page sends a question.
+    pub(super) fn asked(&mut self) {
+        self.asked.append(&mut self.ponged);
+    }
+
+    /// The question was answered, so everything the page sent before it has been processed.
+    pub(super) fn answered(&mut self) {
+        for uuid in self.asked.drain(..) {
+            if let Some(seen) = self.seen.get_mut(&uuid) {
+                seen.paid = true;
+            }
+        }
+    }
+
+    /// Whether a page that is still there has got everything sent since it came.
+    pub(super) fn finish(&mut self, sent: impl Iterator<Item = u32>) {
+        for (order, sent) in self.orders.iter().zip(sent) {
+            let seen_to = order.last.map_or(0, |last| last + 1).max(order.due_from);
+            self.tally.lost += u64::from(sent.saturating_sub(seen_to));
+        }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLEAN: Tally = Tally {
+        lost: 0,
+        duplicated: 0,
+        disordered: 0,
+    };
+
+    fn inbox(sent: u32) -> Inbox {
+        let mut inbox = Inbox::default();
+        inbox.begin([sent].into_iter());
+        inbox
+    }
+
+    fn pay(inbox: &mut Inbox) {
+        inbox.ponged();
+        inbox.asked();
+        inbox.answered();
+    }
+
+    /// 5.1: a page that stays alive sees it exactly once.
+    #[test]
+    fn within_one_life_everything_comes_once_and_in_order() {
+        let mut inbox = inbox(0);
+        for number in 0..3 {
+            inbox.receive(u128::from(number), 0, number, false);
+        }
+        inbox.finish([3].into_iter());
+        assert_eq!(inbox.tally(), CLEAN);
+        inbox.receive(1, 0, 1, false);
+        inbox.receive(9, 0, 5, false);
+        inbox.receive(8, 0, 4, false);
+        assert_eq!(
+            inbox.tally(),
+            Tally {
+                lost: 2,
+                duplicated: 1,
+                disordered: 1
+            }
+        );
+        inbox.finish([8].into_iter());
+        assert_eq!(inbox.tally().lost, 4);
+    }
+
+    /// 5.1: a page that is killed between receiving and acknowledging may see it again after the reload, and only then.
+    #[test]
+    fn after_a_reload_only_unpaid_messages_come_again() {
+        let mut inbox = inbox(0);
+        inbox.receive(0, 0, 0, false);
+        pay(&mut inbox);
+        inbox.receive(1, 0, 1, false);
+        inbox.ponged();
+        inbox.begin([2].into_iter());
+        inbox.receive(1, 0, 1, true);
+        assert_eq!((inbox.tally(), inbox.redelivered), (CLEAN, 1));
+        inbox.begin([2].into_iter());
+        inbox.receive(0, 0, 0, true);
+        assert_eq!(inbox.tally().duplicated, 1);
+    }
+
+    #[test]
+    fn a_gap_is_allowed_only_before_the_page_was_there() {
+        let mut late = inbox(10);
+        late.receive(4, 0, 4, true);
+        late.receive(7, 0, 7, true);
+        late.receive(10, 0, 10, false);
+        assert_eq!(late.tally(), CLEAN, "5, 6, 8 and 9 went to another device");
+        let mut missed = inbox(10);
+        missed.receive(12, 0, 12, false);
+        assert_eq!(missed.tally().lost, 2);
+    }
+
+    #[test]
+    fn a_killed_server_may_have_forgotten_acknowledgements() {
+        let mut inbox = inbox(0);
+        inbox.receive(0, 0, 0, false);
+        pay(&mut inbox);
+        inbox.server_was_killed();
+        inbox.begin([1].into_iter());
+        inbox.receive(0, 0, 0, true);
+        assert_eq!(inbox.tally(), CLEAN);
+        pay(&mut inbox);
+        inbox.begin([1].into_iter());
+        inbox.receive(0, 0, 0, true);
+        assert_eq!(inbox.tally().duplicated, 1, "paid again after the restart");
+    }
+}

@@ -1,0 +1,11 @@
+//! What can be measured. Each scenario sets the stage with `stage`, drives `net`, and returns figures and faults.
+
+pub(crate) mod fanout;
+pub(crate) mod idle;
+pub(crate) mod mixed;
+pub(crate) mod offline;
+pub(crate) mod private;
+pub(crate) mod publish;
+pub(crate) mod stage;
+pub(crate) mod versus;
+pub(crate) mod writer;

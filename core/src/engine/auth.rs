@@ -1,0 +1,96 @@
+//! Who a connection is (protocol.md 4.1 – 4.4), and what happens when a key or token is taken away (4.3).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use subtle::ConstantTimeEq as _;
+
+use super::{Core, jwt};
+use crate::action::Action;
+use crate::event::CloseCause;
+use crate::id::{DevId, UserId};
+use crate::name::Token;
+use crate::wire::Hello;
+
+/// The outcome of looking at a connection's key.
+#[derive(PartialEq, Eq)]
+pub(super) enum Identity {
+    /// No or no valid key: "connected, not authorized" (S17).
+    Anonymous,
+    /// By a row of `users_auth`; `key` is what the client presented (4.4).
+    ByHash { user: UserId, key: String },
+    /// By a token. Nothing of `users_auth` is told or changed (Q28).
+    ByToken { user: UserId },
+}
+
+impl Identity {
+    /// The proven user.
+    pub(super) fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Anonymous => None,
+            Self::ByHash { user, .. } | Self::ByToken { user } => Some(*user),
+        }
+    }
+
+    /// `data` of F1.
+    pub(super) fn told_key(&self) -> &str {
+        match self {
+            Self::ByHash { key, .. } => key,
+            Self::Anonymous | Self::ByToken { .. } => "",
+        }
+    }
+}
+
+impl Core {
+    /// The key is first tried as a token, then as a hash. Nothing but the right pair authorizes (S15, S65).
+    pub(super) fn identify(&self, hello: &Hello) -> Identity {
+        let (Some(user), Some(key)) = (hello.user, &hello.key) else {
+            return Identity::Anonymous;
+        };
+        if self.token_user(hello.dev, key) == Some(user) {
+            return Identity::ByToken { user };
+        }
+        let hash = self
+            .durable
+            .user(hello.dev, user)
+            .and_then(|stored| stored.hash.as_ref());
+        match hash {
+            Some(hash) if bool::from(hash.reveal().as_bytes().ct_eq(key.reveal().as_bytes())) => {
+                Identity::ByHash {
+                    user,
+                    key: key.reveal().into(),
+                }
+            }
+            Some(_) | None => Identity::Anonymous,
+        }
+    }
+
+    /// The user a token proves at present: valid and not revoked.
+    pub(super) fn token_user(&self, dev: DevId, token: &Token) -> Option<UserId> {
+        let revoked = self
+            .durable
+            .tenant(dev)
+            .is_some_and(|tenant| tenant.revoked.contains_key(token));
+        if revoked {
+            return None;
+        }
+        jwt::verify(
+            token.reveal(),
+            &self.config.password,
+            dev,
+            self.now.unix.seconds(),
+        )
+    }
+
+    /// Drops all connections of a user; he reconnects and learns that he is not authorized (S18).
+    pub(super) fn kick(&mut self, dev: DevId, user: UserId, out: &mut Vec<Action>) {
+        let connections = self
+            .tenants
+            .user(dev, user)
+            .map(|live| live.connections.clone())
+            .unwrap_or_default();
+        for conn in connections {
+            self.close(conn, CloseCause::Kicked, out);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Write first, then acknowledge: who waits for which record (design: an acknowledgement waits for `Persisted`, live
+//! delivery does not).
+//!
+//! When writing fails, the statements of the failed attempt are answered 500 and nothing new is accepted until the
+//! store has caught up; it keeps the failed records in order and tries again, so what is in memory and what reaches
+//! the disk never diverge.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::Core;
+use crate::action::{Action, Answer, Frame, Recipients, Reply};
+use crate::error::{ErrorCode, QueryError};
+use crate::id::{ConnId, OpId, RequestId, SessionId};
+use crate::record::Record;
+
+/// The numbering of records and the list of those who wait.
+#[derive(Debug, Default)]
+pub(crate) struct Durability {
+    last: OpId,
+    persisted: OpId,
+    /// The newest record of a failed attempt that is not on disk yet.
+    failed: Option<OpId>,
+    waiting: VecDeque<(OpId, Waiter)>,
+}
+
+/// Somebody who is told when a record is safe.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    /// A statement.
+    Reply {
+        session: SessionId,
+        req: RequestId,
+        answer: Answer,
+        in_transaction: bool,
+    },
+    /// A delivery report of a channel with history (F9), for good and for bad.
+    Report {
+        conn: ConnId,
+        stored: Frame,
+        failed: Frame,
+    },
+}
+
+impl Durability {
+    /// Numbers a record and asks for it to be written.
+    pub(crate) fn persist(&mut self, record: Record, out: &mut Vec<Action>) -> OpId {
+        self.last = OpId(self.last.0 + 1);
+        out.push(Action::Persist {
+            op: self.last,
+            record,
+        });
+        self.last
+    }
+
+    /// Tells the waiter when the record is safe.
+    pub(crate) fn wait(&mut self, op: OpId, waiter: Waiter) {
+        assert!(
+            op <= self.last && op > self.persisted,
+            "waits for a record that was never written"
+        );
+        assert!(
+            self.waiting.back().is_none_or(|(last, _)| *last <= op),
+            "waiters out of order"
+        );
+        self.waiting.push_back((op, waiter));
+    }
+
+    /// True while writes work.
+    pub(crate) const fn is_healthy(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    fn take_waiting(&mut self, upto: OpId) -> Vec<Waiter> {
+        let count = self.waiting.partition_point(|(op, _)| *op <= upto);
+        self.waiting.drain(..count).map(|(_, waiter)| waiter).collect()
+    }
+
+    /// Asserts the invariants.
+    pub(crate) fn check(&self) {
+        assert!(self.persisted <= self.last, "more was written than made");
+        assert!(
+            self.waiting.front().is_none_or(|(op, _)| *op > self.persisted),
+            "an acknowledgement is overdue"
+        );
+        assert!(
+            self.failed.is_none_or(|failed| failed > self.persisted),
+            "failed and written"
+        );
+    }
+}
+
+impl Core {
+    /// Everything up to `upto` is on disk: acknowledge it.
+    pub(super) fn persisted(&mut self, upto: OpId, out: &mut Vec<Action>) {
+        assert!(
+            upto <= self.durability.last,
+            "the store wrote what was never made"
+        );
+        self.durability.persisted = self.durability.persisted.max(upto);
+        for waiter in self.durability.take_waiting(upto) {
+            match waiter {
+                Waiter::Reply {
+                    session,
+                    req,
+                    answer,
+                    in_transaction,
+                } => {
+                    out.push(Action::Reply {
+                        session,
+                        req,
+                        reply: Reply {
+                            result: Ok(answer),
+                            in_transaction,
+                        },
+                    });
+                }
+                Waiter::Report {
+                    conn,
+                    stored,
+                    failed: _,
+                } => self.report(conn, stored, out),
+            }
+        }
+        if self.durability.failed.is_some_and(|failed| failed <= upto) {
+            self.durability.failed = None;
+            out.push(Action::Ready(true));
+        }
+    }
+
+    /// The attempt to write the records up to `upto` failed: whoever waits for them is told so.
+    pub(super) fn persist_failed(&mut self, upto: OpId, out: &mut Vec<Action>) {
+        assert!(
+            upto <= self.durability.last,
+            "the store failed at what was never made"
+        );
+        if upto <= self.durability.persisted {
+            return;
+        }
+        if self.durability.is_healthy() {
+            out.push(Action::Ready(false));
+        }
+        self.durability.failed = self.durability.failed.max(Some(upto));
+        for waiter in self.durability.take_waiting(upto) {
+            match waiter {
+                Waiter::Reply {
+                    session,
+                    req,
+                    answer: _,
+                    in_transaction,
+                } => {
+                    let result = Err(STORE_FAILED);
+                    out.push(Action::Reply {
+                        session,
+                        req,
+                        reply: Reply {
+                            result,
+                            in_transaction,
+                        },
+                    });
+                }
+                Waiter::Report {
+                    conn,
+                    stored: _,
+                    failed,
+                } => self.report(conn, failed, out),
+            }
+        }
+    }
+
+    fn report(&mut self, conn: ConnId, frame: Frame, out: &mut Vec<Action>) {
+        let Some(dev) = self.conns.get(conn).map(|state| state.dev) else {
+            return;
+        };
+        self.count_sent(dev, 1);
+        out.push(Action::Send {
+            to: Recipients::One(conn),
+            frame,
+        });
+    }
+}
+
+/// What a statement is told when the store does not take it.
+pub(super) const STORE_FAILED: QueryError =
+    QueryError::new(ErrorCode::Internal, "the server cannot store changes at present");

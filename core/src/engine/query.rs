@@ -1,0 +1,254 @@
+//! CometQL sessions and their statements (protocol.md 7). Exactly one reply per statement.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::Core;
+use super::durability::{STORE_FAILED, Waiter};
+use crate::action::{Action, Answer, Done, Reply};
+use crate::cometql::{self, Cell, Constant, Limit, Rows, Statement};
+use crate::error::{ErrorCode, QueryError};
+use crate::event::Login;
+use crate::id::{DevId, OpId, RequestId, SessionId};
+use crate::state::Timer;
+use crate::time::Mono;
+
+/// Open CometQL sessions.
+pub(crate) type Sessions = BTreeMap<SessionId, Session>;
+
+/// One CometQL session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) login: Login,
+    /// The tenant of the login, or of the last `USE db_<n>`.
+    pub(crate) dev: DevId,
+    /// What `SELECT DATABASE()` shows.
+    database: Arc<str>,
+    in_transaction: bool,
+    opened: Mono,
+}
+
+/// How a statement is answered.
+pub(super) enum Outcome {
+    /// At once.
+    Now(Answer),
+    /// When the record is on disk.
+    After(OpId, Answer),
+}
+
+impl Outcome {
+    /// OK, and nothing was changed.
+    pub(super) fn done() -> Self {
+        Self::Now(Answer::Done(Done::default()))
+    }
+
+    /// OK as soon as the last record of the statement is on disk, at once if there is none.
+    pub(super) fn after(last: Option<OpId>, done: Done) -> Self {
+        match last {
+            Some(op) => Self::After(op, Answer::Done(done)),
+            None => Self::Now(Answer::Done(done)),
+        }
+    }
+}
+
+impl From<Rows> for Outcome {
+    fn from(rows: Rows) -> Self {
+        Self::Now(Answer::Rows(rows))
+    }
+}
+
+impl Core {
+    /// A login, or the change of user of a known session.
+    pub(super) fn session_opened(&mut self, session: SessionId, login: Login) {
+        self.statistics.network_events += 1;
+        let dev = match login {
+            Login::Tenant(dev) => dev,
+            Login::HealthCheck => DevId::default(),
+        };
+        self.session_closed(session);
+        self.tenants.entry(dev).sessions += 1;
+        self.statistics.sql.accepted += 1;
+        let opened = self.now.mono;
+        let state = Session {
+            login,
+            dev,
+            database: "".into(),
+            in_transaction: false,
+            opened,
+        };
+        self.sessions.insert(session, state);
+    }
+
+    /// A session is gone. Its statements in flight are answered all the same.
+    pub(super) fn session_closed(&mut self, session: SessionId) {
+        if let Some(state) = self.sessions.remove(&session) {
+            self.tenants.entry(state.dev).sessions -= 1;
+            self.statistics.sql.closed += 1;
+        }
+    }
+
+    /// Drops sessions older than `maxUptime` (Q51).
+    pub(super) fn sweep_sessions(&mut self, out: &mut Vec<Action>) {
+        let (max, every) = (
+            self.config.cometql_uptime_max_ms,
+            self.config.cometql_uptime_sweep_ms,
+        );
+        let now = self.now.mono;
+        let old = self
+            .sessions
+            .iter()
+            .filter(|(_, state)| state.opened.plus_ms(max) <= now)
+            .map(|(&id, _)| id);
+        for session in old.collect::<Vec<_>>() {
+            out.push(Action::CloseSession { session });
+            self.session_closed(session);
+        }
+        self.arm_period(every, Timer::SqlUptime);
+    }
+
+    /// A statement arrived.
+    pub(super) fn query(
+        &mut self,
+        session: SessionId,
+        req: RequestId,
+        statement: Result<Statement, QueryError>,
+        out: &mut Vec<Action>,
+    ) {
+        self.statistics.network_events += 1;
+        self.statistics.sql.messages += 1;
+        let outcome = self.run(session, statement, out);
+        let in_transaction = self
+            .sessions
+            .get(&session)
+            .is_some_and(|state| state.in_transaction);
+        let reply = |result| Action::Reply {
+            session,
+            req,
+            reply: Reply {
+                result,
+                in_transaction,
+            },
+        };
+        match outcome {
+            Ok(Outcome::Now(answer)) => out.push(reply(Ok(answer))),
+            Ok(Outcome::After(op, answer)) => {
+                self.durability.wait(
+                    op,
+                    Waiter::Reply {
+                        session,
+                        req,
+                        answer,
+                        in_transaction,
+                    },
+                );
+            }
+            Err(error) => out.push(reply(Err(error))),
+        }
+    }
+
+    fn run(
+        &mut self,
+        session: SessionId,
+        statement: Result<Statement, QueryError>,
+        out: &mut Vec<Action>,
+    ) -> Result<Outcome, QueryError> {
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return Err(ErrorCode::AccessDenied.into());
+        };
+        if state.login == Login::HealthCheck {
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        let dev = state.dev;
+        match statement? {
+            Statement::Nothing => Ok(Outcome::done()),
+            Statement::Begin => {
+                state.in_transaction = true;
+                Ok(Outcome::done())
+            }
+            Statement::End => {
+                state.in_transaction = false;
+                Ok(Outcome::done())
+            }
+            Statement::Use { dev, database } => {
+                self.use_database(session, dev, database);
+                Ok(Outcome::done())
+            }
+            Statement::Insert(insert) => {
+                if !self.durability.is_healthy() && self.stores_something(dev, &insert) {
+                    return Err(STORE_FAILED);
+                }
+                self.insert(dev, insert, out)
+            }
+            Statement::Delete(delete) => {
+                if !self.durability.is_healthy() {
+                    return Err(STORE_FAILED);
+                }
+                self.delete(dev, &delete, out)
+            }
+            Statement::Select(select) => {
+                let candidates = self.rows_of(dev, select.table, &select.keys);
+                let rows = candidates.into_iter().map(|(_, row)| row).collect();
+                Ok(cometql::select(&select, rows).into())
+            }
+            Statement::Constants { columns, limit } => Ok(self.constants(session, &columns, limit).into()),
+            Statement::Show(show) => Ok(self.show(dev, &show).into()),
+            Statement::ShowHost { scope: _, facts } => {
+                Ok(pairs(facts.iter().map(|(n, v)| (&**n, v.as_str()))).into())
+            }
+            Statement::EmptySet { columns } => Ok(Rows {
+                columns,
+                rows: Vec::new(),
+            }
+            .into()),
+        }
+    }
+
+    /// USE and COM_INIT_DB. `db_<n>` moves the session to another tenant.
+    fn use_database(&mut self, session: SessionId, dev: Option<DevId>, database: Arc<str>) {
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        state.database = database;
+        if let Some(dev) = dev {
+            self.tenants.entry(state.dev).sessions -= 1;
+            self.tenants.entry(dev).sessions += 1;
+            state.dev = dev;
+        }
+    }
+
+    fn constants(&self, session: SessionId, columns: &[Constant], limit: Option<Limit>) -> Rows {
+        let database = self
+            .sessions
+            .get(&session)
+            .map(|state| state.database.clone())
+            .unwrap_or_default();
+        let (labels, row): (Vec<Arc<str>>, Vec<Cell>) = columns
+            .iter()
+            .map(|column| match column {
+                Constant::Known { label, value } => (label.clone(), value.clone()),
+                Constant::Database { label } => (label.clone(), Cell::Text(database.clone())),
+                Constant::ConnectionId { label } => (
+                    label.clone(),
+                    Cell::Int(i64::try_from(session.0).unwrap_or(i64::MAX)),
+                ),
+            })
+            .unzip();
+        let visible = limit.is_none_or(|limit| limit.offset == 0 && limit.count > 0);
+        Rows {
+            columns: labels,
+            rows: if visible { vec![row] } else { Vec::new() },
+        }
+    }
+}
+
+/// A result set of names and values.
+pub(super) fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Rows {
+    Rows {
+        columns: vec!["Variable_name".into(), "Value".into()],
+        rows: pairs
+            .map(|(name, value)| vec![Cell::text(name), Cell::text(value)])
+            .collect(),
+    }
+}

@@ -1,0 +1,128 @@
+//! `pipes`, `users_in_pipes`, `pipes_settings` (protocol.md 7.11, 7.12).
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Core, Outcome, RowId, listed_channels};
+use crate::action::{Action, Done};
+use crate::cometql::{Cell, Keys, NewSetting, Row};
+use crate::id::{ConnId, DevId, OpId, Seq, UserId};
+use crate::name::ChannelName;
+use crate::record::Record;
+use crate::state::effective_length;
+
+impl Core {
+    /// The number of subscribed connections of any channel (S59); 0 for a listed one without any.
+    pub(super) fn rows_of_pipes(&self, dev: DevId, keys: &Keys) -> Vec<(RowId, Row)> {
+        let used = self
+            .tenants
+            .get(dev)
+            .into_iter()
+            .flat_map(|tenant| tenant.channels.keys());
+        let row = |channel: ChannelName| {
+            let users = self
+                .tenants
+                .channel(dev, &channel)
+                .map_or(0, |subscribers| subscribers.len());
+            let users = i64::try_from(users).unwrap_or(i64::MAX);
+            (
+                RowId::ReadOnly,
+                vec![Cell::text(channel.as_str()), Cell::Int(users)],
+            )
+        };
+        listed_channels(keys, used).into_iter().map(row).collect()
+    }
+
+    /// One row per subscribed connection, anonymous ones with user id 0 (Q72).
+    pub(super) fn rows_of_users_in_pipes(&self, dev: DevId, keys: &Keys) -> Vec<(RowId, Row)> {
+        let used = self
+            .tenants
+            .get(dev)
+            .into_iter()
+            .flat_map(|tenant| tenant.channels.keys());
+        let mut rows = Vec::new();
+        for channel in listed_channels(keys, used) {
+            let subscribers = self.tenants.channel(dev, &channel);
+            let mut present: Vec<ConnId> = subscribers.into_iter().flat_map(|s| s.iter()).collect();
+            present.sort_unstable();
+            for conn in present.into_iter().filter_map(|id| self.conns.get(id)) {
+                let client = &conn.client;
+                let row = vec![
+                    Cell::text(channel.as_str()),
+                    Cell::Int(conn.user.map_or(0, UserId::get).into()),
+                    Cell::text(conn.uuid.as_str()),
+                    Cell::Text(client.user_agent.clone()),
+                    Cell::Text(client.ip.clone()),
+                    Cell::Text(client.origin.clone().unwrap_or_default()),
+                    Cell::Text(client.language.clone()),
+                ];
+                rows.push((RowId::ReadOnly, row));
+            }
+        }
+        rows
+    }
+
+    pub(super) fn rows_of_pipes_settings(&self, dev: DevId, keys: &Keys) -> Vec<(RowId, Row)> {
+        let stored = self
+            .durable
+            .tenant(dev)
+            .into_iter()
+            .flat_map(|tenant| tenant.channels.keys());
+        let row = |channel: ChannelName| {
+            let length = self.durable.channel(dev, &channel)?.setting?;
+            let cells = vec![Cell::text(channel.as_str()), Cell::Int(length.get().into())];
+            Some((RowId::Setting(channel), cells))
+        };
+        listed_channels(keys, stored)
+            .into_iter()
+            .filter_map(row)
+            .collect()
+    }
+
+    /// Sets history lengths; a shorter one trims at once (S53, S54, Q32).
+    pub(super) fn insert_settings(
+        &mut self,
+        dev: DevId,
+        rows: Vec<NewSetting>,
+        out: &mut Vec<Action>,
+    ) -> Outcome {
+        let mut affected = 0;
+        let mut last = None;
+        for NewSetting { channel, length } in rows {
+            let keep = effective_length(&channel, Some(length));
+            let keep_from = self.first_kept(dev, &channel, keep, Seq::END);
+            let record = Record::HistoryLengthSet {
+                dev,
+                channel,
+                length,
+                keep_from,
+            };
+            last = Some(self.commit(record, out));
+            affected += 1;
+        }
+        Outcome::after(
+            last,
+            Done {
+                affected,
+                insert_id: 0,
+                delivered: None,
+            },
+        )
+    }
+
+    /// Removes settings together with the histories (7.12).
+    pub(super) fn delete_settings(
+        &mut self,
+        dev: DevId,
+        ids: Vec<RowId>,
+        out: &mut Vec<Action>,
+    ) -> Option<OpId> {
+        let mut last = None;
+        for id in ids {
+            if let RowId::Setting(channel) = id {
+                last = Some(self.commit(Record::HistorySettingDeleted { dev, channel }, out));
+            }
+        }
+        last
+    }
+}

@@ -1,0 +1,253 @@
+//! Which device holds which unpaid private message of one user (protocol.md 5.1).
+//!
+//! The messages themselves are durable and live in the queue; this is the part that a restart may forget: after it
+//! every unpaid message is simply waiting. A message without an entry here waits for the next connection. An entry
+//! has the devices that were sent the message and have not acknowledged it: alive, or gone and possibly coming back.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::id::{ConnId, Seq};
+use crate::name::ClientUuid;
+use crate::time::Mono;
+
+/// Number of a vanished device, ascending, never re-used.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct GoneId(pub(crate) u64);
+
+/// A device that was sent a message and has not acknowledged it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Holder {
+    Alive(ConnId),
+    Gone(GoneId),
+}
+
+#[derive(Debug, Default)]
+struct Debt {
+    /// At least one device acknowledged.
+    acknowledged: bool,
+    holders: Vec<Holder>,
+}
+
+/// A device that vanished with unacknowledged messages.
+#[derive(Debug)]
+struct GoneDevice {
+    uuid: ClientUuid,
+    until: Mono,
+    seqs: BTreeSet<Seq>,
+}
+
+/// Everything that is in flight to the devices of one user.
+#[derive(Debug, Default)]
+pub(crate) struct Debts {
+    debts: BTreeMap<Seq, Debt>,
+    gone: BTreeMap<GoneId, GoneDevice>,
+}
+
+impl Debts {
+    /// True if nothing is in flight and nobody is expected back.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.debts.is_empty() && self.gone.is_empty()
+    }
+
+    /// True if a connection with this uuid, which authorizes now, gets the message: nobody has acknowledged it, or
+    /// this browser was sent it and has not.
+    pub(crate) fn owed_to(
+        &self,
+        seq: Seq,
+        uuid: &ClientUuid,
+        uuid_of: impl Fn(ConnId) -> Option<ClientUuid>,
+    ) -> bool {
+        match self.debts.get(&seq) {
+            None => true,
+            Some(debt) => !debt.acknowledged || self.position(debt, uuid, &uuid_of).is_some(),
+        }
+    }
+
+    /// The holder that a returning browser takes over: the one that vanished first, else one not yet noticed.
+    fn position(
+        &self,
+        debt: &Debt,
+        uuid: &ClientUuid,
+        uuid_of: &impl Fn(ConnId) -> Option<ClientUuid>,
+    ) -> Option<usize> {
+        if uuid.is_empty() {
+            return None;
+        }
+        let gone = |holder: &Holder| match holder {
+            Holder::Gone(id) => self.gone.get(id).is_some_and(|device| device.uuid == *uuid),
+            Holder::Alive(_) => false,
+        };
+        let alive = |holder: &Holder| match holder {
+            Holder::Alive(conn) => uuid_of(*conn).as_ref() == Some(uuid),
+            Holder::Gone(_) => false,
+        };
+        debt.holders
+            .iter()
+            .position(gone)
+            .or_else(|| debt.holders.iter().position(alive))
+    }
+
+    /// The message was sent to a connection that just authorized, which takes over the claim of its former self.
+    pub(crate) fn redelivered(
+        &mut self,
+        seq: Seq,
+        conn: ConnId,
+        uuid: &ClientUuid,
+        uuid_of: impl Fn(ConnId) -> Option<ClientUuid>,
+    ) {
+        let former = self
+            .debts
+            .get(&seq)
+            .and_then(|debt| self.position(debt, uuid, &uuid_of));
+        let debt = self.debts.entry(seq).or_default();
+        if let Some(at) = former
+            && let Holder::Gone(id) = debt.holders.remove(at)
+        {
+            self.release(id, seq);
+        }
+        self.sent(seq, conn);
+    }
+
+    /// The message was sent to a device.
+    pub(crate) fn sent(&mut self, seq: Seq, conn: ConnId) {
+        let debt = self.debts.entry(seq).or_default();
+        assert!(
+            !debt.holders.contains(&Holder::Alive(conn)),
+            "sent twice to one connection"
+        );
+        debt.holders.push(Holder::Alive(conn));
+    }
+
+    /// A device acknowledged the message. True if it is paid now and must leave the queue.
+    pub(crate) fn acknowledge(&mut self, seq: Seq, conn: ConnId) -> bool {
+        let Some(debt) = self.debts.get_mut(&seq) else {
+            return false;
+        };
+        debt.acknowledged = true;
+        debt.holders.retain(|&holder| holder != Holder::Alive(conn));
+        self.settle(seq)
+    }
+
+    /// A device vanished with these messages unacknowledged; its claim lasts until `until`. False if none of the
+    /// messages is owed any more, then nothing was noted.
+    pub(crate) fn vanished(
+        &mut self,
+        id: GoneId,
+        conn: ConnId,
+        uuid: ClientUuid,
+        until: Mono,
+        unacknowledged: impl Iterator<Item = Seq>,
+    ) -> bool {
+        let mut seqs = BTreeSet::new();
+        for seq in unacknowledged {
+            let Some(debt) = self.debts.get_mut(&seq) else {
+                continue;
+            };
+            let Some(holder) = debt
+                .holders
+                .iter_mut()
+                .find(|holder| **holder == Holder::Alive(conn))
+            else {
+                continue;
+            };
+            *holder = Holder::Gone(id);
+            seqs.insert(seq);
+        }
+        let noted = !seqs.is_empty();
+        if noted {
+            self.gone.insert(id, GoneDevice { uuid, until, seqs });
+        }
+        noted
+    }
+
+    /// The claim of a vanished device ends. Returns the messages that are paid by that.
+    pub(crate) fn grace_over(&mut self, id: GoneId) -> Vec<Seq> {
+        let Some(device) = self.gone.remove(&id) else {
+            return Vec::new();
+        };
+        let mut paid = Vec::new();
+        for seq in device.seqs {
+            if let Some(debt) = self.debts.get_mut(&seq) {
+                debt.holders.retain(|&holder| holder != Holder::Gone(id));
+                if self.settle(seq) {
+                    paid.push(seq);
+                }
+            }
+        }
+        paid
+    }
+
+    /// The message left the queue for another reason than being paid.
+    pub(crate) fn forget(&mut self, seq: Seq) {
+        let Some(debt) = self.debts.remove(&seq) else {
+            return;
+        };
+        for holder in debt.holders {
+            if let Holder::Gone(id) = holder {
+                self.release(id, seq);
+            }
+        }
+    }
+
+    /// Drops an entry that says nothing any more. True if its message is paid.
+    fn settle(&mut self, seq: Seq) -> bool {
+        let Some(debt) = self.debts.get(&seq) else {
+            return false;
+        };
+        if !debt.holders.is_empty() {
+            return false;
+        }
+        let paid = debt.acknowledged;
+        self.debts.remove(&seq);
+        paid
+    }
+
+    /// A vanished device has no claim to this message any more. Its timer stays and will find nothing.
+    fn release(&mut self, id: GoneId, seq: Seq) {
+        if let Some(device) = self.gone.get_mut(&id) {
+            device.seqs.remove(&seq);
+            if device.seqs.is_empty() {
+                self.gone.remove(&id);
+            }
+        }
+    }
+
+    /// Vanished devices and the ends of their claims.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (GoneId, Mono)> {
+        self.gone.iter().map(|(&id, device)| (id, device.until))
+    }
+
+    /// Asserts that both sides tell the same story. `alive(conn, seq)`: the connection waits for that Pong.
+    pub(crate) fn check(&self, alive: impl Fn(ConnId, Seq) -> bool, queued: impl Fn(Seq) -> bool) {
+        for (&seq, debt) in &self.debts {
+            assert!(queued(seq), "a debt without a message");
+            assert!(!debt.holders.is_empty(), "a settled debt was kept");
+            for holder in &debt.holders {
+                match holder {
+                    Holder::Alive(conn) => assert!(alive(*conn, seq), "a device holds what it was not sent"),
+                    Holder::Gone(id) => {
+                        let device = self.gone.get(id);
+                        assert!(
+                            device.is_some_and(|d| d.seqs.contains(&seq)),
+                            "a vanished device was forgotten"
+                        );
+                    }
+                }
+            }
+        }
+        for (id, device) in &self.gone {
+            assert!(
+                !device.seqs.is_empty(),
+                "a vanished device without a claim was kept"
+            );
+            for seq in &device.seqs {
+                let debt = self.debts.get(seq);
+                assert!(
+                    debt.is_some_and(|d| d.holders.contains(&Holder::Gone(*id))),
+                    "a claim to nothing"
+                );
+            }
+        }
+    }
+}

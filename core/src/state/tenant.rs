@@ -1,0 +1,119 @@
+//! The part of a tenant that a restart forgets: devices, subscriptions, counters.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::{Debts, Subscribers};
+use crate::id::{ConnId, DevId, UserId};
+use crate::name::ChannelName;
+use crate::time::Mono;
+use crate::wire::Dialect;
+
+/// All tenants that have connections, sessions or counters.
+#[derive(Debug, Default)]
+pub(crate) struct Tenants(BTreeMap<DevId, LiveTenant>);
+
+/// The live part of one tenant.
+#[derive(Debug, Default)]
+pub(crate) struct LiveTenant {
+    /// Users with connections or with messages in flight.
+    pub(crate) users: BTreeMap<UserId, LiveUser>,
+    /// Channels with subscribers.
+    pub(crate) channels: BTreeMap<ChannelName, Subscribers>,
+    /// Open browser connections (protocol.md 8.5).
+    pub(crate) connections: u64,
+    /// Open CometQL sessions.
+    pub(crate) sessions: u64,
+    /// Incoming commands and frames sent.
+    pub(crate) messages: u64,
+}
+
+/// The live part of one user.
+#[derive(Debug, Default)]
+pub(crate) struct LiveUser {
+    /// All authorized connections, in the order of registration.
+    pub(crate) connections: Vec<ConnId>,
+    /// Those that get private messages: the newest `devices_per_user_max` (Q29), in the order of registration.
+    pub(crate) devices: Vec<ConnId>,
+    /// What is in flight to them.
+    pub(crate) debts: Debts,
+    /// When the queue is looked at for expired messages; armed while there is a queue and a `queue_ttl`.
+    pub(crate) ttl_deadline: Option<Mono>,
+}
+
+impl LiveUser {
+    fn is_empty(&self) -> bool {
+        self.connections.is_empty() && self.debts.is_empty() && self.ttl_deadline.is_none()
+    }
+}
+
+impl Tenants {
+    pub(crate) fn get(&self, dev: DevId) -> Option<&LiveTenant> {
+        self.0.get(&dev)
+    }
+
+    /// The tenant, made if necessary. Counters outlive connections, so a tenant that was used once stays; there are
+    /// at most `dev_index_size`.
+    pub(crate) fn entry(&mut self, dev: DevId) -> &mut LiveTenant {
+        self.0.entry(dev).or_default()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (DevId, &LiveTenant)> {
+        self.0.iter().map(|(&dev, tenant)| (dev, tenant))
+    }
+
+    pub(crate) fn user(&self, dev: DevId, user: UserId) -> Option<&LiveUser> {
+        self.0.get(&dev)?.users.get(&user)
+    }
+
+    /// Changes a user and forgets him if nothing is left of him.
+    pub(crate) fn edit_user<T>(
+        &mut self,
+        dev: DevId,
+        user: UserId,
+        change: impl FnOnce(&mut LiveUser) -> T,
+    ) -> T {
+        let users = &mut self.entry(dev).users;
+        let entry = users.entry(user).or_default();
+        let result = change(entry);
+        if entry.is_empty() {
+            users.remove(&user);
+        }
+        result
+    }
+
+    pub(crate) fn channel(&self, dev: DevId, name: &ChannelName) -> Option<&Subscribers> {
+        self.0.get(&dev)?.channels.get(name)
+    }
+
+    pub(crate) fn channel_mut(&mut self, dev: DevId, name: &ChannelName) -> Option<&mut Subscribers> {
+        self.0.get_mut(&dev)?.channels.get_mut(name)
+    }
+}
+
+impl LiveTenant {
+    /// Adds a subscriber. Returns the channel's one shared name, so that a million subscribers keep one text.
+    pub(crate) fn subscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) -> ChannelName {
+        if let Some((shared, _)) = self.channels.get_key_value(name) {
+            let shared = shared.clone();
+            if let Some(subscribers) = self.channels.get_mut(name) {
+                subscribers.insert(conn, dialect);
+            }
+            return shared;
+        }
+        let mut subscribers = Subscribers::default();
+        subscribers.insert(conn, dialect);
+        self.channels.insert(name.clone(), subscribers);
+        name.clone()
+    }
+
+    /// Removes a subscriber; a channel without subscribers occupies nothing (Q82).
+    pub(crate) fn unsubscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) {
+        if let Some(subscribers) = self.channels.get_mut(name) {
+            subscribers.remove(conn, dialect);
+            if subscribers.is_empty() {
+                self.channels.remove(name);
+            }
+        }
+    }
+}

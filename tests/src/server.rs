@@ -1,0 +1,245 @@
+//! The real binary as a child process on free loopback ports with a data directory of its own. It is killed when the
+//! test drops it, so a failed test leaves nothing behind.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::DEADLINE;
+
+/// The password of every server a test starts.
+pub const PASSWORD: &str = "CometQLPassword";
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    /// The browser port.
+    pub ws: SocketAddr,
+    /// The CometQL port.
+    pub cometql: SocketAddr,
+    data: Option<TempDir>,
+    args: Vec<String>,
+}
+
+impl Server {
+    /// Starts with these extra arguments and an empty data directory.
+    pub fn start(args: &[&str]) -> Self {
+        let data = TempDir::new().expect("a temporary folder");
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Self::launch(data, args)
+    }
+
+    fn launch(data: TempDir, args: Vec<String>) -> Self {
+        // A port found free may be taken before the server binds it; then it exits and the next pair is tried.
+        for _ in 0..10 {
+            let (ws, cometql) = (free_port(), free_port());
+            let mut child = command(ws, cometql, data.path())
+                .args(&args)
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("the server binary starts");
+            if wait_ready(&mut child, ws, cometql) {
+                return Self {
+                    child,
+                    ws,
+                    cometql,
+                    data: Some(data),
+                    args,
+                };
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        panic!("the server does not come up with {args:?}");
+    }
+
+    /// Kills it without a warning (SIGKILL), as a power cut would, and starts it again on the same data.
+    pub fn crash_and_restart(mut self) -> Self {
+        self.kill();
+        self.relaunch()
+    }
+
+    /// Stops it in an orderly way (SIGTERM) and starts it again on the same data.
+    pub fn stop_and_restart(mut self) -> Self {
+        let status = self.terminate();
+        assert!(status.success(), "an orderly exit has status 0, not {status}");
+        self.relaunch()
+    }
+
+    fn relaunch(mut self) -> Self {
+        let data = self
+            .data
+            .take()
+            .expect("a server keeps its folder until it is restarted");
+        let args = std::mem::take(&mut self.args);
+        Self::launch(data, args)
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and waits for the orderly end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let signalled = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(signalled.is_ok_and(|status| status.success()), "kill works");
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+                return status;
+            }
+            assert!(Instant::now() < end, "the server does not stop");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The process is still running.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &Path {
+        self.data.as_ref().map_or_else(|| Path::new(""), TempDir::path)
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap_or_default();
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or_default();
+        kib * 1024
+    }
+
+    /// One HTTP exchange on the browser port: status line, headers and body as they came.
+    pub fn http(&self, request: &str) -> String {
+        http(self.ws, request.as_bytes()).expect("an HTTP answer")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The server's command line for these addresses; nothing else is configured.
+pub fn command(ws: SocketAddr, cometql: SocketAddr, data: &Path) -> Command {
+    let mut command = bare_command();
+    command.args([
+        "--ws-listen",
+        &ws.to_string(),
+        "--cometql-listen",
+        &cometql.to_string(),
+    ]);
+    command
+        .args(["--password", PASSWORD, "--log-level", "warn", "--data-dir"])
+        .arg(data);
+    command
+}
+
+/// The server's program without arguments, with an environment that holds no configuration.
+pub fn bare_command() -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COMET_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program to its end, which must come soon.
+pub fn run_to_end(command: &mut Command) -> Output {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server binary starts");
+    let end = Instant::now() + DEADLINE;
+    while child.try_wait().expect("the child can be waited for").is_none() {
+        if Instant::now() > end {
+            let _ = child.kill();
+            panic!("the server should have refused to start, but it runs");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().expect("its output")
+}
+
+/// The program under test: `COMET_SERVER_BIN`, or what cargo builds now, once per test run.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("COMET_SERVER_BIN") {
+            return PathBuf::from(path);
+        }
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "comet-server"])
+            .env("CARGO_TARGET_DIR", target_dir())
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "comet-server builds");
+        target_dir().join("debug").join("comet-server")
+    })
+}
+
+/// Cargo's target directory: a test binary is `<target>/<profile>/deps/<name>`.
+pub fn target_dir() -> PathBuf {
+    let exe = std::env::current_exe().expect("the path of this test");
+    exe.ancestors()
+        .nth(3)
+        .map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// A loopback address nobody listens on.
+pub fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address")
+}
+
+/// True once `/info` and the CometQL greeting answer; false if the process ended instead.
+fn wait_ready(child: &mut Child, ws: SocketAddr, cometql: SocketAddr) -> bool {
+    let end = Instant::now() + DEADLINE;
+    while Instant::now() < end {
+        if child.try_wait().is_ok_and(|status| status.is_some()) {
+            return false;
+        }
+        let info = http(ws, b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n");
+        if info.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) && greets(cometql) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+fn greets(cometql: SocketAddr) -> bool {
+    let Ok(mut socket) = TcpStream::connect(cometql) else {
+        return false;
+    };
+    let mut first = [0; 5];
+    socket.set_read_timeout(Some(DEADLINE)).is_ok() && socket.read_exact(&mut first).is_ok() && first[4] == 10
+}
+
+/// Sends a request and reads until the server closes.
+pub fn http(address: SocketAddr, request: &[u8]) -> std::io::Result<String> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(DEADLINE))?;
+    socket.write_all(request)?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
