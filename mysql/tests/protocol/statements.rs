@@ -327,7 +327,7 @@ fn resetting_a_statement_forgets_long_data() {
 #[test]
 fn long_data_at_packet_max_and_above() {
     let mut connection = ready_with(Limits {
-        packet_max: 1000,
+        packet_max: 1000 + 2 * 64,
         ..Limits::default()
     });
     let (first, second) = (prepared(&mut connection, 1), prepared(&mut connection, 1));
@@ -349,15 +349,34 @@ fn long_data_at_packet_max_and_above() {
         [Param::Bytes("v".into())]
     );
 
-    send(&mut connection, &long_data(first.0, 0, &[b'a'; 400]));
+    send(&mut connection, &long_data(first.0, 0, &[b'a'; 464]));
     assert_eq!(
         params(&mut connection, &with_data),
-        [Param::Bytes([b'a'; 1000][..].into())]
+        [Param::Bytes([b'a'; 1064][..].into())]
     );
     send(&mut connection, &long_data(first.0, 0, &[b'a'; 900]));
-    send(&mut connection, &long_data(first.0, 0, &[b'a'; 101]));
+    send(&mut connection, &long_data(first.0, 0, &[b'a'; 165]));
     assert_eq!(send(&mut connection, &with_data), Some(Input::TooLarge));
     connection.error(&ErrorPacket::new(11, b"HY000", "data too long"));
+}
+
+/// Empty long data costs memory, too.
+#[test]
+fn parameters_with_long_data_are_counted() {
+    let mut connection = ready_with(Limits {
+        packet_max: 640,
+        ..Limits::default()
+    });
+    let statement = prepared(&mut connection, 11);
+    let empty = vec![Value::Null; 11];
+    for count in [10, 11] {
+        for param in 0..count {
+            send(&mut connection, &long_data(statement.0, param, b""));
+        }
+        let input = send(&mut connection, &execute(statement.0, &empty, true));
+        assert_eq!(input == Some(Input::TooLarge), count == 11, "{input:?}");
+        connection.ok(&OkPacket::default());
+    }
 }
 
 /// A piece of long data above packet_max is dropped; it still has no answer.
