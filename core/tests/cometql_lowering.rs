@@ -17,17 +17,17 @@ fn parsed(text: &str) -> Statement {
 }
 
 fn selected(text: &str) -> Select {
-    match parsed(text) {
-        Statement::Select(select) => select,
-        other => panic!("{text}: {other:?}"),
-    }
+    let Statement::Select(select) = parsed(text) else {
+        panic!("not a SELECT: {text}");
+    };
+    select
 }
 
 fn deleted(text: &str) -> Delete {
-    match parsed(text) {
-        Statement::Delete(delete) => delete,
-        other => panic!("{text}: {other:?}"),
-    }
+    let Statement::Delete(delete) = parsed(text) else {
+        panic!("not a DELETE: {text}");
+    };
+    delete
 }
 
 fn labels(text: &str) -> Vec<String> {
@@ -70,12 +70,10 @@ fn inserts() {
             body: Body::new("text"),
         }]))
     );
-    let setting = |text: &str| match parsed(text) {
-        Statement::Insert(Insert::PipesSettings(rows)) => rows,
-        other => panic!("{other:?}"),
+    let insert = "INSERT INTO pipes_settings VALUES ('abc', 0), ('abd', 99), ('abe', 100), ('abf', NULL)";
+    let Statement::Insert(Insert::PipesSettings(rows)) = parsed(insert) else {
+        panic!("not an INSERT into pipes_settings");
     };
-    let rows =
-        setting("INSERT INTO pipes_settings VALUES ('abc', 0), ('abd', 99), ('abe', 100), ('abf', NULL)");
     let expected = [("abc", 0), ("abd", 99), ("abe", 99), ("abf", 0)].map(|(name, length)| NewSetting {
         channel: channel(name),
         length: HistoryLength::clamped(length),
@@ -128,9 +126,12 @@ fn keys_of_other_tables() {
 /// Numbers are compared as numbers, texts byte for byte, whatever the literal looks like.
 #[test]
 fn values_take_the_type_of_the_column() {
-    let value = |condition: &str| match selected(&format!("SELECT * FROM pipes WHERE {condition}")).filter {
-        Some(Expr::Compare { value, .. }) => value,
-        other => panic!("{condition}: {other:?}"),
+    let value = |condition: &str| {
+        let filter = selected(&format!("SELECT * FROM pipes WHERE {condition}")).filter;
+        let Some(Expr::Compare { value, .. }) = filter else {
+            panic!("not a comparison: {condition}");
+        };
+        value
     };
     assert_eq!(value("users = 0012"), Cell::Int(12));
     assert_eq!(value("users = '-5'"), Cell::Int(-5));
@@ -227,12 +228,14 @@ fn labels_of_results() {
 
 #[test]
 fn constants() {
-    let value = |text: &str| match parsed(&format!("SELECT {text}")) {
-        Statement::Constants { columns, .. } => match &columns[0] {
-            Constant::Known { value, .. } => value.clone(),
-            other => panic!("{other:?}"),
-        },
-        other => panic!("{other:?}"),
+    let value = |text: &str| {
+        let Statement::Constants { mut columns, .. } = parsed(&format!("SELECT {text}")) else {
+            panic!("not constants: {text}");
+        };
+        let Some(Constant::Known { value, .. }) = columns.pop() else {
+            panic!("not a known constant: {text}");
+        };
+        value
     };
     assert_eq!(value("1"), Cell::Int(1));
     assert_eq!(value("0012"), Cell::text("0012"));
@@ -246,9 +249,11 @@ fn constants() {
     assert_eq!(value("@@global.sql_mode"), Cell::text(""));
     assert_eq!(value("@@no_such_thing"), Cell::text(""));
     assert!(SERVER_VERSION.starts_with("5.7."));
-    let host = |scope: &str| match parsed(&format!("SHOW {scope} STATUS")) {
-        Statement::ShowHost { scope, facts } => (scope, facts),
-        other => panic!("{other:?}"),
+    let host = |scope: &str| {
+        let Statement::ShowHost { scope, facts } = parsed(&format!("SHOW {scope} STATUS")) else {
+            panic!("not about the machine: {scope}");
+        };
+        (scope, facts)
     };
     assert_eq!(host("UPTIME"), (HostScope::Uptime, vec![]));
     assert_eq!(host("AVG"), (HostScope::LoadAverage, vec![]));
