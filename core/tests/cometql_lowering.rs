@@ -192,6 +192,8 @@ fn order_and_limit() {
     let key = |column, descending| OrderBy { column, descending };
     assert_eq!(select.order, [key(1, true), key(0, false)]);
     assert_eq!(select.limit, Some(Limit { offset: 5, count: 10 }));
+    let swapped = selected("SELECT name AS users, users AS name FROM pipes ORDER BY users").order;
+    assert_eq!(swapped, [key(0, false)]);
     let limit = |text: &str| selected(&format!("SELECT * FROM pipes LIMIT {text}")).limit;
     assert_eq!(limit("10 OFFSET 5"), Some(Limit { offset: 5, count: 10 }));
     assert_eq!(limit("007"), Some(Limit { offset: 0, count: 7 }));

@@ -59,6 +59,12 @@ pub(super) fn compare(number: i64, text: &str) -> Option<Ordering> {
 /// The value to compare a number column with: `Int` if the text is one, else a short text that `compare` treats
 /// like the given one, however long that is.
 pub(super) fn normal(text: &str) -> Cell {
+    // The usual case, and quick; the standard parser also takes a plus sign, which we do not.
+    if let Ok(number) = text.parse()
+        && !text.starts_with('+')
+    {
+        return Cell::Int(number);
+    }
     let Some(decimal) = Decimal::parse(text) else {
         return Cell::text("");
     };

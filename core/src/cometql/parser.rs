@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use super::lexer::{self, Kind, Lexer, Span, Token};
 use super::template::{LimitTemplate, Source, Template, Value};
-use super::{Comparison, Limits, OrderBy, Statement, Table, login, lower};
+use super::{Comparison, Limits, OrderBy, OutputColumn, Statement, Table, login, lower};
 use crate::error::{ErrorCode, QueryError};
 
 type Parsed<T> = Result<T, QueryError>;
@@ -310,7 +310,8 @@ impl<'a> Parser<'a> {
         column.unwrap_or(0)
     }
 
-    fn order(&mut self, table: Option<Table>) -> Parsed<Vec<OrderBy>> {
+    /// ORDER BY. In a SELECT a key may also be the label of a shown column, which wins over a column's name.
+    fn order(&mut self, table: Option<Table>, shown: &[OutputColumn]) -> Parsed<Vec<OrderBy>> {
         let mut keys = Vec::new();
         if !self.eat_word("ORDER") {
             return Ok(keys);
@@ -318,7 +319,14 @@ impl<'a> Parser<'a> {
         self.expect_word("BY")?;
         loop {
             let name = self.name()?;
-            let column = self.resolve_column(table, name);
+            let text = self.name_text(name);
+            let labelled = shown
+                .iter()
+                .find(|column| column.label.eq_ignore_ascii_case(&text));
+            let column = match labelled {
+                Some(labelled) => labelled.column,
+                None => self.resolve_column(table, name),
+            };
             let descending = self.eat_word("DESC");
             if !descending {
                 self.eat_word("ASC");

@@ -50,7 +50,11 @@ impl<'a> Parser<'a> {
         let output = self.output(table, wanted);
         let filter = self.filter(table)?;
         self.refuse_unbuilt()?;
-        let order = self.order(table)?;
+        let shown = match &output {
+            Output::Columns(columns) => &columns[..],
+            Output::Count { .. } => &[],
+        };
+        let order = self.order(table, shown)?;
         let limit = self.limit()?;
         self.refuse_unbuilt()?;
         let Some(table) = table else {
@@ -76,7 +80,7 @@ impl<'a> Parser<'a> {
             self.defer(code);
         }
         let filter = self.filter(table)?;
-        let order = self.order(table)?;
+        let order = self.order(table, &[])?;
         let limit = self.limit()?;
         let Some(table) = table else {
             return Ok(self.refused());
