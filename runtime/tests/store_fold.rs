@@ -199,9 +199,10 @@ fn child_that_writes_until_it_is_killed() {
             writeln!(std::io::stdout(), "persisted {}", upto.0).unwrap();
         })
         .unwrap();
+    let stats = writer.stats();
     for n in durable.max_seq().0 + 1.. {
         writer.append(OpId(n), message(0, (n % 5) as u32 + 1, n, "a private message"));
-        if n % 100 == 0 {
+        while stats.snapshot().pending_records > 50 {
             std::thread::yield_now();
         }
     }
