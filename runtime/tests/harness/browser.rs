@@ -3,44 +3,44 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-pub const TEXT: u8 = 0x81;
-pub const BINARY: u8 = 0x82;
-pub const CLOSE: u8 = 0x88;
-pub const PING: u8 = 0x89;
-pub const PONG: u8 = 0x8A;
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const BINARY: u8 = 0x82;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8A;
 
 /// One frame from the server: its first byte and its payload.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Frame {
-    pub first: u8,
-    pub payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) first: u8,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         assert_eq!(self.first, TEXT, "{self:?}");
         std::str::from_utf8(&self.payload).unwrap()
     }
 }
 
 /// A connection that has not closed yet.
-pub struct Browser {
-    pub stream: TcpStream,
+pub(crate) struct Browser {
+    pub(crate) stream: TcpStream,
     unread: Vec<u8>,
 }
 
 /// The request of an anonymous page.
-pub fn request(parameters: &str) -> String {
+pub(crate) fn request(parameters: &str) -> String {
     format!(
         "GET /ws/{parameters} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
 }
 
-pub const ANONYMOUS: &str = "sesion=&myid=0&devid=0&v=4.08&uuid=&api=js";
+pub(crate) const ANONYMOUS: &str = "sesion=&myid=0&devid=0&v=4.08&uuid=&api=js";
 
 /// A masked frame with this first byte.
-pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
         short @ 0..126 => bytes.push(0x80 | short as u8),
@@ -57,7 +57,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Appends a mask and the masked payload to a header.
-pub fn masked(mut header: Vec<u8>, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(mut header: Vec<u8>, payload: &[u8]) -> Vec<u8> {
     let mask = [0x11, 0x22, 0x33, 0x44];
     header.extend(mask);
     header.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
@@ -66,11 +66,11 @@ pub fn masked(mut header: Vec<u8>, payload: &[u8]) -> Vec<u8> {
 
 impl Browser {
     /// Connects, and reads the 101 and serverInfo.
-    pub fn open(address: SocketAddr) -> Self {
+    pub(crate) fn open(address: SocketAddr) -> Self {
         Self::open_as(address, ANONYMOUS)
     }
 
-    pub fn open_as(address: SocketAddr, parameters: &str) -> Self {
+    pub(crate) fn open_as(address: SocketAddr, parameters: &str) -> Self {
         let mut browser = Self::open_with(address, request(parameters).as_bytes());
         let first = browser.next().unwrap();
         assert!(first.text().contains("serverInfo"), "{first:?}");
@@ -78,7 +78,7 @@ impl Browser {
     }
 
     /// Connects with these bytes, and reads the 101.
-    pub fn open_with(address: SocketAddr, bytes: &[u8]) -> Self {
+    pub(crate) fn open_with(address: SocketAddr, bytes: &[u8]) -> Self {
         let mut stream = super::connect(address);
         stream.write_all(bytes).unwrap();
         let mut browser = Self {
@@ -116,16 +116,16 @@ impl Browser {
         }
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
-    pub fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.send_bytes(&frame(TEXT, text.as_bytes()));
     }
 
     /// The next frame; `None` at the end of the stream.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub(crate) fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, length)) = parse(&self.unread) {
                 self.unread.drain(..length);
@@ -138,7 +138,7 @@ impl Browser {
     }
 
     /// The next text frame; Pings of the server are passed over.
-    pub fn next_text(&mut self) -> Option<String> {
+    pub(crate) fn next_text(&mut self) -> Option<String> {
         loop {
             let frame = self.next()?;
             if frame.first != PING {
@@ -148,7 +148,7 @@ impl Browser {
     }
 
     /// Asks something whose answer proves that everything sent before was executed.
-    pub fn sync(&mut self) {
+    pub(crate) fn sync(&mut self) {
         self.send("user_status\n7");
         loop {
             let text = self.next_text().unwrap();
@@ -159,13 +159,13 @@ impl Browser {
     }
 
     /// Subscribes, and returns when the server has done so.
-    pub fn subscribe(&mut self, channels: &str) {
+    pub(crate) fn subscribe(&mut self, channels: &str) {
         self.send(&format!("subscription\n{channels}"));
         self.sync();
     }
 
     /// All frames until the server closes; Q9: none of them is a Close.
-    pub fn rest(&mut self) -> Vec<Frame> {
+    pub(crate) fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next() {
             assert_ne!(frame.first & 0x0F, CLOSE & 0x0F, "a Close frame");

@@ -4,8 +4,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod browser;
-pub mod mysql;
+pub(crate) mod browser;
+pub(crate) mod mysql;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -16,23 +16,23 @@ use comet_server::config::{self, Env, Settings};
 use comet_server::server::{self, Running};
 
 /// Only a server that hangs is this slow.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-pub const PASSWORD: &str = "secret";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PASSWORD: &str = "secret";
 
 /// A running server with a data directory of its own.
-pub struct Server {
-    pub running: Running,
-    pub settings: Settings,
+pub(crate) struct Server {
+    pub(crate) running: Running,
+    pub(crate) settings: Settings,
     dir: tempfile::TempDir,
 }
 
 /// A server with default settings on ports of the system's choice.
-pub fn server() -> Server {
+pub(crate) fn server() -> Server {
     server_with(|_| {})
 }
 
 /// A server with other settings.
-pub fn server_with(change: impl FnOnce(&mut Settings)) -> Server {
+pub(crate) fn server_with(change: impl FnOnce(&mut Settings)) -> Server {
     let dir = tempfile::tempdir().unwrap();
     let cli = Cli {
         ws_listen: Some("127.0.0.1:0".to_owned()),
@@ -54,16 +54,16 @@ pub fn server_with(change: impl FnOnce(&mut Settings)) -> Server {
 }
 
 impl Server {
-    pub fn ws(&self) -> SocketAddr {
+    pub(crate) fn ws(&self) -> SocketAddr {
         self.running.addresses().ws
     }
 
-    pub fn cometql(&self) -> SocketAddr {
+    pub(crate) fn cometql(&self) -> SocketAddr {
         self.running.addresses().cometql.unwrap()
     }
 
     /// Stops the server and starts another one on the same data.
-    pub fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         self.running.stop().unwrap();
         let running = server::start(self.settings.clone()).unwrap();
         Self { running, ..self }
@@ -71,7 +71,7 @@ impl Server {
 }
 
 /// A TCP connection that waits patiently.
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -80,7 +80,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Everything until the end of the stream, however it ends.
-pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -94,7 +94,7 @@ pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Sends bytes and returns everything the server says until it closes.
-pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(address);
     // The server may refuse before it has read everything.
     let _ = stream.write_all(bytes);
@@ -103,6 +103,6 @@ pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// As `exchange`, for texts.
-pub fn http(address: SocketAddr, request: &str) -> String {
+pub(crate) fn http(address: SocketAddr, request: &str) -> String {
     String::from_utf8(exchange(address, request.as_bytes())).unwrap()
 }

@@ -5,21 +5,21 @@ use std::net::{SocketAddr, TcpStream};
 
 use sha1::{Digest, Sha1};
 
-pub const COM_QUIT: u8 = 0x01;
-pub const COM_QUERY: u8 = 0x03;
-pub const COM_STATISTICS: u8 = 0x09;
-pub const COM_PING: u8 = 0x0E;
+pub(crate) const COM_QUIT: u8 = 0x01;
+pub(crate) const COM_QUERY: u8 = 0x03;
+pub(crate) const COM_STATISTICS: u8 = 0x09;
+pub(crate) const COM_PING: u8 = 0x0E;
 
 const CAPABILITIES: u32 = 0x0000_0001 | 0x0000_0200 | 0x0000_8000 | 0x0008_0000;
 
 /// A connection; logged in unless made by `greeted`.
-pub struct Client {
-    pub stream: TcpStream,
-    pub salt: Vec<u8>,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    pub(crate) salt: Vec<u8>,
 }
 
 /// A packet with this sequence number.
-pub fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
     let mut bytes = vec![length[0], length[1], length[2], sequence];
     bytes.extend_from_slice(payload);
@@ -27,7 +27,7 @@ pub fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A COM_QUERY packet.
-pub fn query_packet(sql: &str) -> Vec<u8> {
+pub(crate) fn query_packet(sql: &str) -> Vec<u8> {
     packet(0, &[&[COM_QUERY], sql.as_bytes()].concat())
 }
 
@@ -40,7 +40,7 @@ fn scramble(password: &str, salt: &[u8]) -> Vec<u8> {
 
 impl Client {
     /// Connects and reads the greeting.
-    pub fn greeted(address: SocketAddr) -> Self {
+    pub(crate) fn greeted(address: SocketAddr) -> Self {
         let mut client = Self {
             stream: super::connect(address),
             salt: Vec::new(),
@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// Connects and logs in as root.
-    pub fn open(address: SocketAddr) -> Self {
+    pub(crate) fn open(address: SocketAddr) -> Self {
         let mut client = Self::greeted(address);
         let login = client.login("root", super::PASSWORD);
         client.write(&login);
@@ -65,7 +65,7 @@ impl Client {
     }
 
     /// The login packet.
-    pub fn login(&self, user: &str, password: &str) -> Vec<u8> {
+    pub(crate) fn login(&self, user: &str, password: &str) -> Vec<u8> {
         let mut login = CAPABILITIES.to_le_bytes().to_vec();
         login.extend(0x0100_0000_u32.to_le_bytes());
         login.push(45);
@@ -78,12 +78,12 @@ impl Client {
         packet(1, &login)
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// The payload of the next packet.
-    pub fn read(&mut self) -> Vec<u8> {
+    pub(crate) fn read(&mut self) -> Vec<u8> {
         let mut head = [0; 4];
         self.stream.read_exact(&mut head).unwrap();
         let length = u32::from_le_bytes([head[0], head[1], head[2], 0]);
@@ -93,20 +93,20 @@ impl Client {
     }
 
     /// Sends a query and returns the first packet of the answer.
-    pub fn query(&mut self, sql: &str) -> Vec<u8> {
+    pub(crate) fn query(&mut self, sql: &str) -> Vec<u8> {
         self.write(&query_packet(sql));
         self.read()
     }
 
     /// A statement that must work and has no rows; returns the text of its OK.
-    pub fn run(&mut self, sql: &str) -> String {
+    pub(crate) fn run(&mut self, sql: &str) -> String {
         let answer = self.query(sql);
         assert_eq!(answer[0], 0, "{sql}: {}", String::from_utf8_lossy(&answer));
         String::from_utf8_lossy(answer.get(7..).unwrap_or_default()).into_owned()
     }
 
     /// The rows of a SELECT.
-    pub fn rows(&mut self, sql: &str) -> Vec<Vec<String>> {
+    pub(crate) fn rows(&mut self, sql: &str) -> Vec<Vec<String>> {
         let head = self.query(sql);
         assert_ne!(head[0], 0xFF, "{sql}: {}", String::from_utf8_lossy(&head));
         for _ in 0..head[0] {
@@ -139,7 +139,7 @@ fn cells(mut packet: &[u8]) -> Vec<String> {
 }
 
 /// The code of an ERR packet.
-pub fn error_code(packet: &[u8]) -> u16 {
+pub(crate) fn error_code(packet: &[u8]) -> u16 {
     assert_eq!(packet[0], 0xFF, "{packet:?}");
     u16::from_le_bytes([packet[1], packet[2]])
 }
