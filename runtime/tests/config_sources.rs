@@ -203,6 +203,23 @@ fn comet_ini_has_the_defaults_of_protocol_8_2() {
     assert!(settings.content_types.is_empty() && settings.base_dir.is_none());
 }
 
+/// Extensions must be listed (protocol.md 2.1); a newcomer's page needs no list.
+#[test]
+fn file_types_of_a_page_are_known_without_comet_ini() {
+    let types = toml("[content-type]\njs = \"text/javascript\"\nmd = \"text/markdown\"")
+        .load()
+        .settings
+        .content_types;
+    for (extension, content_type) in [
+        ("html", "text/html"),
+        ("js", "text/javascript"),
+        ("md", "text/markdown"),
+    ] {
+        assert_eq!(types.get(extension).map(String::as_str), Some(content_type));
+    }
+    assert!(notices(&ini("base_dir = /srv").load()).contains("no file is served"));
+}
+
 #[test]
 fn comet_ini_opens_the_cometql_port_only_with_threads() {
     for (text, open) in [("", false), ("thread_num = 0", false), ("thread_num = 3", true)] {
@@ -468,7 +485,7 @@ fn a_file_that_was_asked_for_must_be_there() {
     );
     let env = place.env(&[("COMET_CONFIG", &place.file.display().to_string())]);
     let cli = Cli::try_parse_from(["comet-server"]).unwrap();
-    assert_eq!(config::load(&cli, &env).unwrap().file, Some(place.file.clone()));
+    assert_eq!(config::load(&cli, &env).unwrap().file, Some(place.file));
 }
 
 #[test]

@@ -4,10 +4,6 @@ use comet_core::{DevId, HistoryMessage, QueuedMessage, Record, Seq, UserId};
 use rusqlite::{Connection, Params, params};
 
 /// Writes one record inside the caller's transaction.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one arm for each record, so that nothing hides elsewhere"
-)]
 pub(super) fn write(db: &Connection, record: &Record) -> rusqlite::Result<()> {
     match record {
         Record::KeySet { dev, user, hash } => run(db, SET_KEY, params![dev.0, user.get(), hash.reveal()]),
