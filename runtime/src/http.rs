@@ -1,6 +1,7 @@
 //! HTTP on the browser port (protocol.md 2.1) up to the point where a request becomes a WebSocket.
 //!
-//! hyper reads requests and writes answers; what a path means is in `routes`. Every connection serves one request.
+//! hyper reads requests and writes answers; what a path means is in `routes`. Every connection serves one request,
+//! because every answer says `Connection: close`.
 
 mod answer;
 mod connection;

@@ -9,7 +9,7 @@ use super::{Settings, password};
 pub(super) fn report(resolved: &Resolved, settings: &Settings) -> String {
     let mut rows: Vec<[String; 3]> = resolved
         .all()
-        .map(|(name, value, origin)| [name.to_owned(), value.to_string(), origin_text(resolved, origin)])
+        .map(|(name, value, origin)| [name.to_owned(), value.to_string(), origin_text(origin)])
         .collect();
     if let Some(file) = password::file(settings) {
         let source = format!("made at the first start, kept in {}", file.display());
@@ -66,17 +66,9 @@ pub(super) fn report(resolved: &Resolved, settings: &Settings) -> String {
 const WIDTH_MAX: usize = 48;
 
 /// A file is named once, at the top.
-fn origin_text(resolved: &Resolved, origin: &Origin) -> String {
+fn origin_text(origin: &Origin) -> String {
     match origin {
         Origin::File { line, .. } => format!("line {line}"),
-        Origin::Default
-            if resolved
-                .file
-                .as_ref()
-                .is_some_and(|(_, dialect)| *dialect == Dialect::Ini) =>
-        {
-            "default of comet.ini".to_owned()
-        }
         Origin::Default | Origin::Variable(_) | Origin::Flag(_) => origin.to_string(),
     }
 }

@@ -161,12 +161,13 @@ fn read(path: &Path) -> Result<Content, SettingsError> {
 
 impl Resolved {
     fn set_defaults(&mut self, dialect: Option<Dialect>, env: &Env) {
-        let of_ini = keys::INI_DEFAULTS
-            .iter()
-            .filter(|_| dialect == Some(Dialect::Ini))
-            .copied();
+        let of_language = if dialect == Some(Dialect::Ini) {
+            keys::INI_DEFAULTS
+        } else {
+            keys::CONTENT_TYPES
+        };
         let always = keys::KEYS.iter().filter_map(|key| Some((key.name, key.default?)));
-        for (name, text) in always.chain(of_ini) {
+        for (name, text) in always.chain(of_language.iter().copied()) {
             let Meaning::Known(kind) = keys::meaning(name) else {
                 unreachable!("defaults are for known keys");
             };

@@ -94,7 +94,6 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
         ))
     });
     let mut connection = http1::Builder::new()
-        .keep_alive(false)
         .half_close(true)
         .max_buf_size(HEADER_BYTES_MAX)
         .max_headers(HEADERS_MAX)

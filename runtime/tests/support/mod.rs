@@ -161,7 +161,10 @@ pub(crate) fn read(dir: &Path) -> Result<Durable, StoreError> {
 
 /// The text of a refusal. It is one line and names the file.
 pub(crate) fn refusal(dir: &Path) -> String {
-    let text = read(dir).err().expect("the store must be refused").to_string();
+    let text = match read(dir) {
+        Ok(_) => panic!("the store must be refused"),
+        Err(error) => error.to_string(),
+    };
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains(&dir.display().to_string()), "{text}");
     text

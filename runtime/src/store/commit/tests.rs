@@ -4,6 +4,7 @@ use comet_core::{AuthHash, Body, DevId, Durable, UserId};
 
 use super::*;
 use crate::config::Durability;
+use crate::store::open;
 
 fn data(user: u32) -> Record {
     Record::DataSet {
@@ -14,7 +15,7 @@ fn data(user: u32) -> Record {
 }
 
 fn committer(dir: &std::path::Path) -> Committer<impl FnMut(StoreEvent)> {
-    let (store, _) = open::open(dir, Durability::Fsync).unwrap();
+    let (store, _) = open(dir, Durability::Fsync).unwrap();
     // The other end is dropped, so that a pause between attempts ends at once.
     let (_, commands) = mpsc::channel();
     Committer {
@@ -70,7 +71,7 @@ fn a_full_disk_keeps_everything_until_there_is_room() {
 
     let mut expected = Durable::default();
     records.iter().for_each(|record| expected.apply(record));
-    let (_, durable) = open::open(dir.path(), Durability::Fsync).unwrap();
+    let (_, durable) = open(dir.path(), Durability::Fsync).unwrap();
     assert!(durable == expected);
 }
 
