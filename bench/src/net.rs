@@ -19,8 +19,9 @@ use crate::ws::conn::{Conn, Shared};
 use crate::ws::frame::Opcode;
 use crate::ws::handshake::Identity;
 
-/// Connections per source address: stays below the 28,232 ports of the kernel's default ephemeral range.
-const PER_SOURCE: usize = 25_000;
+/// Connections per source address. The kernel's default range has 28,232 ports, of which a connect takes those of one
+/// parity first; when these are used up, each further connect searches for milliseconds.
+const PER_SOURCE: usize = 12_000;
 
 /// Names a socket while it is open. Re-used afterwards, but never within one turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,9 +146,11 @@ impl Net {
             let Some(socket) = self.sockets.get_mut(id.0) else {
                 continue;
             };
+            // Data and the end may come as one event: then a short read is not the last one.
+            let ended = event.is_read_closed() || event.is_error();
             let outcome = match socket {
-                Socket::Page(conn) => conn.ready(id, event.is_writable(), &mut self.shared, &mut on),
-                Socket::Session(session) => session.ready(id, &mut self.shared.read, &mut on),
+                Socket::Page(conn) => conn.ready(id, event.is_writable(), ended, &mut self.shared, &mut on),
+                Socket::Session(session) => session.ready(id, ended, &mut self.shared.read, &mut on),
             };
             if let Err(reason) = outcome {
                 self.sockets.remove(id.0);
@@ -199,5 +202,53 @@ impl Net {
             let _ignored = conn.send(Opcode::Close, &1001_u16.to_be_bytes(), &mut self.shared);
         }
         self.drop_socket(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::ws::frame;
+    use crate::ws::handshake;
+
+    /// A server that upgrades, sends one frame and closes, all before the page reads anything.
+    fn upgrade_send_close(listener: &TcpListener) {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while handshake::head_end(&request).is_none() {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            request.extend_from_slice(&byte);
+        }
+        let head = String::from_utf8(request).unwrap();
+        let accept = handshake::accept_for(handshake::header(&head, "sec-websocket-key").unwrap());
+        let mut answer = format!("HTTP/1.1 101 x\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").into_bytes();
+        frame::put_server_frame(&mut answer, Opcode::Text, b"{}");
+        stream.write_all(&answer).unwrap();
+    }
+
+    #[test]
+    fn the_end_is_noticed_even_when_it_comes_together_with_data() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || upgrade_send_close(&listener));
+        let mut net = Net::new().unwrap();
+        let id = net.connect(address, &Identity::anonymous(String::new())).unwrap();
+        // The first turn sends the request; the thread is done before anything else is read.
+        net.turn(Duration::from_secs(10), |_| {}).unwrap();
+        server.join().unwrap();
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            net.turn(Duration::from_secs(10), |event| match event {
+                Event::Text(from, frame) => seen.push((from, String::from_utf8_lossy(frame).into_owned())),
+                Event::Gone(from, _) => seen.push((from, "gone".into())),
+                Event::Ping(..) | Event::Reply(..) => {}
+            })
+            .unwrap();
+        }
+        assert_eq!(seen, [(id, "{}".to_owned()), (id, "gone".to_owned())]);
     }
 }

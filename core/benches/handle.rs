@@ -43,6 +43,7 @@ impl Bed {
         bed.event(Event::SessionOpened {
             session: SessionId(1),
             login: Login::Tenant(DevId(0)),
+            database: "".into(),
         });
         for conn in 1..=subscribers {
             bed.open(conn);

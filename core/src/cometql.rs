@@ -2,16 +2,25 @@
 //!
 //! Parsing and binding run in the session's own task, so they never see the state of the core. Everything that can
 //! be decided without that state (syntax, columns, lengths, alphabets, limits) is decided here, once.
+//!
+//! The way of a statement: `lexer` (tokens) → `parser` (a `template` with resolved names) → `lower` and `insert`
+//! (values checked, typed `Statement`) → the engine collects rows → `eval` filters, sorts and cuts them.
 //! To add a table: a variant and a column list in `table.rs`, a lowering in `insert.rs`, and a file in
 //! `engine/tables`.
 
 mod ast;
 mod bind;
 mod eval;
+mod insert;
+mod lexer;
+mod literal;
 mod login;
+mod lower;
+mod number;
 mod parser;
 mod show;
 mod table;
+mod template;
 
 pub use ast::{
     Comparison, Constant, Delete, Expr, HostScope, Insert, Keys, Limit, NewKey, NewMessage, NewPrivate,
@@ -19,9 +28,11 @@ pub use ast::{
 };
 pub use bind::{Param, Prepared, prepare};
 pub use eval::{choose, like, select};
-pub use login::{login, use_database};
+pub use login::{DATABASE, login, use_database};
 pub use parser::parse;
-pub use show::{show_columns, show_databases, show_table_status, show_tables, show_variables};
+pub use show::{
+    SERVER_VERSION, show_columns, show_databases, show_table_status, show_tables, show_variables,
+};
 pub use table::{Column, Table};
 
 use alloc::sync::Arc;
@@ -64,7 +75,7 @@ impl Limits {
 }
 
 /// One value of a result.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Cell {
     /// Sent in decimal, compared as a number.
     Int(i64),

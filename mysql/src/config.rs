@@ -41,7 +41,8 @@ pub struct Limits {
     /// Bytes of a login packet, of a COM_CHANGE_USER and of an answer to an authentication switch. Above: the
     /// connection is closed with error 1043.
     pub login_packet_max: usize,
-    /// Bytes of a command including its command byte, and of all long data of a connection together. Above:
+    /// Bytes of a command including its command byte, and of all long data of a connection together (64 for each
+    /// parameter that has some, and its length). Above:
     /// [`Input::TooLarge`](crate::Input::TooLarge), nothing of it is kept.
     pub packet_max: usize,
     /// Prepared statements of a connection. Above: error 1461 (42000).

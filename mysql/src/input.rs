@@ -42,7 +42,8 @@ pub enum Input {
     },
     /// COM_STMT_CLOSE: the statement is gone. No answer.
     StatementClosed(StatementId),
-    /// COM_RESET_CONNECTION: all prepared statements are gone, a transaction is over. Already answered.
+    /// COM_RESET_CONNECTION: all prepared statements are gone, a transaction is over. Comes after everything before it
+    /// is answered, and is itself answered already.
     Reset,
     /// A command, or the long data of an execution, above `Limits::packet_max`; nothing of it was kept.
     /// Answer with `error`.

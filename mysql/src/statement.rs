@@ -11,6 +11,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::wire::{Malformed, Reader};
 
+/// What a parameter with long data costs at least, so that many empty ones count, too.
+const LONG_DATA_OVERHEAD: usize = 64;
+
 /// Names a prepared statement of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StatementId(pub u32);
@@ -79,7 +82,7 @@ impl Default for LongData {
 impl LongData {
     fn size(&self) -> usize {
         match self {
-            Self::Kept(parts) => parts.values().map(BytesMut::len).sum(),
+            Self::Kept(parts) => parts.values().map(|data| LONG_DATA_OVERHEAD + data.len()).sum(),
             Self::TooLarge | Self::Wrong => 0,
         }
     }
@@ -148,16 +151,18 @@ impl Statements {
 
     /// COM_STMT_SEND_LONG_DATA. It has no answer, so whatever is wrong is said at the next execution.
     pub(crate) fn add_long_data(&mut self, id: StatementId, param: u16, data: &[u8], max: usize) {
-        if data.len() > max - self.long_data_len {
-            return self.refuse_long_data(id);
-        }
         let Some(statement) = self.open.get_mut(&id) else {
             return;
         };
+        let known = matches!(&statement.long_data, LongData::Kept(parts) if parts.contains_key(&param));
+        let grows_by = data.len() + if known { 0 } else { LONG_DATA_OVERHEAD };
+        if grows_by > max - self.long_data_len {
+            return self.refuse_long_data(id);
+        }
         match &mut statement.long_data {
             LongData::Kept(parts) if param < statement.param_count => {
                 parts.entry(param).or_default().extend_from_slice(data);
-                self.long_data_len += data.len();
+                self.long_data_len += grows_by;
             }
             LongData::Kept(_) => {
                 self.reset(id);

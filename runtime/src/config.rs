@@ -185,11 +185,7 @@ pub fn load(cli: &Cli, env: &Env) -> Result<Loaded, SettingsError> {
     let resolved = resolve::resolve(cli, env)?;
     let mut settings = build::build(&resolved, cli.cli)?;
     let mut notices = resolved.notices;
-    if settings.cometql.is_none() {
-        notices.push(Notice(
-            "there is no CometQL port; cometql.thread_num = 1, or cometql.listen, opens it".to_owned(),
-        ));
-    }
+    notices.extend(surprises(&settings));
     password::complete(&mut settings, &mut notices)?;
     Ok(Loaded {
         settings,
@@ -198,9 +194,25 @@ pub fn load(cli: &Cli, env: &Env) -> Result<Loaded, SettingsError> {
     })
 }
 
+/// What is legal but hardly meant.
+fn surprises(settings: &Settings) -> Vec<Notice> {
+    let cometql = settings
+        .cometql
+        .is_none()
+        .then_some("there is no CometQL port; cometql.thread_num = 1, or cometql.listen, opens it");
+    let files = (settings.base_dir.is_some() && settings.content_types.is_empty())
+        .then_some("no file is served: main.base_dir is set, but [content-type] lists no extension");
+    [cometql, files]
+        .into_iter()
+        .flatten()
+        .map(|text| Notice(text.to_owned()))
+        .collect()
+}
+
 /// `comet-server check-config FILE`: explains on several lines what the sources mean. Writes nothing.
 pub fn check_config(cli: &Cli, env: &Env) -> Result<String, SettingsError> {
-    let resolved = resolve::resolve(cli, env)?;
+    let mut resolved = resolve::resolve(cli, env)?;
     let settings = build::build(&resolved, cli.cli)?;
+    resolved.notices.extend(surprises(&settings));
     Ok(report::report(&resolved, &settings))
 }

@@ -20,7 +20,7 @@ expect() { # name, expected output, statement
 expect_error() { # name, code, statement
   local got
   got=$(console "$3")
-  case "$got" in "ERROR $2 (HY000)"*) echo "ok $1" ;; *) echo "fail $1: got $got"; failed=1 ;; esac
+  case "$got" in *"ERROR $2 (HY000)"*) echo "ok $1" ;; *) echo "fail $1: got $got"; failed=1 ;; esac
 }
 
 text=$'Gr\u00fc\u00dfe \U0001F600 "quoted" it\'s a \\ backslash\nand a line'

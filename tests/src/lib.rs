@@ -8,6 +8,7 @@
 pub mod page;
 pub mod server;
 pub mod sql;
+pub mod tls;
 
 #[cfg(test)]
 mod repository;

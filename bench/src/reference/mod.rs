@@ -105,7 +105,7 @@ impl Loop {
                 match event.token() {
                     BROWSERS => self.accept_browsers()?,
                     PUBLISHERS => self.accept_publishers()?,
-                    Token(key) => self.ready(key),
+                    Token(key) => self.ready(key, event.is_read_closed()),
                 }
             }
         }
@@ -137,12 +137,12 @@ impl Loop {
         Ok(())
     }
 
-    fn ready(&mut self, key: usize) {
+    fn ready(&mut self, key: usize, ended: bool) {
         let mut commands = Vec::new();
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        let alive = peer.ready(&mut self.read, &mut commands);
+        let alive = peer.ready(ended, &mut self.read, &mut commands);
         for command in commands {
             self.execute(key, command);
         }

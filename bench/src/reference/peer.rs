@@ -52,8 +52,8 @@ impl Peer {
         }
     }
 
-    /// Reads what there is; false when the peer is gone or wrong.
-    pub(super) fn ready(&mut self, buffer: &mut [u8], commands: &mut Vec<Command>) -> bool {
+    /// Reads what there is, to the end if the peer has `ended`; false when the peer is gone or wrong.
+    pub(super) fn ready(&mut self, ended: bool, buffer: &mut [u8], commands: &mut Vec<Command>) -> bool {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return false,
@@ -62,7 +62,7 @@ impl Peer {
                     if !self.consume(commands) {
                         return false;
                     }
-                    if count < buffer.len() {
+                    if count < buffer.len() && !ended {
                         return true;
                     }
                 }

@@ -93,11 +93,8 @@ fn insert(server: &mut Server, args: &OfflineArgs, round: &mut Round) -> Result<
     let total = (args.users * args.messages) as u64;
     let mut progress = Progress::new("insert for offline users");
     let begun = clock::nanos();
-    while writers.acknowledged() < total {
-        if args.restart && writers.acknowledged() >= total / 2 {
-            server.kill()?;
-            break;
-        }
+    let enough = if args.restart { total / 2 } else { total };
+    while writers.acknowledged() < enough {
         writers.fill(&mut net, |session, number, text| {
             statement(args, session, number, text)
         });
@@ -113,6 +110,9 @@ fn insert(server: &mut Server, args: &OfflineArgs, round: &mut Round) -> Result<
             return Err(Failure::told(text));
         }
         progress.tick(|| format!("{} of {total}", writers.acknowledged()));
+    }
+    if args.restart {
+        server.kill()?;
     }
     // What the killed server had acknowledged may still be on the way to us, and counts: read until it ends.
     let mut open = if args.restart { args.sessions } else { 0 };

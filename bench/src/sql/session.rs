@@ -36,6 +36,7 @@ impl Session {
     pub(crate) fn ready(
         &mut self,
         id: Id,
+        ended: bool,
         buffer: &mut [u8],
         on: &mut impl FnMut(Event<'_>),
     ) -> Result<(), String> {
@@ -46,7 +47,7 @@ impl Session {
                 Ok(count) => {
                     self.received.extend_from_slice(&buffer[..count]);
                     self.replies(id, on)?;
-                    if count < buffer.len() {
+                    if count < buffer.len() && !ended {
                         return Ok(());
                     }
                 }

@@ -64,11 +64,12 @@ impl Conn {
         &mut self.stream
     }
 
-    /// Handles readiness. The error is why the connection is over.
+    /// Handles readiness; `ended` tells that the peer has closed. The error is why the connection is over.
     pub(crate) fn ready(
         &mut self,
         id: Id,
         writable: bool,
+        ended: bool,
         shared: &mut Shared,
         on: &mut impl FnMut(Event<'_>),
     ) -> Result<(), String> {
@@ -91,7 +92,7 @@ impl Conn {
             match read {
                 Ok(0) => return Err("closed by the server".into()),
                 // A short read has emptied the socket; the next arrival makes a new event.
-                Ok(_) if !full => return Ok(()),
+                Ok(_) if !full && !ended => return Ok(()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 // Not connected yet: the writable event is still to come.

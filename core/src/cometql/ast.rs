@@ -73,6 +73,25 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// Labels of the result set; empty if the answer is OK.
+    pub fn columns(&self) -> Vec<Arc<str>> {
+        match self {
+            Self::Nothing
+            | Self::Begin
+            | Self::End
+            | Self::Use { .. }
+            | Self::Insert(_)
+            | Self::Delete(_) => Vec::new(),
+            Self::Select(select) => select.output.labels(),
+            Self::Constants { columns, .. } => columns.iter().map(Constant::label).collect(),
+            Self::Show(show) => show.columns(),
+            Self::ShowHost { .. } => Show::SessionStatus.columns(),
+            Self::EmptySet { columns } => columns.clone(),
+        }
+    }
+}
+
 /// A column of a SELECT without a table.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Constant {
@@ -82,6 +101,17 @@ pub enum Constant {
     Database { label: Arc<str> },
     /// CONNECTION_ID(): the session's number.
     ConnectionId { label: Arc<str> },
+}
+
+impl Constant {
+    /// The label of the column.
+    pub fn label(&self) -> Arc<str> {
+        match self {
+            Self::Known { label, .. } | Self::Database { label } | Self::ConnectionId { label } => {
+                label.clone()
+            }
+        }
+    }
 }
 
 /// The rows of an INSERT, in order. All or nothing.
@@ -197,6 +227,16 @@ pub enum Output {
     Count { label: Arc<str> },
 }
 
+impl Output {
+    /// Labels of the result set.
+    pub fn labels(&self) -> Vec<Arc<str>> {
+        match self {
+            Self::Columns(columns) => columns.iter().map(|column| column.label.clone()).collect(),
+            Self::Count { label } => Vec::from([label.clone()]),
+        }
+    }
+}
+
 /// A shown column.
 #[derive(Clone, PartialEq, Debug)]
 pub struct OutputColumn {
@@ -222,12 +262,12 @@ pub struct Limit {
     pub count: u64,
 }
 
-/// A condition. NULL never occurs in a table.
+/// A condition. NULL never occurs in a table, so each is true or false for a row.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Expr {
-    And(Vec<Expr>),
-    Or(Vec<Expr>),
-    Not(Box<Expr>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    Not(Box<Self>),
     Compare {
         column: u8,
         how: Comparison,
@@ -236,6 +276,7 @@ pub enum Expr {
     In {
         column: u8,
         negated: bool,
+        /// Of the column's own type, sorted, without duplicates.
         values: Vec<Cell>,
     },
     Between {

@@ -2,8 +2,11 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
-use super::{Limits, Statement};
+use super::parser::{Parser, check_text};
+use super::template::{Source, Template};
+use super::{Limits, Statement, lower};
 use crate::error::{ErrorCode, QueryError};
 
 /// A value for a `?`. Free text is taken exactly: the literal rules of protocol.md 7.4 do not apply.
@@ -19,30 +22,59 @@ pub enum Param {
     Text(Arc<str>),
 }
 
-/// A statement with `?` in it.
-#[derive(Clone, PartialEq, Debug)]
+/// A statement with `?` in it. Its text is kept because the values written in it are positions there; it is never
+/// parsed again.
+#[derive(Clone, PartialEq)]
 pub struct Prepared {
-    params: usize,
+    text: Arc<str>,
+    template: Template,
+    params: u16,
+}
+
+/// Without the text, which may hold secrets.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("params", &self.params)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Prepared {
     /// Number of `?`.
     pub const fn params(&self) -> usize {
-        self.params
+        self.params as usize
     }
 
     /// The labels of the result set; empty if the statement has none.
     pub fn columns(&self) -> Vec<Arc<str>> {
-        Vec::new()
+        self.template.labels()
     }
 
     /// Puts values in. `params.len()` must be `self.params()`, else error 14.
-    pub fn bind(&self, _params: &[Param], _limits: &Limits) -> Result<Statement, QueryError> {
-        Err(ErrorCode::NotImplemented.into())
+    pub fn bind(&self, params: &[Param], limits: &Limits) -> Result<Statement, QueryError> {
+        if params.len() != self.params() {
+            return Err(QueryError::new(
+                ErrorCode::ColumnList,
+                "wrong number of parameters",
+            ));
+        }
+        let source = Source {
+            text: &self.text,
+            params,
+        };
+        lower::statement(&self.template, source, limits)
     }
 }
 
-/// Parses a statement that may contain `?` wherever a value may stand.
-pub fn prepare(_text: &[u8], _limits: &Limits) -> Result<Prepared, QueryError> {
-    Err(ErrorCode::NotImplemented.into())
+/// Parses a statement that may contain `?` wherever a value may stand. What does not depend on the values (unknown
+/// tables and columns, missing keys) is refused here, what depends on them in [`Prepared::bind`].
+pub fn prepare(text: &[u8], limits: &Limits) -> Result<Prepared, QueryError> {
+    let text = check_text(text, limits)?;
+    let (template, params) = Parser::new(text, limits, true).run()?;
+    Ok(Prepared {
+        text: text.into(),
+        template,
+        params,
+    })
 }

@@ -57,6 +57,7 @@ impl World {
         world.event(Event::SessionOpened {
             session: SessionId(1),
             login: Login::Tenant(DevId(0)),
+            database: "".into(),
         });
         world
     }
@@ -94,6 +95,7 @@ impl World {
         world.event(Event::SessionOpened {
             session: SessionId(1),
             login: Login::Tenant(DevId(0)),
+            database: "".into(),
         });
         *self = world;
     }

@@ -95,8 +95,6 @@ enum Form {
 #[derive(Debug)]
 enum Own {
     Ok,
-    /// As `Ok`, and a transaction is over.
-    Reset,
     Eof,
     Error(ErrorPacket),
 }
@@ -132,10 +130,6 @@ impl Pending {
 
     pub(super) fn ok(sequence: u8) -> Self {
         Self::us(sequence, Own::Ok)
-    }
-
-    pub(super) fn reset(sequence: u8) -> Self {
-        Self::us(sequence, Own::Reset)
     }
 
     pub(super) fn eof(sequence: u8) -> Self {
@@ -330,10 +324,6 @@ impl Connection {
     fn put_own(&mut self, mut sequence: u8, own: &Own) {
         match own {
             Own::Ok => self.put_ok(sequence, &OkPacket::default()),
-            Own::Reset => {
-                self.in_transaction = false;
-                self.put_ok(sequence, &OkPacket::default());
-            }
             Own::Eof => self.put_eof(&mut sequence),
             Own::Error(error) => put_packet(&mut self.output, &mut sequence, |out| error.put(out)),
         }

@@ -4,7 +4,6 @@
 
 use bytes::Bytes;
 
-use super::answer::OkPacket;
 use super::{Connection, Phase};
 use crate::auth::{AuthPlugin, Proof, put_switch_request};
 use crate::error::{ErrorPacket, ProtocolError};
@@ -46,10 +45,7 @@ impl Connection {
                 out.extend_from_slice(&[1, 3])
             });
         }
-        self.statements.close_all();
-        self.in_transaction = false;
-        self.phase = Phase::Ready;
-        self.put_ok(sequence, &OkPacket::default());
+        self.begin_session(sequence);
     }
 
     /// Turns the client away: ERR packet, then the connection is closed; also after a change of user, as nobody is
@@ -96,12 +92,11 @@ impl Connection {
         }
     }
 
-    /// Everything before it is answered: now it is this command's turn.
-    pub(super) fn change_user(&mut self) -> Result<Option<Input>, ProtocolError> {
-        let Phase::ChangeUserWaits { payload, sequence } = std::mem::replace(&mut self.phase, Phase::Closed)
-        else {
-            unreachable!("called in this phase only");
-        };
+    pub(super) fn change_user(
+        &mut self,
+        payload: Bytes,
+        sequence: u8,
+    ) -> Result<Option<Input>, ProtocolError> {
         if payload.len() > self.config.limits.login_packet_max {
             return Err(self.fail(ProtocolError::LoginTooLarge, sequence.wrapping_add(1)));
         }

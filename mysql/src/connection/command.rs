@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::answer::Pending;
-use super::{Connection, Phase};
+use super::{Connection, Phase, Renewal};
 use crate::error::ErrorPacket;
 use crate::input::Input;
 use crate::statement::{Execution, StatementId};
@@ -56,18 +56,8 @@ impl Connection {
                 self.reset_statement(payload, sequence);
                 None
             }
-            COM_RESET_CONNECTION => {
-                self.statements.close_all();
-                self.queue(Pending::reset(sequence));
-                Some(Input::Reset)
-            }
-            COM_CHANGE_USER => {
-                self.phase = Phase::ChangeUserWaits {
-                    payload,
-                    sequence: received,
-                };
-                None
-            }
+            COM_RESET_CONNECTION => self.renew_later(Renewal::Reset, received),
+            COM_CHANGE_USER => self.renew_later(Renewal::ChangeUser(payload), received),
             COM_PING => self.answer_alone(Pending::ok(sequence)),
             COM_FIELD_LIST | COM_SET_OPTION => self.answer_alone(Pending::eof(sequence)),
             _ => self.answer_alone(Pending::error(sequence, ErrorPacket::unknown_command())),
@@ -87,6 +77,11 @@ impl Connection {
             COM_STMT_CLOSE => self.command(kept.clone(), received),
             _ => self.ask(Pending::text(received.wrapping_add(1)), Input::TooLarge),
         }
+    }
+
+    fn renew_later(&mut self, renewal: Renewal, sequence: u8) -> Option<Input> {
+        self.phase = Phase::Renewing { renewal, sequence };
+        None
     }
 
     fn answer_alone(&mut self, pending: Pending) -> Option<Input> {

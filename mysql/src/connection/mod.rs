@@ -57,12 +57,18 @@ enum Phase {
         fast_path: bool,
     },
     Ready,
-    /// A COM_CHANGE_USER that has to wait until everything before it is answered.
-    ChangeUserWaits {
-        payload: Bytes,
+    /// A command that begins the session anew; it waits until everything before it is answered.
+    Renewing {
+        renewal: Renewal,
         sequence: u8,
     },
     Closed,
+}
+
+enum Renewal {
+    Reset,
+    /// The payload after its command byte.
+    ChangeUser(Bytes),
 }
 
 /// Shows sizes only: what clients send may be secret.
@@ -116,17 +122,18 @@ impl Connection {
             | Phase::Switched { .. }
             | Phase::Deciding { .. }
             | Phase::Ready
-            | Phase::ChangeUserWaits { .. } => self.framer.receive(bytes),
+            | Phase::Renewing { .. } => self.framer.receive(bytes),
         }
     }
 
-    /// False while `next_input` pauses: a login is being decided, too many commands wait for their answers, or the
-    /// connection is closed. Not reading then is what slows a client down that sends faster than it is served.
+    /// False while `next_input` pauses: a login is being decided, too many commands wait for their answers, a command
+    /// that begins the session anew waits for those before it, or the connection is closed. Not reading then is what
+    /// slows a client down that sends faster than it is served.
     pub fn wants_bytes(&self) -> bool {
         match self.phase {
             Phase::Login { .. } | Phase::Switched { .. } => true,
             Phase::Ready => !self.pipeline_is_full(),
-            Phase::Deciding { .. } | Phase::ChangeUserWaits { .. } | Phase::Closed => false,
+            Phase::Deciding { .. } | Phase::Renewing { .. } | Phase::Closed => false,
         }
     }
 
@@ -148,13 +155,13 @@ impl Connection {
                 Phase::Switched { exchange } => (exchange.sequence(), limits.login_packet_max),
                 Phase::Ready if self.pipeline_is_full() => return Ok(None),
                 Phase::Ready => (0, limits.packet_max),
-                Phase::ChangeUserWaits { .. } if self.pending.is_empty() => {
-                    if let Some(input) = self.change_user()? {
+                Phase::Renewing { .. } if self.pending.is_empty() => {
+                    if let Some(input) = self.renew()? {
                         return Ok(Some(input));
                     }
                     continue;
                 }
-                Phase::ChangeUserWaits { .. } | Phase::Deciding { .. } | Phase::Closed => return Ok(None),
+                Phase::Renewing { .. } | Phase::Deciding { .. } | Phase::Closed => return Ok(None),
             };
             let frame = match self.framer.next(sequence, max) {
                 Ok(Some(frame)) => frame,
@@ -178,10 +185,32 @@ impl Connection {
             }
             (Phase::Ready, Frame::Whole { payload, sequence }) => Ok(self.command(payload, sequence)),
             (Phase::Ready, Frame::TooLarge { kept, sequence }) => Ok(self.oversized(&kept, sequence)),
-            (Phase::Deciding { .. } | Phase::ChangeUserWaits { .. } | Phase::Closed, _) => {
+            (Phase::Deciding { .. } | Phase::Renewing { .. } | Phase::Closed, _) => {
                 unreachable!("no frame is taken in this phase")
             }
         }
+    }
+
+    /// Everything before it is answered: now it is the turn of the command that begins the session anew.
+    fn renew(&mut self) -> Result<Option<Input>, ProtocolError> {
+        let Phase::Renewing { renewal, sequence } = std::mem::replace(&mut self.phase, Phase::Closed) else {
+            unreachable!("called in this phase only");
+        };
+        match renewal {
+            Renewal::ChangeUser(payload) => self.change_user(payload, sequence),
+            Renewal::Reset => {
+                self.begin_session(sequence.wrapping_add(1));
+                Ok(Some(Input::Reset))
+            }
+        }
+    }
+
+    /// Without statements and transaction, and says OK.
+    fn begin_session(&mut self, sequence: u8) {
+        self.statements.close_all();
+        self.in_transaction = false;
+        self.phase = Phase::Ready;
+        self.put_ok(sequence, &OkPacket::default());
     }
 
     fn pipeline_is_full(&self) -> bool {

@@ -155,10 +155,12 @@ fn status_flags() {
             .concat(),
     );
     assert!(matches!(connection.next_input(), Ok(Some(Input::Query(_)))));
-    assert_eq!(connection.next_input(), Ok(Some(Input::Reset)));
     assert_eq!(connection.next_input(), Ok(None));
+    assert!(!connection.wants_bytes());
     connection.set_in_transaction(true);
     connection.ok(&OkPacket::default());
+    assert_eq!(connection.next_input(), Ok(Some(Input::Reset)));
+    assert_eq!(connection.next_input(), Ok(None));
     assert_eq!(
         said(&mut connection),
         [

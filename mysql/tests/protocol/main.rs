@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod change_user;
 mod client;
 mod commands;
 mod login;

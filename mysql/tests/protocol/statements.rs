@@ -240,6 +240,20 @@ fn statements_nobody_knows() {
     assert_ne!(prepared(&mut connection, 0), statement, "ids are not used twice");
 }
 
+/// A preparation before the reset is part of what is dropped, even if it is answered late.
+#[test]
+fn a_reset_waits_for_the_preparation_before_it() {
+    let mut connection = ready();
+    connection.receive(&[packet(0, b"\x16x"), packet(0, b"\x1F")].concat());
+    assert!(matches!(connection.next_input(), Ok(Some(Input::Prepare(_)))));
+    assert_eq!(connection.next_input(), Ok(None));
+    let statement = connection.prepared(0, &[]);
+    assert_eq!(connection.next_input(), Ok(Some(Input::Reset)));
+    drop(connection.take_output());
+    assert_eq!(send(&mut connection, &execute(statement.0, &[], false)), None);
+    assert_eq!(said(&mut connection), [UNKNOWN]);
+}
+
 #[test]
 fn resetting_the_connection_drops_statements() {
     let mut connection = ready();
@@ -313,7 +327,7 @@ fn resetting_a_statement_forgets_long_data() {
 #[test]
 fn long_data_at_packet_max_and_above() {
     let mut connection = ready_with(Limits {
-        packet_max: 1000,
+        packet_max: 1000 + 2 * 64,
         ..Limits::default()
     });
     let (first, second) = (prepared(&mut connection, 1), prepared(&mut connection, 1));
@@ -335,15 +349,34 @@ fn long_data_at_packet_max_and_above() {
         [Param::Bytes("v".into())]
     );
 
-    send(&mut connection, &long_data(first.0, 0, &[b'a'; 400]));
+    send(&mut connection, &long_data(first.0, 0, &[b'a'; 464]));
     assert_eq!(
         params(&mut connection, &with_data),
-        [Param::Bytes([b'a'; 1000][..].into())]
+        [Param::Bytes([b'a'; 1064][..].into())]
     );
     send(&mut connection, &long_data(first.0, 0, &[b'a'; 900]));
-    send(&mut connection, &long_data(first.0, 0, &[b'a'; 101]));
+    send(&mut connection, &long_data(first.0, 0, &[b'a'; 165]));
     assert_eq!(send(&mut connection, &with_data), Some(Input::TooLarge));
     connection.error(&ErrorPacket::new(11, b"HY000", "data too long"));
+}
+
+/// Empty long data costs memory, too.
+#[test]
+fn parameters_with_long_data_are_counted() {
+    let mut connection = ready_with(Limits {
+        packet_max: 640,
+        ..Limits::default()
+    });
+    let statement = prepared(&mut connection, 11);
+    let empty = vec![Value::Null; 11];
+    for count in [10, 11] {
+        for param in 0..count {
+            send(&mut connection, &long_data(statement.0, param, b""));
+        }
+        let input = send(&mut connection, &execute(statement.0, &empty, true));
+        assert_eq!(input == Some(Input::TooLarge), count == 11, "{input:?}");
+        connection.ok(&OkPacket::default());
+    }
 }
 
 /// A piece of long data above packet_max is dropped; it still has no answer.

@@ -145,11 +145,13 @@ fn origins(list: &[String]) -> Vec<String> {
 }
 
 fn content_types(resolved: &Resolved) -> BTreeMap<String, String> {
-    let types = resolved.all().filter_map(|(name, value, _)| match value {
-        Value::Text(text) => Some((name.strip_prefix("content-type.")?.to_owned(), text.clone())),
-        _ => None,
-    });
-    types.collect()
+    let mut types = BTreeMap::new();
+    for (name, value, _) in resolved.all() {
+        if let (Some(extension), Value::Text(text)) = (name.strip_prefix("content-type."), value) {
+            types.insert(extension.to_owned(), text.clone());
+        }
+    }
+    types
 }
 
 /// Reads values by name. A name that is missing or has another kind is a mistake in `keys`, found by any test.
@@ -174,9 +176,10 @@ impl Values<'_> {
     }
 
     fn secret(&self, name: &str) -> Secret {
-        match self.value(name) {
-            Some(Value::Secret(secret)) => secret.clone(),
-            _ => Secret::new(""),
+        if let Some(Value::Secret(secret)) = self.value(name) {
+            secret.clone()
+        } else {
+            Secret::new("")
         }
     }
 
@@ -188,10 +191,10 @@ impl Values<'_> {
     }
 
     fn number_if_set(&self, name: &str) -> Option<u64> {
-        match self.value(name)? {
-            Value::Number(number) => Some(*number),
-            _ => panic!("{name} is a number"),
-        }
+        let Value::Number(number) = self.value(name)? else {
+            panic!("{name} is a number")
+        };
+        Some(*number)
     }
 
     fn number(&self, name: &str) -> u64 {
@@ -216,10 +219,10 @@ impl Values<'_> {
     }
 
     fn level(&self, name: &str) -> Option<LogLevel> {
-        match self.value(name)? {
-            Value::Level(level) => Some(*level),
-            _ => panic!("{name} is a level"),
-        }
+        let Value::Level(level) = self.value(name)? else {
+            panic!("{name} is a level")
+        };
+        Some(*level)
     }
 
     fn listen(&self, name: &str) -> Option<SocketAddr> {

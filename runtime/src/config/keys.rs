@@ -116,6 +116,22 @@ pub(super) const INI_DEFAULTS: &[(&str, &str)] = &[
     ("log.level", "200"),
 ];
 
+/// File types a page is made of: served from `main.base_dir` without asking, but for comet.ini, which lists its own.
+pub(super) const CONTENT_TYPES: &[(&str, &str)] = &[
+    ("content-type.css", "text/css"),
+    ("content-type.gif", "image/gif"),
+    ("content-type.html", "text/html"),
+    ("content-type.ico", "image/x-icon"),
+    ("content-type.jpg", "image/jpeg"),
+    ("content-type.js", "application/javascript"),
+    ("content-type.json", "application/json"),
+    ("content-type.png", "image/png"),
+    ("content-type.svg", "image/svg+xml"),
+    ("content-type.txt", "text/plain"),
+    ("content-type.webp", "image/webp"),
+    ("content-type.woff2", "font/woff2"),
+];
+
 /// `section.key`, or `section.*` for all of a section, that is accepted without effect, and why.
 const IGNORED: &[(&str, &str)] = &[
     ("main.buf_size", BUFFERS),

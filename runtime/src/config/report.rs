@@ -30,7 +30,7 @@ pub(super) fn report(resolved: &Resolved, settings: &Settings) -> String {
     let cometql = settings
         .cometql
         .as_ref()
-        .map_or("nowhere".to_owned(), |port| port.listen.to_string());
+        .map_or_else(|| "nowhere".to_owned(), |port| port.listen.to_string());
     line(
         &mut text,
         format_args!(

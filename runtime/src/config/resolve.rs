@@ -161,12 +161,13 @@ fn read(path: &Path) -> Result<Content, SettingsError> {
 
 impl Resolved {
     fn set_defaults(&mut self, dialect: Option<Dialect>, env: &Env) {
-        let of_ini = keys::INI_DEFAULTS
-            .iter()
-            .filter(|_| dialect == Some(Dialect::Ini))
-            .copied();
+        let of_language = if dialect == Some(Dialect::Ini) {
+            keys::INI_DEFAULTS
+        } else {
+            keys::CONTENT_TYPES
+        };
         let always = keys::KEYS.iter().filter_map(|key| Some((key.name, key.default?)));
-        for (name, text) in always.chain(of_ini) {
+        for (name, text) in always.chain(of_language.iter().copied()) {
             let Meaning::Known(kind) = keys::meaning(name) else {
                 unreachable!("defaults are for known keys");
             };
@@ -230,11 +231,12 @@ impl Resolved {
         origin: Origin,
     ) -> Result<(), SettingsError> {
         let section = name.trim_end_matches(".listen");
-        let listen = match value {
-            Value::Listen(Some(address)) => Some(*address),
-            Value::Listen(None) if section == "cometql" => None,
-            _ => return Err(wrong(name, Kind::Listen, raw, &origin)),
+        let Value::Listen(listen) = *value else {
+            unreachable!("the kind of {name} gives nothing else")
         };
+        if listen.is_none() && section == "ws" {
+            return Err(wrong(name, Kind::Listen, raw, &origin));
+        }
         let mut put = |key: &str, value| {
             self.values
                 .insert(format!("{section}.{key}"), (value, origin.clone()))
@@ -258,16 +260,14 @@ impl Resolved {
         } else {
             format!("keys of [{section}] are: {}", known.join(", "))
         };
-        match raw {
-            Raw::Ini(_) | Raw::IniAppend(_) => {
-                self.notices
-                    .push(Notice(format!("{origin}: unknown key {name} is ignored")));
-                Ok(())
-            }
-            _ => Err(SettingsError::new(format!(
-                "{origin}: unknown key {name}; {hint}"
-            ))),
+        if matches!(raw, Raw::Ini(_) | Raw::IniAppend(_)) {
+            self.notices
+                .push(Notice(format!("{origin}: unknown key {name} is ignored; {hint}")));
+            return Ok(());
         }
+        Err(SettingsError::new(format!(
+            "{origin}: unknown key {name}; {hint}"
+        )))
     }
 
     fn tell_ignored(&mut self) {

@@ -122,9 +122,10 @@ impl Kind {
                 .filter(|text| words.contains(text))
                 .map(|text| Value::Text(text.to_owned())),
             Self::Level => {
-                let number = match raw {
-                    Raw::Number(number) => Some(number.to_string()),
-                    _ => None,
+                let number = if let Raw::Number(number) = raw {
+                    Some(number.to_string())
+                } else {
+                    None
                 };
                 number
                     .as_deref()

@@ -5,6 +5,8 @@
 //! order and tried again with a growing pause until the disk takes them; nothing overtakes them.
 
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};

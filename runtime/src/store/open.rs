@@ -197,8 +197,20 @@ fn identify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Reads every page; the first complaint is enough.
+/// Reads every page; the first complaint is enough. SQLite fills up what a cut file lacks with zeros, so the length
+/// is compared first, unless a log of a killed process may still hold the end.
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let length = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let bytes = pragma("page_count")
+        .and_then(|pages| Ok(u64::from(pages) * u64::from(pragma("page_size")?)))
+        .map_err(|error| from_sqlite(path, error))?;
+    if length(&path.with_extension("db-wal")) == 0 && length(path) != bytes {
+        return Err(damaged(
+            path,
+            format!("it has {} bytes, not {bytes}", length(path)),
+        ));
+    }
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| from_sqlite(path, error))?;
@@ -225,22 +237,18 @@ fn io_error(path: &Path, cause: impl ToString) -> StoreError {
 
 /// What SQLite's refusal means for whoever starts the server.
 pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> StoreError {
+    let what = error.to_string();
+    // A table or column is missing.
+    if matches!(error, rusqlite::Error::SqlInputError { .. }) {
+        return damaged(path, what);
+    }
     let path = PathBuf::from(path);
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged {
-            path,
-            what: error.to_string(),
-        },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
+            StoreError::Damaged { path, what }
+        }
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path },
-        // A table or column that is missing.
-        Some(ErrorCode::Unknown) => StoreError::Damaged {
-            path,
-            what: error.to_string(),
-        },
-        Some(_) | None => StoreError::Io {
-            path,
-            cause: error.to_string(),
-        },
+        Some(_) | None => StoreError::Io { path, cause: what },
     }
 }

@@ -24,16 +24,14 @@ pub(super) fn names(arguments: &str) -> Subscribe {
     let is_separator = |c: char| !u8::try_from(c).is_ok_and(is_name_byte);
     for word in arguments.split(is_separator) {
         // `msg` is implicit and cannot be subscribed (Q27).
-        if word.is_empty() || word == "msg" {
+        if word.is_empty() || word == "msg" || seen.contains(word) {
             continue;
         }
         match ChannelName::from_browser(word) {
-            Ok(name) if seen.len() < NAMES_MAX => {
-                if seen.insert(word) {
-                    names.push(name);
-                }
+            Ok(name) if names.len() < NAMES_MAX => {
+                seen.insert(word);
+                names.push(name);
             }
-            Ok(_) if seen.contains(word) => {}
             Ok(_) => refused_more += 1,
             Err(_) => {
                 let cut = word.get(..ChannelName::MAX).unwrap_or(word);

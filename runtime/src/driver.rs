@@ -1,0 +1,186 @@
+//! The one thread that owns the core: events in, actions out, timers between.
+//!
+//! Promise: no lock around the state; bounded batches; time never goes backwards; the store's answers come first, so
+//! that a full queue of events cannot keep an acknowledgement waiting. If the core finds one of its invariants broken it
+//! panics, and the whole process stops: nothing is served on a state that cannot be trusted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comet_core::{Action, Core, Event, Mono, Now, OpId};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::execute::Executor;
+use crate::metrics::Metrics;
+use crate::store::{StoreError, StoreEvent, Writer};
+
+/// Batches of events taken in one turn.
+const TURN_BATCHES_MAX: usize = 64;
+/// Records that may wait for a working disk before events have to wait, too.
+const RECORDS_WAITING_MAX: u64 = 65_536;
+
+/// The core and everything its thread needs.
+pub(crate) struct Driver {
+    pub(crate) core: Core,
+    pub(crate) clock: Clock,
+    pub(crate) events: mpsc::Receiver<Vec<Event>>,
+    pub(crate) store_events: mpsc::UnboundedReceiver<StoreEvent>,
+    pub(crate) writer: Writer,
+    pub(crate) executor: Executor,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Reused between events.
+    pub(crate) actions: Vec<Action>,
+    pub(crate) progress: Progress,
+}
+
+/// How far the records are, and whether the end is near.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    last: Mono,
+    issued: OpId,
+    persisted: OpId,
+    store_fails: bool,
+    stopping: bool,
+}
+
+impl Progress {
+    /// The store makes its last attempts on a failing disk when it is closed.
+    fn may_end(&self) -> bool {
+        self.stopping && (self.store_fails || self.persisted >= self.issued)
+    }
+}
+
+enum Wake {
+    Store(StoreEvent),
+    Events,
+    Time,
+    Stop,
+}
+
+/// A panicking core takes the process with it, in builds that unwind, too.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the core found an invariant broken; the process stops at once");
+            std::process::abort();
+        }
+    }
+}
+
+impl Driver {
+    /// Runs until the core was told to stop and every record is on disk. Returns what closing the store said.
+    pub(crate) fn run(mut self) -> Result<(), StoreError> {
+        let _abort = AbortOnPanic;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime without I/O needs only memory");
+        runtime.block_on(self.serve());
+        self.writer.stop()
+    }
+
+    async fn serve(&mut self) {
+        let mut batches = Vec::with_capacity(TURN_BATCHES_MAX);
+        self.execute();
+        loop {
+            self.give_records();
+            self.executor.hand_over().await;
+            if self.progress.may_end() {
+                return;
+            }
+            match self.wait(&mut batches).await {
+                Wake::Store(event) => self.store_event(event),
+                Wake::Events => self.turn(&mut batches).await,
+                Wake::Time => self.handle(Event::Tick, self.clock.now()),
+                Wake::Stop => self.progress.stopping = true,
+            }
+        }
+    }
+
+    async fn wait(&mut self, batches: &mut Vec<Vec<Event>>) -> Wake {
+        let deadline = self.core.poll_timeout();
+        let now = self.clock.mono();
+        let wait = Duration::from_micros(deadline.map_or(0, |at| at.micros_since(now)));
+        let behind = self.progress.issued.0 - self.progress.persisted.0 > RECORDS_WAITING_MAX;
+        let take_events = self.progress.store_fails || !behind;
+        tokio::select! {
+            biased;
+            Some(event) = self.store_events.recv() => Wake::Store(event),
+            count = self.events.recv_many(batches, TURN_BATCHES_MAX), if take_events => {
+                if count == 0 { Wake::Stop } else { Wake::Events }
+            }
+            () = tokio::time::sleep(wait), if deadline.is_some() => Wake::Time,
+        }
+    }
+
+    /// One reading of the clock serves the events of a turn: they arrived together.
+    async fn turn(&mut self, batches: &mut Vec<Vec<Event>>) {
+        let now = self.clock.now();
+        let mut count = 0;
+        for batch in batches.drain(..) {
+            for event in batch {
+                count += 1;
+                self.handle(event, now);
+                if self.executor.is_full() {
+                    self.give_records();
+                    self.executor.hand_over().await;
+                }
+            }
+        }
+        self.metrics.events.inc_by(count);
+        self.metrics.batch.observe(count as f64);
+    }
+
+    fn store_event(&mut self, event: StoreEvent) {
+        let event = match event {
+            StoreEvent::Persisted { upto } => {
+                self.progress.persisted = upto;
+                self.progress.store_fails = false;
+                Event::Persisted { upto }
+            }
+            StoreEvent::PersistFailed { upto } => {
+                self.metrics.store_failures.inc();
+                self.progress.store_fails = true;
+                Event::PersistFailed { upto }
+            }
+        };
+        self.handle(event, self.clock.now());
+    }
+
+    fn handle(&mut self, event: Event, now: Now) {
+        if event == Event::Shutdown {
+            self.progress.stopping = true;
+        }
+        self.progress.last = self.progress.last.max(now.mono);
+        let now = Now {
+            mono: self.progress.last,
+            unix: now.unix,
+        };
+        self.core.handle(now, event, &mut self.actions);
+        self.execute();
+    }
+
+    fn execute(&mut self) {
+        for action in self.actions.drain(..) {
+            self.executor.execute(action);
+        }
+    }
+
+    fn give_records(&mut self) {
+        let records = self.executor.take_records();
+        if let Some((op, _)) = records.last() {
+            self.progress.issued = *op;
+            self.metrics.records.inc_by(records.len() as u64);
+        }
+        for (op, record) in records {
+            self.writer.append(op, record);
+        }
+        let waiting = self.progress.issued.0 - self.progress.persisted.0;
+        self.metrics
+            .records_waiting
+            .set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+}

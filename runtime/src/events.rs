@@ -1,0 +1,99 @@
+//! The one way into the core: a bounded queue of batches of events.
+//!
+//! Promise: who sends into a full queue waits, and so reads no more from its own socket; nothing grows (design: back
+//! pressure towards senders). The batches of one sender arrive in order.
+
+use std::future::Future;
+use std::task::Context;
+
+use comet_core::Event;
+use tokio::sync::mpsc;
+
+/// Batches that may wait for the core.
+const BATCHES_MAX: usize = 1024;
+
+/// Makes the queue.
+pub(crate) fn queue() -> (EventSender, mpsc::Receiver<Vec<Event>>) {
+    let (sender, receiver) = mpsc::channel(BATCHES_MAX);
+    (EventSender(sender), receiver)
+}
+
+/// The core has stopped; whoever is told so stops, too.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stopped;
+
+/// The sending end.
+#[derive(Clone, Debug)]
+pub(crate) struct EventSender(mpsc::Sender<Vec<Event>>);
+
+impl EventSender {
+    /// Hands over a batch, waiting while the queue is full. Meanwhile `busy` is polled, so that a connection can go
+    /// on writing to its own socket.
+    pub(crate) async fn send(
+        &self,
+        events: Vec<Event>,
+        mut busy: impl FnMut(&mut Context<'_>),
+    ) -> Result<(), Stopped> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        match self.0.try_send(events) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
+            Err(mpsc::error::TrySendError::Full(events)) => {
+                // Boxed: waiting is rare, and every idle connection would carry the room for it.
+                let mut permit = Box::pin(self.0.reserve());
+                let permit = std::future::poll_fn(|cx| {
+                    busy(cx);
+                    permit.as_mut().poll(cx)
+                });
+                permit.await.map_err(|_| Stopped)?.send(events);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands over a batch from a thread that may sleep, such as the store's.
+    pub(crate) fn blocking_send(&self, events: Vec<Event>) -> Result<(), Stopped> {
+        self.0.blocking_send(events).map_err(|_| Stopped)
+    }
+
+    /// Batches that wait at this moment.
+    pub(crate) fn depth(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+
+    /// Q13: a full queue makes its senders wait instead of growing.
+    #[tokio::test]
+    async fn a_full_queue_makes_senders_wait() {
+        let (sender, mut receiver) = queue();
+        for _ in 0..BATCHES_MAX {
+            sender.send(vec![Event::Tick], |_| {}).await.unwrap();
+        }
+        assert_eq!(sender.depth(), BATCHES_MAX);
+        let mut polled = false;
+        {
+            let mut late = pin!(sender.send(vec![Event::Shutdown], |_| polled = true));
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            assert_eq!(late.as_mut().poll(&mut cx), Poll::Pending);
+            assert_eq!(receiver.recv().await, Some(vec![Event::Tick]));
+            late.await.unwrap();
+        }
+        assert!(polled);
+    }
+
+    #[tokio::test]
+    async fn a_stopped_core_is_reported() {
+        let (sender, receiver) = queue();
+        drop(receiver);
+        assert_eq!(sender.send(vec![Event::Tick], |_| {}).await, Err(Stopped));
+    }
+}

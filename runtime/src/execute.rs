@@ -1,0 +1,278 @@
+//! Turns the core's actions into work for the shards and the store. One match, no opinion.
+//!
+//! Promise: per connection and per session the order of the actions is kept; what belongs to one shard is handed over
+//! as one batch, so that the shard is woken once. A shard that cannot keep up makes the core wait, and the core its
+//! senders; nothing piles up.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use comet_core::{Action, CloseCause, ConnId, OpId, Recipients, Record, Reply, RequestId, SessionId};
+use tokio::sync::mpsc;
+
+use crate::metrics::Metrics;
+use crate::ws::frame;
+
+/// Batches that may wait for one shard.
+pub(crate) const SHARD_BATCHES_MAX: usize = 32;
+/// A batch is handed over when it holds this many actions or …
+const BATCH_ACTIONS_MAX: usize = 1024;
+/// … this many bytes of frames.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Something a shard has to do for its connections or sessions.
+#[derive(Debug)]
+pub(crate) enum ShardAction {
+    /// Queue a frame to one connection.
+    SendOne { conn: ConnId, frame: Bytes },
+    /// Queue a frame to a slice of a channel's subscribers.
+    SendMany {
+        list: Arc<[ConnId]>,
+        range: Range<usize>,
+        except: Option<ConnId>,
+        frame: Bytes,
+    },
+    /// Flush, then close.
+    Close { conn: ConnId, cause: CloseCause },
+    /// Answer a statement.
+    Reply {
+        session: SessionId,
+        req: RequestId,
+        reply: Reply,
+    },
+    /// Close a session.
+    CloseSession { session: SessionId },
+}
+
+/// Where the actions go.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    shards: Vec<Lane>,
+    records: Vec<(OpId, Record)>,
+    ready: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+    /// Actions and bytes gathered since the last hand-over.
+    actions: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Lane {
+    batch: Vec<ShardAction>,
+    to: mpsc::Sender<Vec<ShardAction>>,
+}
+
+/// A session lives on the shard its number says, so that its replies find it.
+pub(crate) fn session_shard(session: SessionId, shards: usize) -> usize {
+    (session.0 % shards as u64) as usize
+}
+
+impl Executor {
+    pub(crate) fn new(
+        shards: Vec<mpsc::Sender<Vec<ShardAction>>>,
+        ready: Arc<AtomicBool>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let shards = shards
+            .into_iter()
+            .map(|to| Lane {
+                batch: Vec::new(),
+                to,
+            })
+            .collect();
+        Self {
+            shards,
+            records: Vec::new(),
+            ready,
+            metrics,
+            actions: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Sorts one action into the batch it belongs to.
+    pub(crate) fn execute(&mut self, action: Action) {
+        self.actions += 1;
+        match action {
+            Action::Send {
+                to: Recipients::One(conn),
+                frame,
+            } => {
+                let frame = self.text_frame(frame.bytes());
+                self.for_conn(conn, ShardAction::SendOne { conn, frame });
+            }
+            Action::Send {
+                to: Recipients::Many { list, except },
+                frame,
+            } => {
+                let frame = self.text_frame(frame.bytes());
+                self.broadcast(&list, except, &frame);
+            }
+            Action::Probe { conn, probe } => {
+                self.for_conn(
+                    conn,
+                    ShardAction::SendOne {
+                        conn,
+                        frame: frame::probe(probe),
+                    },
+                );
+            }
+            Action::Close { conn, cause } => self.for_conn(conn, ShardAction::Close { conn, cause }),
+            Action::Reply { session, req, reply } => {
+                self.for_session(session, ShardAction::Reply { session, req, reply });
+            }
+            Action::CloseSession { session } => {
+                self.for_session(session, ShardAction::CloseSession { session });
+            }
+            Action::Persist { op, record } => self.records.push((op, record)),
+            Action::Ready(ready) => self.ready(ready),
+        }
+    }
+
+    fn text_frame(&mut self, payload: &[u8]) -> Bytes {
+        let frame = frame::text(payload);
+        self.bytes += frame.len();
+        frame
+    }
+
+    fn ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+        self.metrics.ready.set(i64::from(ready));
+        if ready {
+            tracing::warn!("writing to disk works again; ready");
+        } else {
+            tracing::error!("writing to disk fails; not ready, changes are not acknowledged");
+        }
+    }
+
+    fn for_conn(&mut self, conn: ConnId, action: ShardAction) {
+        if let Some(lane) = self.shards.get_mut(conn.shard()) {
+            lane.batch.push(action);
+        }
+    }
+
+    fn for_session(&mut self, session: SessionId, action: ShardAction) {
+        let shard = session_shard(session, self.shards.len());
+        self.shards[shard].batch.push(action);
+    }
+
+    /// The list is ascending and the shard is in the high bits: each shard gets one slice of it.
+    fn broadcast(&mut self, list: &Arc<[ConnId]>, except: Option<ConnId>, frame: &Bytes) {
+        let mut start = 0;
+        for (shard, lane) in self.shards.iter_mut().enumerate() {
+            let end = start + list[start..].partition_point(|conn| conn.shard() <= shard);
+            if end > start {
+                let (list, frame) = (list.clone(), frame.clone());
+                lane.batch.push(ShardAction::SendMany {
+                    list,
+                    range: start..end,
+                    except,
+                    frame,
+                });
+            }
+            start = end;
+        }
+    }
+
+    /// Enough was gathered to hand it over before more events are handled.
+    pub(crate) fn is_full(&self) -> bool {
+        self.actions >= BATCH_ACTIONS_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
+
+    /// The records gathered since the last call, in order.
+    pub(crate) fn take_records(&mut self) -> Vec<(OpId, Record)> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// Hands every shard its batch, waiting for those that are behind.
+    pub(crate) async fn hand_over(&mut self) {
+        self.metrics.actions.inc_by(self.actions as u64);
+        self.actions = 0;
+        self.bytes = 0;
+        for lane in &mut self.shards {
+            if !lane.batch.is_empty() {
+                // A shard that is gone has closed its connections, and says so no more.
+                let _ = lane.to.send(std::mem::take(&mut lane.batch)).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use comet_core::Frame;
+
+    use super::*;
+
+    fn executor(shards: usize) -> (Executor, Vec<mpsc::Receiver<Vec<ShardAction>>>) {
+        let (senders, receivers) = (0..shards).map(|_| mpsc::channel(SHARD_BATCHES_MAX)).unzip();
+        let ready = Arc::new(AtomicBool::new(true));
+        (Executor::new(senders, ready, Arc::new(Metrics::new())), receivers)
+    }
+
+    #[tokio::test]
+    async fn each_shard_gets_its_slice_and_only_if_it_has_one() {
+        let (mut executor, mut inboxes) = executor(3);
+        let list: Arc<[ConnId]> = [
+            ConnId::new(0, 1),
+            ConnId::new(0, 9),
+            ConnId::new(2, 1),
+            ConnId::new(2, 2),
+            ConnId::new(2, 7),
+        ]
+        .into();
+        executor.execute(Action::Send {
+            to: Recipients::Many {
+                list,
+                except: Some(ConnId::new(2, 2)),
+            },
+            frame: Frame::new("{}".to_owned()),
+        });
+        executor.hand_over().await;
+        for (shard, expected) in [(0, Some(0..2)), (1, None), (2, Some(2..5))] {
+            let found = inboxes[shard].try_recv().ok().map(|batch| match &batch[..] {
+                [ShardAction::SendMany { range, frame, .. }] => {
+                    assert_eq!(&frame[..], b"\x81\x02{}");
+                    range.clone()
+                }
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(found, expected, "shard {shard}");
+        }
+    }
+
+    #[tokio::test]
+    async fn order_is_kept_and_records_are_apart() {
+        let (mut executor, mut inboxes) = executor(1);
+        let conn = ConnId::new(0, 1);
+        let frame = Frame::new("1".to_owned());
+        executor.execute(Action::Send {
+            to: Recipients::One(conn),
+            frame,
+        });
+        executor.execute(Action::Persist {
+            op: OpId(1),
+            record: Record::EverybodyOffline {
+                time: comet_core::UnixSeconds(5),
+            },
+        });
+        executor.execute(Action::Close {
+            conn,
+            cause: CloseCause::Kicked,
+        });
+        assert_eq!(executor.take_records().len(), 1);
+        assert!(executor.take_records().is_empty());
+        executor.hand_over().await;
+        let batch = inboxes[0].try_recv().unwrap();
+        assert!(matches!(batch[0], ShardAction::SendOne { .. }));
+        assert!(matches!(
+            batch[1],
+            ShardAction::Close {
+                cause: CloseCause::Kicked,
+                ..
+            }
+        ));
+    }
+}

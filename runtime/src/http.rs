@@ -1,0 +1,16 @@
+//! HTTP on the browser port (protocol.md 2.1) up to the point where a request becomes a WebSocket.
+//!
+//! hyper reads requests and writes answers; what a path means is in `routes`. Every connection serves one request,
+//! because every answer says `Connection: close`.
+
+mod answer;
+mod connection;
+mod monitor;
+mod pages;
+mod proxies;
+mod routes;
+mod static_files;
+
+pub(crate) use answer::Site;
+pub(crate) use connection::serve;
+pub(crate) use monitor::monitor;

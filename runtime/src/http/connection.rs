@@ -1,0 +1,179 @@
+//! One TCP connection on the browser port: TLS if configured, one HTTP request, then either the end or a WebSocket.
+//!
+//! Promise: whoever does not finish its header block in time, or makes it too long, is gone (Q1); bytes that follow
+//! the request belong to the WebSocket.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use comet_core::{ClientInfo, Event, wire};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, ORIGIN, USER_AGENT};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::answer::{Answer, Answered, bad_upgrade, upgrade};
+use super::proxies::client_ip;
+use super::routes::{Route, route};
+use crate::shard::Shard;
+use crate::socket::{Rewound, Socket};
+use crate::ws::conn::Conn;
+use crate::ws::{accept, reader};
+
+/// Longest header block (protocol.md 2.1).
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// More headers than this do not fit in so many bytes: the shortest one is `a:` and an LF.
+const HEADERS_MAX: usize = HEADER_BYTES_MAX / 3;
+/// How long a client may take to receive an answer, after its request is complete.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long the server reads on after its answer, so that the kernel does not drop it.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+
+/// What a WebSocket request said.
+struct Upgrade {
+    hello: Result<wire::Hello, wire::Refusal>,
+    client: Arc<ClientInfo>,
+}
+
+/// Serves a connection until it is gone.
+pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr) {
+    // Boxed, so that an idle WebSocket does not carry the room the request needed.
+    let Some((socket, rest, upgrade)) = Box::pin(request(&shard, tcp, peer)).await else {
+        return;
+    };
+    let now = shard.shared.clock.mono();
+    let conn = shard.register(|id| Conn::new(id, socket, now));
+    let opened = Event::Opened {
+        conn: conn.id,
+        hello: upgrade.hello,
+        client: upgrade.client,
+    };
+    let decoder = reader::decoder(shard.shared.ws.message_bytes_max, rest);
+    Box::pin(reader::serve(shard, conn, decoder, opened)).await;
+}
+
+async fn request(shard: &Rc<Shard>, tcp: TcpStream, peer: SocketAddr) -> Option<(Socket, Bytes, Upgrade)> {
+    let Some(port) = &shard.shared.ws_tls else {
+        let (tcp, rest, upgrade) = http(shard, tcp, peer).await?;
+        return Some((Socket::Plain(tcp), rest, upgrade));
+    };
+    let handshake = port.acceptor().accept(Rewound::new(tcp, Bytes::new()));
+    let limit = Duration::from_millis(shard.shared.ws.handshake_timeout_ms);
+    let stream = timeout(limit, handshake).await.ok()?.ok()?;
+    let (stream, rest, upgrade) = http(shard, stream, peer).await?;
+    Some((Socket::tls(stream), rest, upgrade))
+}
+
+/// Reads and answers one request. `Some`: the stream, what was read beyond the request, and what it said.
+async fn http<S: AsyncRead + AsyncWrite + Unpin>(
+    shard: &Rc<Shard>,
+    stream: S,
+    peer: SocketAddr,
+) -> Option<(S, Bytes, Upgrade)> {
+    let complete = Cell::new(false);
+    let upgraded = RefCell::new(None);
+    let service = service_fn(|request: Request<Incoming>| {
+        complete.set(true);
+        let (head, _body) = request.into_parts();
+        Box::pin(answer(
+            shard,
+            head.method,
+            head.uri,
+            head.headers,
+            peer,
+            &upgraded,
+        ))
+    });
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let limit = Duration::from_millis(shard.shared.ws.handshake_timeout_ms);
+    let mut served = std::pin::pin!(std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)));
+    let in_time = match timeout(limit, served.as_mut()).await {
+        Err(_) if complete.get() => timeout(ANSWER_MAX, served).await.is_ok(),
+        in_time => in_time.is_ok(),
+    };
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner();
+    match upgraded.take() {
+        Some(upgrade) if in_time => return Some((stream, parts.read_buf, upgrade)),
+        _ if in_time => hang_up(&mut stream).await,
+        _ => {}
+    }
+    None
+}
+
+/// Ends the stream and waits a moment for the other end to do the same.
+async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let drain = async {
+        stream.shutdown().await?;
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await? > 0 {}
+        Ok::<(), std::io::Error>(())
+    };
+    let _ = timeout(LINGER_MAX, drain).await;
+}
+
+async fn answer(
+    shard: &Shard,
+    method: hyper::Method,
+    uri: Uri,
+    headers: HeaderMap,
+    peer: SocketAddr,
+    upgraded: &RefCell<Option<Upgrade>>,
+) -> Answered {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    Ok(match route(&method, target) {
+        Route::WebSocket { target } => web_socket(shard, target, &headers, peer, upgraded),
+        page @ (Route::Info
+        | Route::Index
+        | Route::Demo
+        | Route::File { .. }
+        | Route::Options
+        | Route::Nothing) => shard.shared.site.answer(page, shard.shared.is_ready()).await,
+    })
+}
+
+/// Fatal refusals are told over the WebSocket, so the request is answered 101 all the same (protocol.md 2.3).
+fn web_socket(
+    shard: &Shard,
+    target: &str,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+    upgraded: &RefCell<Option<Upgrade>>,
+) -> Answer {
+    let answer_headers = match accept::answer(headers) {
+        Ok(headers) => headers,
+        Err(why) => return bad_upgrade(why),
+    };
+    let shared = &shard.shared;
+    let value = |name: HeaderName| headers.get(name).map(|value| value.as_bytes());
+    let origin = value(ORIGIN);
+    let info = wire::RequestHeaders {
+        user_agent: value(USER_AGENT).unwrap_or_default(),
+        language: value(ACCEPT_LANGUAGE).unwrap_or_default(),
+        origin,
+    };
+    let ip = client_ip(peer, headers, &shared.ws.trusted_proxies);
+    *upgraded.borrow_mut() = Some(Upgrade {
+        hello: wire::hello(
+            target.as_bytes(),
+            origin,
+            &shared.core.origins,
+            shared.core.dev_index_size,
+        ),
+        client: Arc::new(info.client_info(&ip)),
+    });
+    upgrade(answer_headers)
+}

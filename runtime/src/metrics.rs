@@ -1,0 +1,231 @@
+//! Figures for whoever watches the server, in the Prometheus text format (`/metrics`).
+//!
+//! Everything is counted where it happens, without a lock on the paths that matter. Nothing is sent anywhere (Q52).
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use comet_core::wire::BadReason;
+use comet_core::{CloseCause, ErrorCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+type Count = Counter<u64, AtomicU64>;
+type Level = Gauge<i64, AtomicI64>;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Cause {
+    cause: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Code {
+    code: u32,
+}
+
+/// All figures of one server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Browsers connected now.
+    pub(crate) connections: Level,
+    /// Browsers that ever connected.
+    pub(crate) connections_opened: Count,
+    /// CometQL sessions logged in now.
+    pub(crate) sessions: Level,
+    /// CometQL sessions that ever logged in.
+    pub(crate) sessions_opened: Count,
+    /// TCP connections accepted, both ports.
+    pub(crate) accepted: Count,
+    /// Events the core handled.
+    pub(crate) events: Count,
+    /// Actions the core asked for.
+    pub(crate) actions: Count,
+    /// Frames queued to browsers, one per receiver.
+    pub(crate) frames: Count,
+    /// Bytes written to browsers.
+    pub(crate) bytes: Count,
+    /// Events per turn of the core.
+    pub(crate) batch: Histogram,
+    /// Batches of events that wait for the core.
+    pub(crate) queue_depth: Level,
+    /// 1 while writes reach the disk.
+    pub(crate) ready: Level,
+    /// Records handed to the store.
+    pub(crate) records: Count,
+    /// Records not on disk yet.
+    pub(crate) records_waiting: Level,
+    /// Failed attempts to write.
+    pub(crate) store_failures: Count,
+    /// Refused logins.
+    pub(crate) logins_refused: Count,
+    closed: Family<Cause, Count>,
+    bad_requests: Family<Reason, Count>,
+    query_errors: Family<Code, Count>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("comet"),
+            connections: Level::default(),
+            connections_opened: Count::default(),
+            sessions: Level::default(),
+            sessions_opened: Count::default(),
+            accepted: Count::default(),
+            events: Count::default(),
+            actions: Count::default(),
+            frames: Count::default(),
+            bytes: Count::default(),
+            batch: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
+            queue_depth: Level::default(),
+            ready: Level::default(),
+            records: Count::default(),
+            records_waiting: Level::default(),
+            store_failures: Count::default(),
+            logins_refused: Count::default(),
+            closed: Family::default(),
+            bad_requests: Family::default(),
+            query_errors: Family::default(),
+        };
+        metrics.register_traffic();
+        metrics.register_core();
+        for cause in CloseCause::ALL {
+            // Shown as 0 from the beginning.
+            drop(metrics.closed.get_or_create(&Cause { cause: cause.label() }));
+        }
+        metrics
+    }
+
+    fn register_traffic(&mut self) {
+        let r = &mut self.registry;
+        r.register("connections", "Browsers connected now", self.connections.clone());
+        r.register(
+            "connections_opened",
+            "Browsers that connected",
+            self.connections_opened.clone(),
+        );
+        r.register(
+            "connections_closed",
+            "Ends of browser connections, by cause",
+            self.closed.clone(),
+        );
+        r.register(
+            "sessions",
+            "CometQL sessions logged in now",
+            self.sessions.clone(),
+        );
+        r.register(
+            "sessions_opened",
+            "CometQL sessions that logged in",
+            self.sessions_opened.clone(),
+        );
+        r.register("accepted", "TCP connections accepted", self.accepted.clone());
+        r.register("frames", "Frames queued to browsers", self.frames.clone());
+        r.register("sent_bytes", "Bytes written to browsers", self.bytes.clone());
+        r.register(
+            "bad_requests",
+            "Refused browser commands, by reason",
+            self.bad_requests.clone(),
+        );
+        r.register(
+            "query_errors",
+            "Refused CometQL statements, by code",
+            self.query_errors.clone(),
+        );
+        r.register(
+            "logins_refused",
+            "Refused CometQL logins",
+            self.logins_refused.clone(),
+        );
+    }
+
+    fn register_core(&mut self) {
+        let r = &mut self.registry;
+        r.register("events", "Events handled by the core", self.events.clone());
+        r.register("actions", "Actions of the core", self.actions.clone());
+        r.register("batch_events", "Events per turn of the core", self.batch.clone());
+        r.register(
+            "queue_batches",
+            "Batches of events waiting for the core",
+            self.queue_depth.clone(),
+        );
+        r.register(
+            "ready",
+            "1 while accepted changes reach the disk",
+            self.ready.clone(),
+        );
+        r.register(
+            "records",
+            "Durable changes handed to the store",
+            self.records.clone(),
+        );
+        r.register(
+            "records_waiting",
+            "Durable changes not on disk yet",
+            self.records_waiting.clone(),
+        );
+        r.register(
+            "store_failures",
+            "Failed attempts to write",
+            self.store_failures.clone(),
+        );
+    }
+
+    pub(crate) fn closed(&self, cause: CloseCause) {
+        self.closed.get_or_create(&Cause { cause: cause.label() }).inc();
+    }
+
+    pub(crate) fn bad_request(&self, reason: BadReason) {
+        let label = Reason {
+            reason: reason.text(),
+        };
+        self.bad_requests.get_or_create(&label).inc();
+    }
+
+    pub(crate) fn query_error(&self, code: ErrorCode) {
+        let label = Code {
+            code: u32::from(code.number()),
+        };
+        self.query_errors.get_or_create(&label).inc();
+    }
+
+    /// Everything, in the Prometheus text format.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail; an encoder that does leaves the page shorter, no more.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_every_cause_and_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.closed(CloseCause::SlowConsumer);
+        metrics.query_error(ErrorCode::Syntax);
+        metrics.bad_request(BadReason::BadMarker);
+        let text = metrics.text();
+        assert!(
+            text.contains("comet_connections_closed_total{cause=\"slow_consumer\"} 1"),
+            "{text}"
+        );
+        assert!(text.contains("cause=\"kicked\"} 0"));
+        assert!(text.contains("comet_query_errors_total{code=\"3\"} 1"));
+        assert!(text.contains("reason=\"invalid marker\"} 1"));
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

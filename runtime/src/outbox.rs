@@ -1,0 +1,175 @@
+//! What waits to be written to one browser: a bounded queue of shared frames.
+//!
+//! Promise: frames leave in the order they came, cut anywhere but never lost or doubled; an idle outbox owns no heap
+//! memory; the bytes that wait never exceed the limit the caller states (protocol.md 2.5, Q13).
+//! Must never know: sockets, users.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+
+/// Most slices handed to the kernel in one call.
+pub(crate) const SLICES_MAX: usize = 64;
+
+/// Frames that wait, oldest first. The first one may already be partly written.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    frames: Frames,
+    bytes: usize,
+}
+
+/// One frame is by far the most common case, and needs no queue.
+#[derive(Debug, Default)]
+enum Frames {
+    #[default]
+    None,
+    One(Bytes),
+    Many(VecDeque<Bytes>),
+}
+
+/// The frame did not fit; the outbox is as before.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+impl Outbox {
+    /// Appends a frame, unless more than `bytes_max` bytes would wait then.
+    pub(crate) fn push(&mut self, frame: Bytes, bytes_max: usize) -> Result<(), Overflow> {
+        if self.bytes + frame.len() > bytes_max {
+            return Err(Overflow);
+        }
+        self.bytes += frame.len();
+        self.frames = match std::mem::take(&mut self.frames) {
+            Frames::None => Frames::One(frame),
+            Frames::One(first) => Frames::Many(VecDeque::from([first, frame])),
+            Frames::Many(mut frames) => {
+                frames.push_back(frame);
+                Frames::Many(frames)
+            }
+        };
+        Ok(())
+    }
+
+    /// Nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Number of frames that wait.
+    pub(crate) fn len(&self) -> usize {
+        match &self.frames {
+            Frames::None => 0,
+            Frames::One(_) => 1,
+            Frames::Many(frames) => frames.len(),
+        }
+    }
+
+    /// Points `slices` at the oldest frames; says how many.
+    pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+        match &self.frames {
+            Frames::None => 0,
+            Frames::One(frame) => {
+                slices[0] = IoSlice::new(frame);
+                1
+            }
+            Frames::Many(frames) => {
+                let mut count = 0;
+                for (slice, frame) in slices.iter_mut().zip(frames) {
+                    *slice = IoSlice::new(frame);
+                    count += 1;
+                }
+                count
+            }
+        }
+    }
+
+    /// Forgets the oldest `written` bytes.
+    ///
+    /// # Panics
+    /// If fewer bytes wait.
+    pub(crate) fn advance(&mut self, written: usize) {
+        assert!(written <= self.bytes, "more was written than waited");
+        self.bytes -= written;
+        if self.bytes == 0 {
+            self.frames = Frames::None;
+            return;
+        }
+        match &mut self.frames {
+            Frames::None => {}
+            Frames::One(frame) => frame.advance(written),
+            Frames::Many(frames) => advance_queue(frames, written),
+        }
+    }
+
+    /// Forgets everything; says how many bytes waited.
+    pub(crate) fn clear(&mut self) -> usize {
+        self.frames = Frames::None;
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+fn advance_queue(frames: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(first) = frames.front_mut() {
+        if written < first.len() {
+            first.advance(written);
+            return;
+        }
+        written -= first.len();
+        frames.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(outbox: &Outbox) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = outbox.fill(&mut slices);
+        slices[..count]
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .collect()
+    }
+
+    #[test]
+    fn the_limit_holds_at_n_and_n_plus_1() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.push(Bytes::from_static(b"12345"), 10), Ok(()));
+        assert_eq!(outbox.push(Bytes::from_static(b"123456"), 10), Err(Overflow));
+        assert_eq!(outbox.push(Bytes::from_static(b"12345"), 10), Ok(()));
+        assert_eq!(outbox.push(Bytes::from_static(b"1"), 10), Err(Overflow));
+        assert_eq!(outbox.len(), 2);
+    }
+
+    #[test]
+    fn cuts_anywhere_lose_and_double_nothing() {
+        let frames: [&'static [u8]; 4] = [b"a", b"bcd", b"efghij", b"k"];
+        for step in 1..=11 {
+            let mut outbox = Outbox::default();
+            for frame in frames {
+                outbox.push(Bytes::from_static(frame), 100).unwrap();
+            }
+            let mut seen = Vec::new();
+            while !outbox.is_empty() {
+                let waiting = text(&outbox);
+                let take = step.min(waiting.len());
+                seen.extend_from_slice(&waiting[..take]);
+                outbox.advance(take);
+            }
+            assert_eq!(seen, b"abcdefghijk", "in steps of {step}");
+            assert_eq!(outbox.len(), 0);
+        }
+    }
+
+    #[test]
+    fn no_more_slices_than_one_call_takes() {
+        let mut outbox = Outbox::default();
+        for _ in 0..=SLICES_MAX {
+            outbox.push(Bytes::from_static(b"x"), 1000).unwrap();
+        }
+        assert_eq!(text(&outbox).len(), SLICES_MAX);
+        outbox.advance(SLICES_MAX);
+        assert_eq!(text(&outbox), b"x");
+    }
+}

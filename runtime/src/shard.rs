@@ -1,0 +1,245 @@
+//! One I/O thread: a single-threaded runtime that owns its browsers and its CometQL sessions.
+//!
+//! Promise: frames go to sockets without waking a task per receiver; a socket that is full delays nobody but itself;
+//! several frames for one socket in a batch leave in one call. It executes what the core says and decides nothing.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use comet_core::{CloseCause, ConnId, SessionId};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use crate::accept::Accepted;
+use crate::execute::ShardAction;
+use crate::shared::Shared;
+use crate::sql::Mailbox;
+use crate::ws::conn::{Conn, End};
+
+/// One system call reads at most this much; shared by all connections of a shard, as only one is read at a time.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Receivers served before the shard's other tasks have their turn.
+const RECEIVERS_PER_TURN: usize = 1024;
+/// How long open connections may take to receive their last bytes when the server stops.
+const STOP_MAX: Duration = Duration::from_secs(3);
+
+/// State of one shard, used on its own thread only.
+pub(crate) struct Shard {
+    index: u16,
+    pub(crate) shared: Arc<Shared>,
+    /// Where bytes land when they are read.
+    pub(crate) scratch: RefCell<Vec<u8>>,
+    conns: RefCell<HashMap<ConnId, Rc<Conn>, BySerial>>,
+    sessions: RefCell<HashMap<SessionId, Rc<Mailbox>, BySerial>>,
+    serial: Cell<u64>,
+    session_serial: Cell<u64>,
+    /// Connections with frames that were queued in the present turn.
+    marked: RefCell<Vec<Rc<Conn>>>,
+}
+
+/// The numbers are ours and ascending: spreading them needs no secret.
+#[derive(Default)]
+struct SerialHasher(u64);
+
+type BySerial = BuildHasherDefault<SerialHasher>;
+
+impl Hasher for SerialHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// The two ways into a shard.
+pub(crate) struct Inbox {
+    /// From the core; ends when the core has stopped.
+    pub(crate) actions: mpsc::Receiver<Vec<ShardAction>>,
+    /// From the acceptor; ends when the server begins to stop.
+    pub(crate) accepted: mpsc::Receiver<Accepted>,
+}
+
+/// Serves until the core has stopped.
+pub(crate) fn run(index: u16, shared: Arc<Shared>, inbox: Inbox) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the system gives each thread an epoll descriptor");
+    let shard = Rc::new(Shard {
+        index,
+        shared,
+        scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
+        conns: RefCell::default(),
+        sessions: RefCell::default(),
+        serial: Cell::new(0),
+        session_serial: Cell::new(0),
+        marked: RefCell::default(),
+    });
+    LocalSet::new().block_on(&runtime, serve(shard, inbox));
+}
+
+async fn serve(shard: Rc<Shard>, inbox: Inbox) {
+    let Inbox {
+        mut actions,
+        accepted,
+    } = inbox;
+    tokio::task::spawn_local(crate::accept::adopt(shard.clone(), accepted));
+    tokio::task::spawn_local(crate::ws::keepalive::sweep(shard.clone()));
+    while let Some(batch) = actions.recv().await {
+        shard.execute(batch).await;
+    }
+    shard.close_all();
+    let gone = async {
+        while !(shard.conns.borrow().is_empty() && shard.sessions.borrow().is_empty()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Whoever does not take his last bytes loses them.
+    let _ = tokio::time::timeout(STOP_MAX, gone).await;
+}
+
+impl Shard {
+    /// Numbers a new connection and makes it reachable for the core's actions.
+    pub(crate) fn register(&self, new: impl FnOnce(ConnId) -> Conn) -> Rc<Conn> {
+        let serial = self.serial.get() + 1;
+        self.serial.set(serial);
+        let id = ConnId::new(self.index, serial);
+        let conn = Rc::new(new(id));
+        self.conns.borrow_mut().insert(id, conn.clone());
+        self.shared.metrics.connections.inc();
+        self.shared.metrics.connections_opened.inc();
+        conn
+    }
+
+    /// Drops actions for a connection from here on.
+    pub(crate) fn forget(&self, conn: &Conn, cause: CloseCause) {
+        if self.conns.borrow_mut().remove(&conn.id).is_some() {
+            self.shared.metrics.connections.dec();
+            self.shared.metrics.closed(cause);
+        }
+    }
+
+    /// Numbers a new session so that its replies find this shard. Shown to users, who expect no zero.
+    pub(crate) fn next_session(&self) -> SessionId {
+        let serial = self.session_serial.get() + 1;
+        self.session_serial.set(serial);
+        SessionId(serial * self.shared.shards as u64 + u64::from(self.index))
+    }
+
+    pub(crate) fn register_session(&self, session: SessionId, mailbox: Rc<Mailbox>) {
+        self.sessions.borrow_mut().insert(session, mailbox);
+    }
+
+    pub(crate) fn forget_session(&self, session: SessionId) {
+        self.sessions.borrow_mut().remove(&session);
+    }
+
+    /// The connections that match.
+    pub(crate) fn connections(&self, matches: impl Fn(&Conn) -> bool) -> Vec<Rc<Conn>> {
+        let conns = self.conns.borrow();
+        conns.values().filter(|conn| matches(conn)).cloned().collect()
+    }
+
+    /// Queues a frame to one connection without writing it yet.
+    pub(crate) fn queue(&self, conn: &Conn, frame: Bytes) {
+        self.shared.metrics.frames.inc();
+        conn.push(frame, self.shared.ws.send_buffer_bytes, &self.shared.metrics);
+    }
+
+    async fn execute(&self, batch: Vec<ShardAction>) {
+        let mut served = 0;
+        for action in batch {
+            match action {
+                ShardAction::SendOne { conn, frame } => {
+                    self.send(&[conn], None, &frame);
+                    served += 1;
+                }
+                ShardAction::SendMany {
+                    list,
+                    range,
+                    except,
+                    frame,
+                } => {
+                    for part in list[range].chunks(RECEIVERS_PER_TURN) {
+                        self.send(part, except, &frame);
+                        served += part.len();
+                        served = self.pause_after(served).await;
+                    }
+                }
+                ShardAction::Close { conn, cause } => self.close(conn, End::Flush(cause)),
+                ShardAction::Reply { session, req, reply } => {
+                    if let Some(mailbox) = self.sessions.borrow().get(&session) {
+                        mailbox.put(req, reply);
+                    }
+                    served += 1;
+                }
+                ShardAction::CloseSession { session } => {
+                    if let Some(mailbox) = self.sessions.borrow().get(&session) {
+                        mailbox.close();
+                    }
+                }
+            }
+            served = self.pause_after(served).await;
+        }
+        self.flush_marked();
+    }
+
+    async fn pause_after(&self, served: usize) -> usize {
+        if served < RECEIVERS_PER_TURN {
+            return served;
+        }
+        self.flush_marked();
+        tokio::task::yield_now().await;
+        0
+    }
+
+    fn send(&self, receivers: &[ConnId], except: Option<ConnId>, frame: &Bytes) {
+        let conns = self.conns.borrow();
+        let mut marked = self.marked.borrow_mut();
+        for id in receivers {
+            if Some(*id) == except {
+                continue;
+            }
+            if let Some(conn) = conns.get(id) {
+                self.queue(conn, frame.clone());
+                if conn.mark() {
+                    marked.push(conn.clone());
+                }
+            }
+        }
+    }
+
+    fn flush_marked(&self) {
+        for conn in self.marked.borrow_mut().drain(..) {
+            conn.flush_now(&self.shared.metrics);
+        }
+    }
+
+    fn close(&self, conn: ConnId, end: End) {
+        if let Some(conn) = self.conns.borrow().get(&conn) {
+            conn.close(end);
+        }
+    }
+
+    fn close_all(&self) {
+        for conn in self.conns.borrow().values() {
+            conn.close(End::Flush(CloseCause::Shutdown));
+        }
+        for mailbox in self.sessions.borrow().values() {
+            mailbox.close();
+        }
+    }
+}

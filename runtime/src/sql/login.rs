@@ -1,0 +1,51 @@
+//! Who may log in (protocol.md 7.1). The rules are the core's; here the proof meets the password.
+
+use comet_core::{ErrorCode, Login, QueryError, cometql};
+use comet_mysql::{AuthPlugin, Config, ErrorPacket, Limits, salt_from};
+
+use crate::shared::Shared;
+
+/// Statements of one session that may be unanswered: enough to keep core and disk busy.
+pub(crate) const PIPELINE_MAX: usize = 1024;
+/// Room for the packet around the longest statement, and for parameters.
+const PACKET_EXTRA_BYTES: usize = 64 * 1024;
+
+/// What a new connection is greeted with; a fresh salt for each.
+pub(crate) fn greeting(shared: &Shared, connection_id: u32, prepared_max: usize) -> std::io::Result<Config> {
+    Ok(Config {
+        // Drivers parse the number at its head (Q34).
+        server_version: format!("5.7.99-{}", shared.core.product.replace([' ', '\0'], "-")),
+        connection_id,
+        salt: salt_from(shared.entropy.bytes()?),
+        default_plugin: AuthPlugin::NativePassword,
+        tls_available: shared.cometql_tls.is_some(),
+        limits: Limits {
+            packet_max: shared.limits.query_bytes_max + PACKET_EXTRA_BYTES,
+            prepared_max,
+            pipeline_max: PIPELINE_MAX,
+            ..Limits::default()
+        },
+    })
+}
+
+/// Decides about a login or a change of user.
+pub(crate) fn decide(shared: &Shared, login: &comet_mysql::Login) -> Result<Login, QueryError> {
+    let password_given = !login.password_is_empty();
+    let database = login.database.as_deref();
+    let allowed = cometql::login(
+        &login.user,
+        database,
+        password_given,
+        shared.limits.dev_index_size,
+    )?;
+    match allowed {
+        Login::HealthCheck => Ok(allowed),
+        Login::Tenant(_) if login.password_is(shared.core.password.reveal().as_bytes()) => Ok(allowed),
+        Login::Tenant(_) => Err(ErrorCode::LoginRefused.into()),
+    }
+}
+
+/// Any error of CometQL as a packet (protocol.md 7.5).
+pub(crate) fn error_packet(error: QueryError) -> ErrorPacket {
+    ErrorPacket::new(error.code.number(), b"HY000", error.text)
+}

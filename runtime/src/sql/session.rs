@@ -1,0 +1,490 @@
+//! The task of one CometQL session: bytes in, statements to the core, replies out in order.
+//!
+//! Promise: everything received before the end of the stream is executed, even if the client is gone (Q81); many
+//! statements may be in flight, and their answers leave in their order; a client that does not read its results
+//! delays only itself. A SELECT waits until its result is on its way before the next statement is taken, so that a
+//! client cannot make the server hold many large results.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use comet_core::cometql::{self, Prepared, Statement};
+use comet_core::{DevId, ErrorCode, Event, Login, QueryError, Reply, RequestId, SessionId};
+use comet_mysql::{Connection, Input, StatementId};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::login::{PIPELINE_MAX, decide, error_packet, greeting};
+use super::mailbox::Mailbox;
+use super::params::params;
+use super::reply::{self, Streaming};
+use crate::shard::Shard;
+use crate::socket::{Rewound, Socket};
+
+/// Output that may wait for the client before nothing more is added to it.
+const OUTPUT_MAX: usize = 256 * 1024;
+/// How long the client may take to receive the last bytes.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(3);
+
+struct Session {
+    shard: Rc<Shard>,
+    id: SessionId,
+    socket: Socket,
+    mysql: Connection,
+    mailbox: Rc<Mailbox>,
+    /// The piece of output that is being written.
+    out: Bytes,
+    /// Answers owed to the client, oldest first; the first one has the number `first`.
+    slots: VecDeque<Slot>,
+    first: u64,
+    /// Not yet handed to the core.
+    events: Vec<Event>,
+    prepared: BTreeMap<StatementId, Prepared>,
+    streaming: Option<Streaming>,
+    /// For the statement log.
+    dev: DevId,
+    logged_in: bool,
+    /// Nothing more is taken until all answers are out.
+    barrier: bool,
+    /// Nothing more will be received.
+    eof: bool,
+    /// The client does not take output any more.
+    broken: bool,
+}
+
+/// An answer that is owed.
+enum Slot {
+    /// The core has the statement.
+    Waiting,
+    /// The core has answered.
+    Replied(Reply),
+    /// The core has a statement the client did not send: nothing is owed.
+    Ignored,
+    Prepared(Result<Prepared, QueryError>),
+    Statistics,
+}
+
+/// Why a step ended the session, or what only the caller can do.
+enum End {
+    Over,
+    /// For the first time: the session has to be reachable before anything is asked in its name.
+    LoggedIn,
+    Tls(Bytes),
+}
+
+type Step = ControlFlow<End>;
+
+/// Serves a MySQL client until it is gone.
+pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream) {
+    let Some(settings) = &shard.shared.cometql else {
+        return;
+    };
+    let id = shard.next_session();
+    let connection_id = u32::try_from(id.0 & u64::from(u32::MAX)).unwrap_or_default();
+    let config = match greeting(&shard.shared, connection_id, settings.prepared_max) {
+        Ok(config) => config,
+        Err(error) => return tracing::error!(%error, "no random bytes for a salt"),
+    };
+    let limit = Duration::from_millis(settings.handshake_timeout_ms);
+    let session = Session::new(shard.clone(), id, Socket::Plain(tcp), Connection::new(config));
+    let Ok(Some(mut session)) = timeout(limit, session.log_in()).await else {
+        return;
+    };
+    session.open();
+    while session.step().await.is_continue() {}
+    session.close().await;
+}
+
+impl Session {
+    fn new(shard: Rc<Shard>, id: SessionId, socket: Socket, mysql: Connection) -> Self {
+        Self {
+            shard,
+            id,
+            socket,
+            mysql,
+            mailbox: Rc::default(),
+            out: Bytes::new(),
+            slots: VecDeque::new(),
+            first: 0,
+            events: Vec::new(),
+            prepared: BTreeMap::new(),
+            streaming: None,
+            dev: DevId::default(),
+            logged_in: false,
+            barrier: false,
+            eof: false,
+            broken: false,
+        }
+    }
+
+    /// Drives the connection phase. `None`: it failed, and the client was told.
+    async fn log_in(mut self) -> Option<Self> {
+        loop {
+            match self.step().await {
+                Step::Continue(()) => {}
+                Step::Break(End::LoggedIn) => return Some(self),
+                Step::Break(End::Tls(read_before)) => self = self.encrypt(read_before).await?,
+                Step::Break(End::Over) => {
+                    self.last_words().await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn encrypt(mut self, read_before: Bytes) -> Option<Self> {
+        let acceptor = self.shard.shared.cometql_tls.as_ref()?.acceptor();
+        let Socket::Plain(tcp) = self.socket else {
+            return None;
+        };
+        let stream = acceptor.accept(Rewound::new(tcp, read_before)).await.ok()?;
+        self.socket = Socket::tls(stream);
+        Some(self)
+    }
+
+    /// Takes what is there, hands it on, answers; waits only if there was nothing to do.
+    async fn step(&mut self) -> Step {
+        for (req, reply) in self.mailbox.take() {
+            self.place(req, reply);
+        }
+        let answered = self.answer();
+        let taken = self.take_inputs()?;
+        let events = std::mem::take(&mut self.events);
+        if self.shard.shared.events.send(events, |_| {}).await.is_err() || self.mailbox.is_closed() {
+            return Step::Break(End::Over);
+        }
+        if taken || (answered && !self.is_full()) {
+            self.write_now();
+            return Step::Continue(());
+        }
+        if self.eof && self.slots.is_empty() && self.streaming.is_none() && !self.has_output() {
+            return Step::Break(End::Over);
+        }
+        std::future::poll_fn(|cx| self.poll_io(cx)).await;
+        Step::Continue(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.out.len() + self.mysql.output_len() >= OUTPUT_MAX
+    }
+
+    fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.mysql.output_len() > 0
+    }
+
+    // Input.
+
+    /// True: there was some input.
+    fn take_inputs(&mut self) -> ControlFlow<End, bool> {
+        let mut taken = false;
+        while !self.barrier && self.slots.len() < PIPELINE_MAX {
+            match self.mysql.next_input() {
+                Ok(Some(input)) => {
+                    taken = true;
+                    self.input(input)?;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(session = self.id.0, %error, "closed");
+                    self.eof = true;
+                    break;
+                }
+            }
+        }
+        ControlFlow::Continue(taken)
+    }
+
+    fn input(&mut self, input: Input) -> Step {
+        let limits = self.shard.shared.limits;
+        match input {
+            Input::TlsRequested { rest } => return Step::Break(End::Tls(rest)),
+            Input::Login(login) => return self.login(decide(&self.shard.shared, &login)),
+            Input::LoginTooOld => return self.login(Err(ErrorCode::LoginRefused.into())),
+            Input::Query(text) => {
+                let statement = cometql::parse(&text, &limits);
+                self.log(&text, &statement);
+                self.query(statement);
+            }
+            Input::InitDb(name) => self.query(cometql::use_database(&name, limits.dev_index_size)),
+            Input::Statistics => self.slots.push_back(Slot::Statistics),
+            Input::Prepare(text) => {
+                self.slots
+                    .push_back(Slot::Prepared(cometql::prepare(&text, &limits)));
+            }
+            Input::Execute {
+                statement,
+                params: sent,
+            } => {
+                let prepared = self.prepared.get(&statement);
+                let prepared = prepared.ok_or_else(|| QueryError::from(ErrorCode::Internal));
+                let bound = prepared.and_then(|prepared| prepared.bind(&params(&sent)?, &limits));
+                self.query(bound);
+            }
+            Input::StatementClosed(statement) => drop(self.prepared.remove(&statement)),
+            Input::Reset => {
+                self.prepared.clear();
+                // The transaction flag is the core's.
+                self.ask_core(Ok(Statement::End), Slot::Ignored);
+            }
+            Input::TooLarge => self.query(Err(ErrorCode::TooLong.into())),
+            Input::Quit => self.eof = true,
+        }
+        Step::Continue(())
+    }
+
+    /// A login or a change of user; nothing else is unanswered then.
+    fn login(&mut self, decision: Result<Login, QueryError>) -> Step {
+        let login = match decision {
+            Ok(login) => login,
+            Err(error) => {
+                self.shard.shared.metrics.logins_refused.inc();
+                tracing::info!(session = self.id.0, code = error.code.number(), "login refused");
+                self.mysql.reject_login(&error_packet(error));
+                self.eof = true;
+                return Step::Continue(());
+            }
+        };
+        self.mysql.accept_login();
+        self.prepared.clear();
+        self.dev = match login {
+            Login::Tenant(dev) => dev,
+            Login::HealthCheck => DevId::default(),
+        };
+        self.events.push(Event::SessionOpened {
+            session: self.id,
+            login,
+        });
+        if std::mem::replace(&mut self.logged_in, true) {
+            Step::Continue(())
+        } else {
+            Step::Break(End::LoggedIn)
+        }
+    }
+
+    fn log(&self, text: &[u8], statement: &Result<Statement, QueryError>) {
+        let kind = match statement {
+            Ok(Statement::Nothing | Statement::Show(_) | Statement::ShowHost { .. }) => return,
+            Ok(statement) => statement.kind(),
+            Err(_) => "refused",
+        };
+        if let Ok(text) = std::str::from_utf8(text) {
+            crate::logging::log_statement(self.dev, kind, text);
+        }
+    }
+
+    fn query(&mut self, mut statement: Result<Statement, QueryError>) {
+        if let Ok(Statement::ShowHost { scope, facts }) = &mut statement {
+            *facts = crate::host::facts(*scope);
+        }
+        if let Ok(Statement::Use { dev: Some(dev), .. }) = &statement {
+            self.dev = *dev;
+        }
+        self.barrier = matches!(statement, Ok(Statement::Select(_)));
+        self.ask_core(statement, Slot::Waiting);
+    }
+
+    fn ask_core(&mut self, statement: Result<Statement, QueryError>, slot: Slot) {
+        let req = RequestId(self.first + self.slots.len() as u64);
+        self.slots.push_back(slot);
+        self.events.push(Event::Query {
+            session: self.id,
+            req,
+            statement,
+        });
+    }
+
+    // Output.
+
+    /// Puts a reply where it belongs; the core may answer a later statement first.
+    fn place(&mut self, req: RequestId, reply: Reply) {
+        if let Err(error) = &reply.result {
+            self.shard.shared.metrics.query_error(error.code);
+        }
+        let index = req
+            .0
+            .checked_sub(self.first)
+            .and_then(|index| usize::try_from(index).ok());
+        match index.and_then(|index| self.slots.get_mut(index)) {
+            Some(slot @ Slot::Waiting) => *slot = Slot::Replied(reply),
+            Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics) | None => {}
+        }
+    }
+
+    /// Turns what is ready into output. True: something was.
+    fn answer(&mut self) -> bool {
+        let mut any = false;
+        while !self.is_full() || self.broken {
+            if let Some(streaming) = &mut self.streaming {
+                any = true;
+                if !streaming.continue_until(&mut self.mysql, OUTPUT_MAX) {
+                    break;
+                }
+                self.streaming = None;
+            } else if !self.answer_next() {
+                break;
+            } else {
+                any = true;
+            }
+            self.drop_output_if_broken();
+        }
+        if self.slots.is_empty() && self.streaming.is_none() {
+            self.barrier = false;
+        }
+        any
+    }
+
+    fn answer_next(&mut self) -> bool {
+        match self.slots.front() {
+            None | Some(Slot::Waiting) => return false,
+            Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics) => {}
+        }
+        let Some(slot) = self.slots.pop_front() else {
+            return false;
+        };
+        self.first += 1;
+        match slot {
+            Slot::Waiting | Slot::Ignored => {}
+            Slot::Replied(reply) => self.streaming = reply::begin(&mut self.mysql, reply),
+            Slot::Prepared(statement) => self.prepared.extend(reply::prepared(&mut self.mysql, statement)),
+            Slot::Statistics => self.mysql.statistics(&self.statistics()),
+        }
+        true
+    }
+
+    fn statistics(&self) -> String {
+        let metrics = &self.shard.shared.metrics;
+        let uptime = self.shard.shared.clock.mono().micros() / 1_000_000;
+        let (sessions, browsers) = (metrics.sessions.get(), metrics.connections.get());
+        format!(
+            "Uptime: {uptime}  Sessions: {sessions}  Browsers: {browsers}  Events: {}",
+            metrics.events.get()
+        )
+    }
+
+    fn drop_output_if_broken(&mut self) {
+        if self.broken {
+            self.out.clear();
+            drop(self.mysql.take_output());
+        }
+    }
+
+    /// Writes what the kernel takes at once.
+    fn write_now(&mut self) {
+        while self.refill() {
+            match self.socket.try_write(&[IoSlice::new(&self.out)]) {
+                Ok(count) if count > 0 => self.out.advance(count),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => self.break_off(),
+            }
+        }
+    }
+
+    /// True: `out` has something.
+    fn refill(&mut self) -> bool {
+        if self.out.is_empty() {
+            self.out = self.mysql.take_output();
+        }
+        !self.out.is_empty()
+    }
+
+    fn break_off(&mut self) {
+        self.broken = true;
+        self.drop_output_if_broken();
+    }
+
+    // Waiting.
+
+    /// Ready as soon as something happened that a step can go on with.
+    fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let replies = self.mailbox.poll(cx) || self.mailbox.is_closed();
+        let written = self.poll_write(cx);
+        let read = self.poll_read(cx);
+        if replies || written || read {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        while self.refill() {
+            match self.socket.poll_write(cx, &[IoSlice::new(&self.out)]) {
+                Poll::Pending => return progress,
+                Poll::Ready(Ok(count)) if count > 0 => self.out.advance(count),
+                Poll::Ready(Ok(_) | Err(_)) => self.break_off(),
+            }
+            progress = true;
+        }
+        if let Poll::Ready(Err(_)) = self.socket.poll_flush(cx) {
+            self.broken = true;
+        }
+        progress
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
+        let paused = self.eof || self.barrier || self.is_full() || self.slots.len() >= PIPELINE_MAX;
+        if paused || !self.mysql.wants_bytes() {
+            return false;
+        }
+        let mut scratch = self.shard.scratch.borrow_mut();
+        match self.socket.poll_read(cx, &mut scratch) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(count)) if count > 0 => self.mysql.receive(&scratch[..count]),
+            // The end, or an error after which nothing comes.
+            Poll::Ready(Ok(_) | Err(_)) => self.eof = true,
+        }
+        true
+    }
+
+    fn open(&self) {
+        self.shard.register_session(self.id, self.mailbox.clone());
+        self.shard.shared.metrics.sessions.inc();
+        self.shard.shared.metrics.sessions_opened.inc();
+    }
+
+    async fn close(mut self) {
+        self.shard.forget_session(self.id);
+        self.shard.shared.metrics.sessions.dec();
+        self.events.push(Event::SessionClosed { session: self.id });
+        let events = std::mem::take(&mut self.events);
+        // The core may have stopped before; then nobody counts any more.
+        let _ = self.shard.shared.events.send(events, |_| {}).await;
+        self.last_words().await;
+    }
+
+    /// Lets the client receive what is left, then ends the stream.
+    async fn last_words(&mut self) {
+        let write = std::future::poll_fn(|cx| {
+            self.poll_write(cx);
+            if self.has_output() {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        });
+        if timeout(LAST_WORDS_MAX, write).await.is_ok() && self.socket.shutdown_write().is_ok() {
+            self.hang_up().await;
+        }
+    }
+
+    /// Closing with bytes unread would make the kernel drop what the client has not read yet.
+    async fn hang_up(&mut self) {
+        let end = std::future::poll_fn(|cx| {
+            let mut scratch = self.shard.scratch.borrow_mut();
+            loop {
+                match self.socket.poll_read(cx, &mut scratch) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(_)) => {}
+                }
+            }
+        });
+        let _ = timeout(Duration::from_secs(1), end).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! A disk that is really full: SQLite is told the size it may have, which only the connection itself can lift.
+
+use comet_core::{AuthHash, Body, DevId, Durable, UserId};
+
+use super::*;
+use crate::config::Durability;
+use crate::store::open;
+
+fn data(user: u32) -> Record {
+    Record::DataSet {
+        dev: DevId(0),
+        user: UserId::new(user).unwrap(),
+        data: Body::new(&"x".repeat(10_000)),
+    }
+}
+
+fn committer(dir: &std::path::Path) -> Committer<impl FnMut(StoreEvent)> {
+    let (store, _) = open(dir, Durability::Fsync).unwrap();
+    // The other end is dropped, so that a pause between attempts ends at once.
+    let (_, commands) = mpsc::channel();
+    Committer {
+        store,
+        commands,
+        events: |_| {},
+        stats: StatsHandle::default(),
+        batch: Vec::new(),
+        batch_bytes: 0,
+        newest: OpId(0),
+        stopping: false,
+    }
+}
+
+fn limit_pages(committer: &Committer<impl FnMut(StoreEvent)>, pages: u32) {
+    committer
+        .store
+        .connection
+        .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+        .unwrap();
+}
+
+#[test]
+fn a_full_disk_keeps_everything_until_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut committer = committer(dir.path());
+    let pages: u32 = committer
+        .store
+        .connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .unwrap();
+    let records: Vec<Record> = (1..=20).map(data).collect();
+    for (n, record) in records.iter().enumerate() {
+        committer.take(Command::Append(OpId(n as u64 + 1), record.clone()));
+    }
+    limit_pages(&committer, pages + 5);
+    for _ in 0..2 {
+        let error = committer.attempt().unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
+        // Nothing of the failed transaction stays.
+        let rows = "SELECT count(*) FROM users_data";
+        let rows: u32 = committer
+            .store
+            .connection
+            .query_row(rows, [], |row| row.get(0))
+            .unwrap();
+        assert_eq!((rows, committer.batch.len()), (0, 20));
+    }
+    limit_pages(&committer, 1 << 30);
+    committer.commit().unwrap();
+    assert!(committer.batch.is_empty());
+    committer.close().unwrap();
+
+    let mut expected = Durable::default();
+    records.iter().for_each(|record| expected.apply(record));
+    let (_, durable) = open(dir.path(), Durability::Fsync).unwrap();
+    assert!(durable == expected);
+}
+
+#[test]
+fn a_batch_is_bounded_in_records_and_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut committer = committer(dir.path());
+    let small = || Record::KeySet {
+        dev: DevId(0),
+        user: UserId::new(1).unwrap(),
+        hash: AuthHash::parse("h").unwrap(),
+    };
+    for n in 1..=BATCH_RECORDS_MAX as u64 {
+        assert!(committer.has_room());
+        committer.take(Command::Append(OpId(n), small()));
+    }
+    assert!(!committer.has_room());
+    committer.commit().unwrap();
+    assert!(committer.has_room());
+
+    let first = committer.newest.0 + 1;
+    let large = data(1);
+    let fit = BATCH_BYTES_MAX.div_ceil(record_bytes(&large)) as u64;
+    for n in first..first + fit {
+        assert!(committer.has_room());
+        committer.take(Command::Append(OpId(n), large.clone()));
+    }
+    assert!(!committer.has_room());
+}

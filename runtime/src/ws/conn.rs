@@ -1,0 +1,182 @@
+//! One browser connection as its shard sees it: the socket, the outbox, and how it is to end.
+//!
+//! Promise: frames leave in the order they were queued, whoever writes them; once the end is decided nothing more is
+//! queued. No Close frame is ever written, in no case (protocol.md 2.4, Q9).
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use comet_core::{CloseCause, ConnId, Mono};
+
+use crate::metrics::Metrics;
+use crate::outbox::{Outbox, Overflow, SLICES_MAX};
+use crate::socket::Socket;
+
+/// A registered connection. Its task and its shard share it, on one thread.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) id: ConnId,
+    pub(crate) socket: Socket,
+    /// When anything was last received (Q12).
+    heard: Cell<Mono>,
+    out: RefCell<Out>,
+}
+
+#[derive(Debug, Default)]
+struct Out {
+    outbox: Outbox,
+    end: Option<End>,
+    /// The socket refuses to be written to; reading goes on, as something may still be there (Q81).
+    broken: bool,
+    /// In the shard's list of connections to flush.
+    marked: bool,
+    /// The connection's task, while it waits.
+    task: Option<Waker>,
+}
+
+/// How the server ends a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// After what is queued.
+    Flush(CloseCause),
+    /// At once.
+    Now(CloseCause),
+}
+
+impl End {
+    pub(crate) fn cause(self) -> CloseCause {
+        match self {
+            Self::Flush(cause) | Self::Now(cause) => cause,
+        }
+    }
+}
+
+impl Conn {
+    pub(crate) fn new(id: ConnId, socket: Socket, now: Mono) -> Self {
+        Self {
+            id,
+            socket,
+            heard: Cell::new(now),
+            out: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn hear(&self, now: Mono) {
+        self.heard.set(now);
+    }
+
+    pub(crate) fn heard(&self) -> Mono {
+        self.heard.get()
+    }
+
+    pub(crate) fn end(&self) -> Option<End> {
+        self.out.borrow().end
+    }
+
+    /// True once: the caller puts the connection on its list of those to flush.
+    pub(crate) fn mark(&self) -> bool {
+        !std::mem::replace(&mut self.out.borrow_mut().marked, true)
+    }
+
+    /// Queues a frame. A connection that lets more than `bytes_max` bytes wait is cut (Q13).
+    pub(crate) fn push(&self, frame: Bytes, bytes_max: usize, metrics: &Metrics) {
+        let mut out = self.out.borrow_mut();
+        if out.end.is_some() || out.broken {
+            return;
+        }
+        let fits = out.outbox.len() < SLICES_MAX;
+        if fits && out.outbox.push(frame.clone(), bytes_max) == Ok(()) {
+            return;
+        }
+        // The kernel may take some of it.
+        out.write_now(&self.socket, metrics);
+        if !out.broken && out.outbox.push(frame, bytes_max) == Err(Overflow) {
+            out.outbox.clear();
+            out.end(End::Now(CloseCause::SlowConsumer));
+        }
+    }
+
+    /// Writes what the kernel takes now; the rest is left to the connection's task.
+    pub(crate) fn flush_now(&self, metrics: &Metrics) {
+        let mut out = self.out.borrow_mut();
+        out.marked = false;
+        out.write_now(&self.socket, metrics);
+        if !out.outbox.is_empty() {
+            out.wake();
+        }
+    }
+
+    /// Decides the end. The first decision holds.
+    pub(crate) fn close(&self, end: End) {
+        self.out.borrow_mut().end(end);
+    }
+
+    /// Writes what the kernel takes, and makes the task wake up when it takes more. `Ready`: nothing waits any more.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, metrics: &Metrics) -> Poll<()> {
+        let mut out = self.out.borrow_mut();
+        while !out.outbox.is_empty() {
+            let written = {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = out.outbox.fill(&mut slices);
+                ready!(self.socket.poll_write(cx, &slices[..count]))
+            };
+            out.written(written, metrics);
+        }
+        if ready!(self.socket.poll_flush(cx)).is_err() {
+            out.broken = true;
+        }
+        Poll::Ready(())
+    }
+
+    /// Remembers whom to wake.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        let task = &mut self.out.borrow_mut().task;
+        if !task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            *task = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl Out {
+    fn write_now(&mut self, socket: &Socket, metrics: &Metrics) {
+        while !self.outbox.is_empty() && !self.broken {
+            let written = {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = self.outbox.fill(&mut slices);
+                socket.try_write(&slices[..count])
+            };
+            if matches!(&written, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+                return;
+            }
+            self.written(written, metrics);
+        }
+    }
+
+    fn written(&mut self, result: io::Result<usize>, metrics: &Metrics) {
+        match result {
+            Ok(0) | Err(_) => {
+                self.broken = true;
+                self.outbox.clear();
+            }
+            Ok(count) => {
+                metrics.bytes.inc_by(count as u64);
+                self.outbox.advance(count);
+            }
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        if self.end.is_none() {
+            self.end = Some(end);
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! CometQL sessions on real sockets (protocol.md 7.1, 7.2, 5.1; Q37, Q39, Q81, Q84).
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod harness;
+
+use std::io::Write;
+use std::net::Shutdown;
+
+use harness::browser::{Browser, PING, PONG, frame};
+use harness::mysql::{COM_PING, COM_QUIT, COM_STATISTICS, Client, error_code, packet, query_packet};
+use harness::{connect, read_to_end, server, server_with};
+
+fn insert(n: usize) -> String {
+    format!("INSERT INTO pipes_messages (name, event, message) VALUES ('web_a', 'e', 'n{n}')")
+}
+
+#[test]
+fn a_message_travels_from_sql_to_the_browser() {
+    let server = server();
+    let mut browser = Browser::open(server.ws());
+    browser.subscribe("web_a");
+    let mut client = Client::open(server.cometql());
+    assert!(client.run(&insert(1)).contains("delivered=1 queued=0"));
+    assert!(browser.next_text().unwrap().contains("\"data\":\"n1\""));
+    assert_eq!(
+        client.rows("SELECT name, users FROM pipes WHERE name = 'web_a'"),
+        [["web_a", "1"]]
+    );
+}
+
+/// Q39: many statements in one segment, each answered once, in order.
+#[test]
+fn pipelined_statements_are_answered_in_order() {
+    let server = server();
+    let mut browser = Browser::open(server.ws());
+    browser.subscribe("web_a");
+    let mut client = Client::open(server.cometql());
+    let count = 5000;
+    let reader = client.stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        let mut stream = reader;
+        for n in 0..count {
+            let statement = if n % 10 == 9 {
+                query_packet("SELECT nonsense")
+            } else {
+                query_packet(&insert(n))
+            };
+            stream.write_all(&statement).unwrap();
+        }
+        stream.write_all(&packet(0, &[COM_PING])).unwrap();
+        stream.write_all(&packet(0, &[COM_STATISTICS])).unwrap();
+    });
+    for n in 0..count {
+        let answer = client.read();
+        assert_eq!(answer[0], if n % 10 == 9 { 0xFF } else { 0 }, "{n}");
+    }
+    assert_eq!(client.read()[0], 0);
+    assert!(client.read().starts_with(b"Uptime: "));
+    writer.join().unwrap();
+    for n in (0..count).filter(|n| n % 10 != 9) {
+        assert!(
+            browser
+                .next_text()
+                .unwrap()
+                .contains(&format!("\"data\":\"n{n}\"")),
+            "{n}"
+        );
+    }
+}
+
+/// How a client goes away.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Leaving {
+    Quit,
+    EndOfStream,
+    /// Without reading its answers: the kernel resets the connection, and drops what the server's buffer had no room
+    /// for. So it sends less than that.
+    Reset,
+}
+
+/// Q81: a script that inserts and exits.
+#[test]
+fn what_was_sent_before_the_end_is_executed() {
+    let server = server();
+    let mut browser = Browser::open(server.ws());
+    browser.subscribe("web_a");
+    for (leaving, count) in [
+        (Leaving::Quit, 3000),
+        (Leaving::EndOfStream, 3000),
+        (Leaving::Reset, 100),
+        (Leaving::Reset, 300),
+        (Leaving::Quit, 1),
+        (Leaving::EndOfStream, 1),
+        (Leaving::Reset, 1),
+    ] {
+        let mut client = Client::open(server.cometql());
+        let mut all: Vec<u8> = (0..count).flat_map(|n| query_packet(&insert(n))).collect();
+        if leaving == Leaving::Quit {
+            all.extend(packet(0, &[COM_QUIT]));
+        }
+        client.write(&all);
+        if leaving == Leaving::EndOfStream {
+            client.stream.shutdown(Shutdown::Write).unwrap();
+        }
+        if leaving == Leaving::Reset {
+            drop(client);
+        } else {
+            assert!(!read_to_end(&mut client.stream).is_empty());
+        }
+        for n in 0..count {
+            let text = browser.next_text().unwrap();
+            assert!(
+                text.contains(&format!("\"data\":\"n{n}\"")),
+                "{leaving:?} {n}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn too_long_a_query_is_an_error_and_the_session_lives() {
+    let server = server_with(|settings| settings.core.query_bytes_max = 1000);
+    let mut client = Client::open(server.cometql());
+    assert_eq!(error_code(&client.query(&format!("SET {}", "x".repeat(997)))), 11);
+    assert_eq!(error_code(&client.query(&"x".repeat(2_000_000))), 11);
+    assert_eq!(error_code(&client.query("SET")), 17);
+    assert_eq!(client.run(&format!("SET {}", "x".repeat(996))), "");
+}
+
+/// Q37: the flag "in transaction" and nothing else changes.
+#[test]
+fn status_flags() {
+    let server = server();
+    let mut client = Client::open(server.cometql());
+    let status = |answer: Vec<u8>| u16::from_le_bytes([answer[3], answer[4]]);
+    assert_eq!(status(client.query("SET x y")), 2);
+    assert_eq!(status(client.query("BEGIN")), 3);
+    assert_eq!(status(client.query(&insert(1))), 3);
+    assert_eq!(status(client.query("COMMIT")), 2);
+}
+
+/// protocol.md 7.1: who may not in is told, then the stream ends.
+#[test]
+fn refused_logins() {
+    let server = server();
+    for (user, password) in [
+        ("root", "wrong"),
+        ("nobody", harness::PASSWORD),
+        ("100000", harness::PASSWORD),
+    ] {
+        let mut client = Client::greeted(server.cometql());
+        let login = client.login(user, password);
+        client.write(&login);
+        assert_eq!(error_code(&client.read()), 16, "{user}");
+        assert_eq!(read_to_end(&mut client.stream), b"");
+    }
+}
+
+/// Q84: malformed logins and garbage are refused, and nobody else notices.
+#[test]
+fn garbage_is_hung_up_on() {
+    let server = server_with(|settings| {
+        if let Some(cometql) = &mut settings.cometql {
+            cometql.handshake_timeout_ms = 300;
+        }
+    });
+    for garbage in [
+        &b""[..],
+        b"\x01",
+        b"GET / HTTP/1.1\r\n\r\n",
+        &packet(1, b"short"),
+        &packet(9, &[0; 64]),
+        &[0xFF; 4096],
+    ] {
+        let mut stream = connect(server.cometql());
+        let _ = stream.write_all(garbage);
+        let answer = read_to_end(&mut stream);
+        assert_eq!(answer.get(4), Some(&10), "the greeting comes first");
+    }
+    let mut client = Client::open(server.cometql());
+    client.run("SET x y");
+}
+
+/// protocol.md 5.1: a private message is owed until its Pong; the answer erases it.
+#[test]
+fn a_pong_pays_a_private_message() {
+    let server = server();
+    let mut client = Client::open(server.cometql());
+    client.run("INSERT INTO users_auth (id, hash) VALUES (5, 'key')");
+    assert!(
+        client
+            .run("INSERT INTO users_messages (id, event, message) VALUES (5, 'e', 'owed')")
+            .contains("queued=1")
+    );
+    let mut browser = Browser::open_as(server.ws(), "sesion=key&myid=5&devid=0&v=4.08&uuid=u1&api=js");
+    assert!(browser.next_text().unwrap().contains("\"data\":\"owed\""));
+    let ping = browser.next().unwrap();
+    assert_eq!((ping.first, ping.payload.len()), (PING, 16));
+    assert_eq!(
+        client.rows("SELECT message FROM users_messages WHERE id = 5"),
+        [["owed"]]
+    );
+    browser.send_bytes(&frame(PONG, &ping.payload));
+    browser.sync();
+    assert!(
+        client
+            .rows("SELECT message FROM users_messages WHERE id = 5")
+            .is_empty()
+    );
+}
+
+/// What was acknowledged is there after a restart.
+#[test]
+fn a_restart_keeps_what_was_acknowledged() {
+    let server = server();
+    let mut client = Client::open(server.cometql());
+    client.run("INSERT INTO users_data (id, data) VALUES (5, 'kept')");
+    client.run("INSERT INTO users_messages (id, event, message) VALUES (6, 'e', 'owed')");
+    let server = server.restart();
+    let mut client = Client::open(server.cometql());
+    assert_eq!(
+        client.rows("SELECT data FROM users_data WHERE id = 5"),
+        [["kept"]]
+    );
+    assert_eq!(
+        client.rows("SELECT message FROM users_messages WHERE id = 6"),
+        [["owed"]]
+    );
+}
+
+/// A large result is streamed; another session does not wait for it to be read.
+#[test]
+fn a_large_result_that_nobody_reads_delays_nobody() {
+    let server = server();
+    let mut client = Client::open(server.cometql());
+    let data = "x".repeat(200_000);
+    for user in 1..=100 {
+        client.run(&format!(
+            "INSERT INTO users_data (id, data) VALUES ({user}, '{data}')"
+        ));
+    }
+    let ids: Vec<String> = (1..=100).map(|id: u32| id.to_string()).collect();
+    let select = format!("SELECT id, data FROM users_data WHERE id IN ({})", ids.join(","));
+    let mut lazy = Client::open(server.cometql());
+    lazy.write(&query_packet(&select).repeat(20));
+    let mut other = Client::open(server.cometql());
+    for n in 0..100 {
+        other.run(&insert(n));
+    }
+    // The lazy one reads his first result in the end: columns, rows, EOF.
+    let mut packets = 0;
+    while packets < 1 + 2 + 1 + 100 + 1 {
+        lazy.read();
+        packets += 1;
+    }
+}

@@ -1,0 +1,224 @@
+//! A store that cannot be trusted refuses the start in one clear line that names the file and the way out; nothing
+//! is lost silently.
+
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+mod support;
+
+use std::fs::{self, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use comet_core::{Durable, Record};
+use comet_server::config::Durability;
+use comet_server::store::{self, FILE_NAME, LOCK_NAME, StoreError};
+use support::{fold, key, message, read, refusal, write};
+
+fn sample() -> Vec<Record> {
+    let mut records: Vec<_> = (1..=300)
+        .map(|n| message(0, n % 9 + 1, n.into(), &"body ".repeat(40)))
+        .collect();
+    records.extend((1..=300).map(|n| key(0, n, "hash")));
+    records
+}
+
+fn store_with_sample() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &sample());
+    dir
+}
+
+fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// Refused as damaged, with the way out, and the file is left alone.
+fn assert_damaged(dir: &Path) {
+    let before = fs::read(dir.join(FILE_NAME)).unwrap();
+    let text = refusal(dir);
+    assert!(text.contains("damaged") && text.contains(".recover"), "{text}");
+    assert_eq!(
+        fs::read(dir.join(FILE_NAME)).unwrap(),
+        before,
+        "the damaged file was changed"
+    );
+}
+
+#[test]
+fn garbage_instead_of_a_database() {
+    let dir = tempfile::tempdir().unwrap();
+    for garbage in [
+        "not a database at all, just text".repeat(300),
+        "short".to_owned(),
+        String::new(),
+    ] {
+        fs::write(dir.path().join(FILE_NAME), garbage).unwrap();
+        assert_damaged(dir.path());
+    }
+}
+
+#[test]
+fn a_truncated_file() {
+    let dir = store_with_sample();
+    let path = dir.path().join(FILE_NAME);
+    let length = fs::metadata(&path).unwrap().len();
+    for kept in [length - 1, length - 4096, length / 2, 4096, 100, 0] {
+        let copy = tempfile::tempdir().unwrap();
+        fs::copy(&path, copy.path().join(FILE_NAME)).unwrap();
+        OpenOptions::new()
+            .write(true)
+            .open(copy.path().join(FILE_NAME))
+            .unwrap()
+            .set_len(kept)
+            .unwrap();
+        assert_damaged(copy.path());
+    }
+}
+
+/// Every page in turn gets a destroyed header: either it is refused, or nothing is missing.
+#[test]
+fn destroyed_pages_are_never_read_as_less() {
+    let dir = store_with_sample();
+    let path = dir.path().join(FILE_NAME);
+    let pages = fs::metadata(&path).unwrap().len() / 4096;
+    let whole = fold(&sample());
+    let mut refused = 0;
+    for page in 0..pages {
+        for garbage in [
+            [0u8; 64],
+            [0xff; 64],
+            *b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        ] {
+            let copy = tempfile::tempdir().unwrap();
+            let target = copy.path().join(FILE_NAME);
+            fs::copy(&path, &target).unwrap();
+            overwrite(&target, page * 4096, &garbage);
+            match read(copy.path()) {
+                Ok(durable) => assert!(durable == whole, "page {page} was read as something else"),
+                Err(error) => {
+                    refused += 1;
+                    let text = error.to_string();
+                    assert!(text.contains(FILE_NAME) && text.lines().count() == 1, "{text}");
+                }
+            }
+        }
+    }
+    assert!(refused >= pages, "{refused} of {pages} pages");
+}
+
+#[test]
+fn impossible_values_in_a_healthy_file() {
+    for (sql, named) in [
+        (
+            "UPDATE users_auth SET hash = 'with blank' WHERE user_id = 7",
+            "hash",
+        ),
+        ("UPDATE users_auth SET user_id = 0 WHERE user_id = 7", "user_id"),
+        ("UPDATE users_auth SET dev_id = -1 WHERE user_id = 7", "dev_id"),
+        ("UPDATE users_messages SET uuid = 'x' WHERE seq = 7", "uuid"),
+        ("UPDATE users_messages SET event = 'a b' WHERE seq = 7", "event"),
+        (
+            "UPDATE users_messages SET message = CAST(x'ff' AS TEXT) WHERE seq = 7",
+            "message",
+        ),
+        ("INSERT INTO pipes_settings VALUES (0, 'name', 100)", "length"),
+        ("INSERT INTO pipes_settings VALUES (0, 'a name', 10)", "name"),
+        ("INSERT INTO revoked_tokens VALUES (0, '', 10)", "token"),
+        ("DROP TABLE users_time", "users_time"),
+        ("ALTER TABLE users_data RENAME COLUMN data TO text", "data"),
+    ] {
+        let dir = store_with_sample();
+        rusqlite::Connection::open(dir.path().join(FILE_NAME))
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+        let text = refusal(dir.path());
+        assert!(text.contains("damaged") && text.contains(named), "{sql}: {text}");
+        assert!(!text.contains("with blank"), "a secret is shown: {text}");
+    }
+}
+
+#[test]
+fn somebody_elses_database_and_a_newer_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    assert_damaged(dir.path());
+
+    let dir = store_with_sample();
+    let db = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    db.pragma_update(None, "user_version", 1000).unwrap();
+    drop(db);
+    let text = refusal(dir.path());
+    assert!(text.contains("1000") && text.contains("newer"), "{text}");
+}
+
+#[test]
+fn a_log_without_its_file_is_not_a_new_store() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("comet.db-wal"), "x").unwrap();
+    assert!(refusal(dir.path()).contains("comet.db-wal"));
+    assert!(!dir.path().join(FILE_NAME).exists());
+}
+
+#[test]
+fn a_half_made_new_store_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("comet.db.new"), "half of it").unwrap();
+    assert_eq!(read(dir.path()).unwrap(), Durable::default());
+}
+
+#[test]
+fn a_second_server_on_the_same_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, _) = store::open(dir.path(), Durability::Fsync).unwrap();
+    let text = refusal(dir.path());
+    assert!(
+        text.contains("in use") && text.contains(&std::process::id().to_string()),
+        "{text}"
+    );
+    let writer = first.spawn(|_| {}).unwrap();
+    assert!(matches!(read(dir.path()), Err(StoreError::InUse { .. })));
+    writer.stop().unwrap();
+    read(dir.path()).unwrap();
+    assert!(dir.path().join(LOCK_NAME).exists());
+}
+
+#[test]
+fn another_program_that_holds_the_file() {
+    let dir = store_with_sample();
+    let db = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE").unwrap();
+    db.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let text = refusal(dir.path());
+    assert!(text.contains("locked by another program"), "{text}");
+}
+
+/// Not by permissions, which do not bind the super user who may run this.
+#[test]
+fn a_directory_that_cannot_be_made_or_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for place in [file.clone(), file.join("below"), "/proc/comet-server".into()] {
+        let text = refusal(&place);
+        assert!(text.contains("--data-dir"), "{text}");
+    }
+    fs::create_dir(dir.path().join(FILE_NAME)).unwrap();
+    refusal(dir.path());
+}
+
+/// Keys of users are in it.
+#[test]
+fn only_the_owner_can_read_what_is_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("a/b");
+    let _open = store::open(&dir, Durability::Fsync).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    assert_eq!(mode(&dir.join(FILE_NAME)), 0o600);
+}
