@@ -267,7 +267,7 @@ impl World {
         }
         let session = SessionId(self.serial());
         self.sessions.insert(key, session);
-        self.handle(Event::SessionOpened { session, login });
+        self.handle(Event::SessionOpened { session, login, database: "".into() });
         session
     }
 
