@@ -140,7 +140,11 @@ impl World {
                 let session = SessionId(self.serial());
                 self.session = Some(session);
                 let login = Login::Tenant(DevId(choices.int_in_range(0..=1)?));
-                self.handle(Event::SessionOpened { session, login });
+                self.handle(Event::SessionOpened {
+                    session,
+                    login,
+                    database: "".into(),
+                });
                 session
             }
         };
