@@ -43,7 +43,9 @@ pub(crate) fn decide(shared: &Shared, login: &comet_mysql::Login) -> Result<(Log
     let database = String::from_utf8_lossy(database.unwrap_or_default()).into();
     match allowed {
         Login::HealthCheck => Ok((allowed, database)),
-        Login::Tenant(_) if login.password_is(shared.core.password.reveal().as_bytes()) => Ok((allowed, database)),
+        Login::Tenant(_) if login.password_is(shared.core.password.reveal().as_bytes()) => {
+            Ok((allowed, database))
+        }
         Login::Tenant(_) => Err(ErrorCode::LoginRefused.into()),
     }
 }

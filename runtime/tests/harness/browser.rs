@@ -24,8 +24,8 @@ impl Frame {
 }
 
 /// A connection that has not closed yet.
-pub(crate) struct Browser {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Browser<S = TcpStream> {
+    pub(crate) stream: S,
     unread: Vec<u8>,
 }
 
@@ -79,7 +79,13 @@ impl Browser {
 
     /// Connects with these bytes, and reads the 101.
     pub(crate) fn open_with(address: SocketAddr, bytes: &[u8]) -> Self {
-        let mut stream = super::connect(address);
+        Self::over(super::connect(address), bytes)
+    }
+}
+
+impl<S: Read + Write> Browser<S> {
+    /// Sends these bytes over a connection, and reads the 101.
+    pub(crate) fn over(mut stream: S, bytes: &[u8]) -> Self {
         stream.write_all(bytes).unwrap();
         let mut browser = Self {
             stream,
@@ -111,7 +117,15 @@ impl Browser {
                 self.unread.extend_from_slice(&chunk[..count]);
                 true
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            // TLS calls a bare end of TCP unexpected; the server means it.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+                ) =>
+            {
+                false
+            }
             Err(error) => panic!("the server neither sends nor closes: {error}"),
         }
     }

@@ -1,0 +1,177 @@
+//! The program itself: what it prints, how it stops, its exit status (protocol.md 8.1, 8.3).
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+struct Program {
+    child: Child,
+    stdin: ChildStdin,
+    /// The lines it printed when it was ready.
+    lines: Vec<String>,
+    dir: tempfile::TempDir,
+}
+
+fn command(dir: &tempfile::TempDir, extra: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_comet-server"));
+    command
+        .env_clear()
+        .env("COMET_WS_LISTEN", "127.0.0.1:0")
+        .env("COMET_COMETQL_LISTEN", "127.0.0.1:0")
+        .args(["--durability", "os"])
+        .arg("--data-dir")
+        .arg(dir.path().join("data"))
+        .args(extra)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn start(extra: &[&str]) -> Program {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = command(&dir, extra).spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    let lines = BufReader::new(child.stdout.as_mut().unwrap())
+        .lines()
+        .map(Result::unwrap)
+        .take(5)
+        .collect();
+    Program {
+        child,
+        stdin,
+        lines,
+        dir,
+    }
+}
+
+impl Program {
+    fn page(&self) -> &str {
+        self.lines[4]
+            .trim()
+            .strip_prefix("http://")
+            .unwrap()
+            .strip_suffix("/demo")
+            .unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn status(mut self) -> Option<i32> {
+        let status = self.child.wait().unwrap();
+        let mut log = String::new();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut log)
+            .unwrap();
+        assert!(!log.contains("panicked"), "{log}");
+        drop(self.dir);
+        status.code()
+    }
+}
+
+/// The two lines a newcomer needs.
+#[test]
+fn it_says_how_to_use_it_and_stops_on_sigterm() {
+    let program = start(&[]);
+    let mysql = program.lines[2].trim();
+    assert!(mysql.starts_with("mysql -h 127.0.0.1 -P "), "{mysql}");
+    let file = mysql
+        .split("$(cat ")
+        .nth(1)
+        .and_then(|rest| rest.split(')').next())
+        .unwrap();
+    assert!(
+        std::fs::read_to_string(file.trim_matches('\''))
+            .unwrap()
+            .trim()
+            .len()
+            >= 16
+    );
+    let mut stream = TcpStream::connect(program.page()).unwrap();
+    stream
+        .write_all(b"GET /demo HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.contains("INSERT INTO pipes_messages"));
+    program.signal(Signal::TERM);
+    assert_eq!(program.status(), Some(0));
+}
+
+#[test]
+fn a_given_password_is_not_shown() {
+    let program = start(&["--password", "hunter2"]);
+    assert!(program.lines[2].contains(" -p CometQL_v1"), "{:?}", program.lines);
+    assert!(program.lines.iter().all(|line| !line.contains("hunter2")));
+    program.signal(Signal::INT);
+    assert_eq!(program.status(), Some(0));
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_status_2() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--ws-listen", "--cometql-listen", "--metrics-listen"] {
+        let dir = tempfile::tempdir().unwrap();
+        let output = command(&dir, &[option, &address]).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        let refusals: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("comet-server: "))
+            .collect();
+        assert_eq!(refusals.len(), 1, "{text}");
+        assert!(
+            refusals[0].contains(&address) && refusals[0].contains(option),
+            "{text}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn console_words_stop_it() {
+    for (words, status) in [
+        (
+            "version\nLogLevel 100\nTagLog 0 100\nuseQueryLoger 1\nnonsense\nexit\n",
+            0,
+        ),
+        ("restart\n", 9),
+    ] {
+        let mut program = start(&["--cli"]);
+        program.stdin.write_all(words.as_bytes()).unwrap();
+        assert_eq!(program.status(), Some(status));
+    }
+}
+
+#[test]
+fn metrics_have_a_port_of_their_own() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    drop(taken);
+    let program = start(&["--metrics-listen", &address]);
+    for (path, part) in [
+        ("/metrics", "comet_connections 0"),
+        ("/ready", "ready\n"),
+        ("/", "404 "),
+    ] {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(part), "{path}: {answer}");
+    }
+    program.signal(Signal::TERM);
+    assert_eq!(program.status(), Some(0));
+}

@@ -1,0 +1,137 @@
+//! TLS on both ports, with certificates that change while the server runs (protocol.md 7.1; Q35).
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod harness;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use comet_server::config::TlsFiles;
+use harness::browser::{ANONYMOUS, Browser, request};
+use harness::mysql::{Client, packet, query_packet};
+use harness::{Server, connect, server_with};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+/// Writes a fresh certificate and returns it.
+fn certificate(dir: &Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
+}
+
+fn tls_server(dir: &Path) -> Server {
+    let files = TlsFiles {
+        cert: dir.join("cert.pem"),
+        key: dir.join("key.pem"),
+    };
+    server_with(|settings| {
+        settings.ws.tls = Some(files.clone());
+        settings.ws.send_buffer_bytes = 10_000_000;
+        if let Some(cometql) = &mut settings.cometql {
+            cometql.tls = Some(files);
+        }
+    })
+}
+
+fn secure(tcp: TcpStream, trusted: &CertificateDer<'static>) -> Stream {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, tcp)
+}
+
+fn browser(address: SocketAddr, trusted: &CertificateDer<'static>) -> Browser<Stream> {
+    let stream = secure(connect(address), trusted);
+    let mut browser = Browser::over(stream, request(ANONYMOUS).as_bytes());
+    assert!(browser.next_text().unwrap().contains("serverInfo"));
+    browser
+}
+
+#[test]
+fn browsers_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = certificate(dir.path());
+    let server = tls_server(dir.path());
+    let mut receiver = browser(server.ws(), &trusted);
+    let mut sender = browser(server.ws(), &trusted);
+    receiver.subscribe("web_a");
+    // More than the kernel takes at once, so that writing has to be continued.
+    let body = "x".repeat(250_000);
+    for n in 0..30 {
+        sender.send(&format!("web_pipe2\nweb_a\ne\n*\n{n} {body}"));
+        assert!(sender.next_text().unwrap().contains("\"number_messages\":1"));
+    }
+    for n in 0..30 {
+        let text = receiver.next_text().unwrap();
+        assert!(text.contains(&format!("\"data\":\"{n} {body}")), "{n}");
+    }
+    server.running.stop().unwrap();
+    assert_eq!(receiver.rest(), []);
+}
+
+#[test]
+fn plain_text_on_a_tls_port_is_hung_up_on() {
+    let dir = tempfile::tempdir().unwrap();
+    certificate(dir.path());
+    let server = tls_server(dir.path());
+    let answer = harness::exchange(server.ws(), b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(!answer.starts_with(b"HTTP"));
+}
+
+/// Q35: with a certificate, sessions may be encrypted, and bytes right behind the request for it belong to TLS.
+#[test]
+fn sessions_over_tls_and_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = certificate(dir.path());
+    let server = tls_server(dir.path());
+    Client::open(server.cometql()).run("SET x y");
+
+    let client = Client::greeted(server.cometql());
+    let login = client.login("root", harness::PASSWORD);
+    let mut head = login[4..36].to_vec();
+    head[1] |= 0x08;
+    let mut tcp = client.stream.try_clone().unwrap();
+    tcp.write_all(&packet(1, &head)).unwrap();
+    let mut tls = secure(tcp, &trusted);
+    let mut login = login[4..].to_vec();
+    login[1] |= 0x08;
+    tls.write_all(&packet(2, &login)).unwrap();
+    tls.write_all(&query_packet("SET x y").repeat(3)).unwrap();
+    for sequence in [3, 1, 1, 1] {
+        let mut head = [0; 5];
+        tls.read_exact(&mut head).unwrap();
+        assert_eq!((head[3], head[4]), (sequence, 0), "{head:?}");
+        tls.read_exact(&mut vec![0; usize::from(head[0]) - 1]).unwrap();
+    }
+}
+
+#[test]
+fn certificates_are_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = certificate(dir.path());
+    let server = tls_server(dir.path());
+    let mut early = browser(server.ws(), &old);
+
+    std::fs::write(dir.path().join("cert.pem"), "nonsense").unwrap();
+    assert!(server.running.reload_tls().is_err());
+    browser(server.ws(), &old);
+
+    let new = certificate(dir.path());
+    server.running.reload_tls().unwrap();
+    browser(server.ws(), &new);
+    early.sync();
+}
