@@ -189,6 +189,13 @@ impl Net {
         }
     }
 
+    /// Lets a page hang: it receives, but answers no Ping any more.
+    pub(crate) fn hang(&mut self, id: Id) {
+        if let Some(Socket::Page(conn)) = self.sockets.get_mut(id.0) {
+            conn.hang();
+        }
+    }
+
     /// Closes a socket as a killed page does: at once, whatever is under way.
     pub(crate) fn drop_socket(&mut self, id: Id) {
         self.sockets.try_remove(id.0);

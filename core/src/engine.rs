@@ -103,7 +103,11 @@ impl Core {
             Event::Request { conn, request } => self.request(conn, request, out),
             Event::ProbeAnswered { conn, probe } => self.probe_answered(conn, probe, out),
             Event::Closed { conn, cause } => self.closed(conn, cause, out),
-            Event::SessionOpened { session, login } => self.session_opened(session, login),
+            Event::SessionOpened {
+                session,
+                login,
+                database,
+            } => self.session_opened(session, login, database),
             Event::Query {
                 session,
                 req,

@@ -46,6 +46,8 @@ pub enum Event {
         session: SessionId,
         /// What the login allows.
         login: Login,
+        /// The database the client named; empty if none. `SELECT DATABASE()` shows it.
+        database: Arc<str>,
     },
     /// A CometQL session sent a statement. Answered by exactly one `Action::Reply`.
     Query {

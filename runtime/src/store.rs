@@ -9,6 +9,7 @@ mod commit;
 mod load;
 mod open;
 mod schema;
+mod wal;
 mod write;
 
 use std::fmt;
@@ -94,6 +95,18 @@ pub enum StoreError {
     )]
     Damaged {
         /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The write-ahead log of a server that was killed is damaged.
+    #[error(
+        "{path} is damaged ({what}), so accepted changes would be lost; nothing was changed. Restore a backup, or \
+         keep what is before the damage with `sqlite3 {} 'PRAGMA wal_checkpoint(TRUNCATE)'` and start again",
+        .path.with_extension("db").display()
+    )]
+    DamagedLog {
+        /// The log.
         path: PathBuf,
         /// What is wrong.
         what: String,

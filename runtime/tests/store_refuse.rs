@@ -10,9 +10,9 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use comet_core::{Durable, Record};
+use comet_core::{Durable, OpId, Record};
 use comet_server::config::Durability;
-use comet_server::store::{self, FILE_NAME, LOCK_NAME, StoreError};
+use comet_server::store::{self, FILE_NAME, LOCK_NAME, StoreError, StoreEvent};
 use support::{fold, key, message, read, refusal, write};
 
 fn sample() -> Vec<Record> {
@@ -221,4 +221,91 @@ fn only_the_owner_can_read_what_is_made() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(mode(&dir.join(FILE_NAME)), 0o600);
+}
+
+/// What a killed server leaves: the main file is old and `count` transactions of one record are in the log.
+fn killed_after(count: u64) -> tempfile::TempDir {
+    let live = store_with_sample();
+    let (store, _) = store::open(live.path(), Durability::Fsync).unwrap();
+    let (events, reported) = std::sync::mpsc::channel();
+    let writer = store
+        .spawn(move |event| events.send(event).unwrap_or_default())
+        .unwrap();
+    for n in 1..=count {
+        writer.append(OpId(n), message(0, 1, 1000 + n, "in the log"));
+        assert_eq!(reported.recv().unwrap(), StoreEvent::Persisted { upto: OpId(n) });
+    }
+    let image = tempfile::tempdir().unwrap();
+    for name in [FILE_NAME, LOG_NAME] {
+        fs::copy(live.path().join(name), image.path().join(name)).unwrap();
+    }
+    writer.stop().unwrap();
+    image
+}
+
+const LOG_NAME: &str = "comet.db-wal";
+
+fn after(count: u64) -> Durable {
+    let mut records = sample();
+    records.extend((1..=count).map(|n| message(0, 1, 1000 + n, "in the log")));
+    fold(&records)
+}
+
+/// SQLite alone would forget everything behind the damage.
+#[test]
+fn a_damaged_log_loses_nothing_silently() {
+    const COUNT: u64 = 6;
+    let image = killed_after(COUNT);
+    let log = fs::read(image.path().join(LOG_NAME)).unwrap();
+    let frame = 4096 + 24;
+    let frames = (log.len() - 32) / frame;
+    assert!(frames >= COUNT as usize);
+    let mut refused = 0;
+    // Every byte of the header, and of each frame one of page number, size, checksum and content.
+    let in_frames = (0..frames).flat_map(|n| [0, 4, 16, 24, 4000].map(|byte| 32 + n * frame + byte));
+    for at in (0..32).chain(in_frames) {
+        let copy = tempfile::tempdir().unwrap();
+        fs::copy(image.path().join(FILE_NAME), copy.path().join(FILE_NAME)).unwrap();
+        let mut damaged = log.clone();
+        damaged[at] ^= 0x40;
+        fs::write(copy.path().join(LOG_NAME), &damaged).unwrap();
+        match read(copy.path()) {
+            Ok(durable) if durable == after(COUNT) => {}
+            // The last transaction cannot be told from one that was torn by a loss of power.
+            Ok(durable) => assert!(durable == after(COUNT - 1), "byte {at}"),
+            Err(error) => {
+                refused += 1;
+                let text = error.to_string();
+                assert!(
+                    text.contains(LOG_NAME) && text.contains("wal_checkpoint"),
+                    "{text}"
+                );
+                assert_eq!(fs::read(copy.path().join(LOG_NAME)).unwrap(), damaged);
+            }
+        }
+    }
+    assert!(
+        refused >= 32 + 5 * (frames - 4),
+        "{refused} refused of {frames} frames"
+    );
+}
+
+/// A loss of power tears the end of the log; what was acknowledged is before it.
+#[test]
+fn a_torn_end_of_the_log_is_no_damage() {
+    const COUNT: u64 = 4;
+    let image = killed_after(COUNT);
+    let path = image.path().join(LOG_NAME);
+    let log = fs::read(&path).unwrap();
+    let mut least = COUNT;
+    for cut in [0, 1, 2000, 4096, 4119] {
+        let copy = tempfile::tempdir().unwrap();
+        fs::copy(image.path().join(FILE_NAME), copy.path().join(FILE_NAME)).unwrap();
+        fs::write(copy.path().join(LOG_NAME), &log[..log.len() - cut]).unwrap();
+        let durable = read(copy.path()).unwrap();
+        let left = durable.max_seq().0 - 1000;
+        assert!(durable == after(left), "{cut}");
+        least = least.min(left);
+    }
+    assert_eq!(least, COUNT - 1);
 }

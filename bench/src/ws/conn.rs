@@ -19,6 +19,8 @@ enum State {
 pub(crate) struct Conn {
     stream: TcpStream,
     state: State,
+    /// False for a page that hangs: it receives, but its Pongs do not come any more.
+    answers: bool,
     /// Bytes of a frame that is not complete yet.
     partial: Vec<u8>,
     /// Bytes the socket did not take yet; before the connection stands, the upgrade request.
@@ -55,6 +57,7 @@ impl Conn {
         Self {
             stream,
             state: State::Upgrading,
+            answers: true,
             partial: Vec::new(),
             out: request,
         }
@@ -62,6 +65,10 @@ impl Conn {
 
     pub(crate) fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
+    }
+
+    pub(crate) fn hang(&mut self) {
+        self.answers = false;
     }
 
     /// Handles readiness; `ended` tells that the peer has closed. The error is why the connection is over.
@@ -145,6 +152,7 @@ impl Conn {
             used += frame.payload.end;
             match frame.opcode {
                 Opcode::Text => on(Event::Text(id, payload)),
+                Opcode::Ping if !self.answers => {}
                 Opcode::Ping => {
                     self.send(Opcode::Pong, payload, shared)
                         .map_err(|error| error.to_string())?;

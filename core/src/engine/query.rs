@@ -61,7 +61,7 @@ impl From<Rows> for Outcome {
 
 impl Core {
     /// A login, or the change of user of a known session.
-    pub(super) fn session_opened(&mut self, session: SessionId, login: Login) {
+    pub(super) fn session_opened(&mut self, session: SessionId, login: Login, database: Arc<str>) {
         self.statistics.network_events += 1;
         let dev = match login {
             Login::Tenant(dev) => dev,
@@ -74,7 +74,7 @@ impl Core {
         let state = Session {
             login,
             dev,
-            database: "".into(),
+            database,
             in_transaction: false,
             opened,
         };

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,12 +45,30 @@ struct Upgrade {
     client: Arc<ClientInfo>,
 }
 
+/// A connection that became a WebSocket.
+struct Upgraded {
+    socket: Socket,
+    /// What was read beyond the request.
+    rest: Bytes,
+    upgrade: Upgrade,
+}
+
 /// Serves a connection until it is gone.
 pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr) {
     // Boxed, so that an idle WebSocket does not carry the room the request needed.
-    let Some((socket, rest, upgrade)) = Box::pin(request(&shard, tcp, peer)).await else {
-        return;
-    };
+    let upgraded = Box::pin(request(&shard, tcp, peer)).await;
+    if let Some(reader) = upgraded.map(|upgraded| start(shard, upgraded)) {
+        reader.await;
+    }
+}
+
+/// Nothing of the request outlives this call: its buffer is larger than everything an idle connection needs.
+fn start(shard: Rc<Shard>, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()>>> {
+    let Upgraded {
+        socket,
+        rest,
+        upgrade,
+    } = upgraded;
     let now = shard.shared.clock.mono();
     let conn = shard.register(|id| Conn::new(id, socket, now));
     let opened = Event::Opened {
@@ -57,20 +76,30 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr) {
         hello: upgrade.hello,
         client: upgrade.client,
     };
-    let decoder = reader::decoder(shard.shared.ws.message_bytes_max, rest);
-    Box::pin(reader::serve(shard, conn, decoder, opened)).await;
+    let decoder = reader::decoder(shard.shared.ws.message_bytes_max, &rest);
+    Box::pin(reader::serve(shard, conn, decoder, opened))
 }
 
-async fn request(shard: &Rc<Shard>, tcp: TcpStream, peer: SocketAddr) -> Option<(Socket, Bytes, Upgrade)> {
+async fn request(shard: &Rc<Shard>, tcp: TcpStream, peer: SocketAddr) -> Option<Upgraded> {
     let Some(port) = &shard.shared.ws_tls else {
         let (tcp, rest, upgrade) = http(shard, tcp, peer).await?;
-        return Some((Socket::Plain(tcp), rest, upgrade));
+        let socket = Socket::Plain(tcp);
+        return Some(Upgraded {
+            socket,
+            rest,
+            upgrade,
+        });
     };
     let handshake = port.acceptor().accept(Rewound::new(tcp, Bytes::new()));
     let limit = Duration::from_millis(shard.shared.ws.handshake_timeout_ms);
     let stream = timeout(limit, handshake).await.ok()?.ok()?;
     let (stream, rest, upgrade) = http(shard, stream, peer).await?;
-    Some((Socket::tls(stream), rest, upgrade))
+    let socket = Socket::tls(stream);
+    Some(Upgraded {
+        socket,
+        rest,
+        upgrade,
+    })
 }
 
 /// Reads and answers one request. `Some`: the stream, what was read beyond the request, and what it said.

@@ -1,5 +1,7 @@
 //! Who may log in (protocol.md 7.1). The rules are the core's; here the proof meets the password.
 
+use std::sync::Arc;
+
 use comet_core::{ErrorCode, Login, QueryError, cometql};
 use comet_mysql::{AuthPlugin, Config, ErrorPacket, Limits, salt_from};
 
@@ -28,8 +30,8 @@ pub(crate) fn greeting(shared: &Shared, connection_id: u32, prepared_max: usize)
     })
 }
 
-/// Decides about a login or a change of user.
-pub(crate) fn decide(shared: &Shared, login: &comet_mysql::Login) -> Result<Login, QueryError> {
+/// Decides about a login or a change of user. With what is allowed comes the database the client named.
+pub(crate) fn decide(shared: &Shared, login: &comet_mysql::Login) -> Result<(Login, Arc<str>), QueryError> {
     let password_given = !login.password_is_empty();
     let database = login.database.as_deref();
     let allowed = cometql::login(
@@ -38,9 +40,10 @@ pub(crate) fn decide(shared: &Shared, login: &comet_mysql::Login) -> Result<Logi
         password_given,
         shared.limits.dev_index_size,
     )?;
+    let database = String::from_utf8_lossy(database.unwrap_or_default()).into();
     match allowed {
-        Login::HealthCheck => Ok(allowed),
-        Login::Tenant(_) if login.password_is(shared.core.password.reveal().as_bytes()) => Ok(allowed),
+        Login::HealthCheck => Ok((allowed, database)),
+        Login::Tenant(_) if login.password_is(shared.core.password.reveal().as_bytes()) => Ok((allowed, database)),
         Login::Tenant(_) => Err(ErrorCode::LoginRefused.into()),
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -238,9 +239,9 @@ impl Session {
     }
 
     /// A login or a change of user; nothing else is unanswered then.
-    fn login(&mut self, decision: Result<Login, QueryError>) -> Step {
-        let login = match decision {
-            Ok(login) => login,
+    fn login(&mut self, decision: Result<(Login, Arc<str>), QueryError>) -> Step {
+        let (login, database) = match decision {
+            Ok(allowed) => allowed,
             Err(error) => {
                 self.shard.shared.metrics.logins_refused.inc();
                 tracing::info!(session = self.id.0, code = error.code.number(), "login refused");
@@ -258,6 +259,7 @@ impl Session {
         self.events.push(Event::SessionOpened {
             session: self.id,
             login,
+            database,
         });
         if std::mem::replace(&mut self.logged_in, true) {
             Step::Continue(())

@@ -10,7 +10,7 @@ use comet_core::Durable;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::load::RowError;
-use super::{FILE_NAME, LOCK_NAME, Store, StoreError, load, schema};
+use super::{FILE_NAME, LOCK_NAME, Store, StoreError, load, schema, wal};
 use crate::config::Durability;
 
 /// How long a statement waits for another program that holds SQLite's lock.
@@ -32,6 +32,7 @@ pub fn open(dir: &Path, durability: Durability) -> Result<(Store, Durable), Stor
     if !is_there(&path)? {
         create(dir, &path)?;
     }
+    check_log(&path.with_extension("db-wal"))?;
     let connection = connect(&path, durability)?;
     check(&connection, &path)?;
     let mut durable = Durable::default();
@@ -139,6 +140,17 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
     fs::rename(&fresh, path).map_err(io)?;
     // The new name must not be forgotten when the power fails.
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+}
+
+/// Must be done before SQLite opens the log and forgets what it cannot read.
+fn check_log(path: &Path) -> Result<(), StoreError> {
+    match wal::damage(path).map_err(|cause| io_error(path, cause))? {
+        None => Ok(()),
+        Some(what) => Err(StoreError::DamagedLog {
+            path: path.to_owned(),
+            what,
+        }),
+    }
 }
 
 fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {

@@ -29,14 +29,15 @@ const FLUSH_MAX: Duration = Duration::from_secs(3);
 const LINGER_MAX: Duration = Duration::from_secs(2);
 
 /// Decodes the frames of one browser.
-pub(crate) fn decoder(message_bytes_max: usize, already_read: Bytes) -> WebSocketContext {
+pub(crate) fn decoder(message_bytes_max: usize, already_read: &[u8]) -> WebSocketContext {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(4096)
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max));
-    WebSocketContext::from_partially_read(already_read.into(), Role::Server, Some(config))
+    // Copied, or the room the request was read into would stay with the connection.
+    WebSocketContext::from_partially_read(already_read.to_vec(), Role::Server, Some(config))
 }
 
 /// Serves a connection that finished its handshake until it is gone.

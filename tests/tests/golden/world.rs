@@ -267,7 +267,11 @@ impl World {
         }
         let session = SessionId(self.serial());
         self.sessions.insert(key, session);
-        self.handle(Event::SessionOpened { session, login });
+        self.handle(Event::SessionOpened {
+            session,
+            login,
+            database: "".into(),
+        });
         session
     }
 

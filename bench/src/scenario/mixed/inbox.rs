@@ -1,6 +1,7 @@
 //! The private messages one page sees over all its lives: which of them it may see, in which order (protocol.md 5, 5.1).
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::sequence::Tally;
 
@@ -13,8 +14,11 @@ struct Seen {
 }
 
 /// The messages of one session within one life of the page.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Order {
+    /// Numbers sent to earlier lives of this page that it has not seen: owed to the same uuid for `reload_grace`, far
+    /// longer than a page stays away. Ascending.
+    owed: Vec<Range<u32>>,
     last: Option<u32>,
     /// A live message came; from then on there are no gaps.
     live: bool,
@@ -22,9 +26,30 @@ struct Order {
     due_from: u32,
 }
 
+impl Order {
+    fn next(&self) -> u32 {
+        self.last.map_or(0, |last| last + 1)
+    }
+
+    /// Takes what was owed up to and including `number` off the list; how many before it did not come.
+    fn skip_owed(&mut self, number: u32) -> u64 {
+        let mut missing = 0;
+        self.owed.retain_mut(|range| {
+            missing += range.start.max(number.min(range.end)) - range.start;
+            range.start = range.start.max(number.saturating_add(1));
+            range.start < range.end
+        });
+        u64::from(missing)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     life: u32,
+    /// F1 of this life has come.
+    registered: bool,
+    /// By session: what the next life is owed.
+    owed: Vec<Vec<Range<u32>>>,
     /// By session.
     orders: Vec<Order>,
     seen: HashMap<u128, Seen>,
@@ -45,9 +70,12 @@ impl Inbox {
     /// A new life begins with F1. `sent` tells how many messages each session has sent so far.
     pub(super) fn begin(&mut self, sent: impl Iterator<Item = u32>) {
         self.life += 1;
+        self.registered = true;
+        let mut owed = std::mem::take(&mut self.owed).into_iter();
         self.orders = sent
             .map(|due_from| Order {
                 due_from,
+                owed: owed.next().unwrap_or_default(),
                 ..Order::default()
             })
             .collect();
@@ -56,7 +84,28 @@ impl Inbox {
         self.asked.clear();
     }
 
+    /// A life ends. `acknowledged` tells how many messages of each session the server had accepted by then: it had sent
+    /// all of them to this page, so what the page has not seen is owed to its next life.
+    pub(super) fn end(&mut self, acknowledged: impl Iterator<Item = u32>) {
+        if !std::mem::take(&mut self.registered) {
+            return;
+        }
+        self.owed = std::mem::take(&mut self.orders)
+            .into_iter()
+            .zip(acknowledged)
+            .map(|(order, acknowledged)| {
+                let next = order.next();
+                let mut owed = order.owed;
+                let unseen = next.max(order.due_from)..acknowledged;
+                owed.extend((!unseen.is_empty()).then_some(unseen));
+                owed
+            })
+            .collect();
+    }
+
+    /// Which device gets what after a crash depends on who comes first: nothing is owed to a certain page.
     pub(super) fn server_was_killed(&mut self) {
+        self.owed.clear();
         self.killed_in = Some(self.life);
     }
 
@@ -85,7 +134,7 @@ impl Inbox {
         let Some(order) = self.orders.get_mut(session) else {
             return;
         };
-        let after_last = order.last.map_or(0, |last| last + 1);
+        let after_last = order.next();
         let gap_allowed = from_queue || !order.live;
         if number < after_last {
             self.tally.disordered += 1;
@@ -96,7 +145,7 @@ impl Inbox {
             } else {
                 after_last
             };
-            self.tally.lost += u64::from(number.saturating_sub(due));
+            self.tally.lost += u64::from(number.saturating_sub(due)) + order.skip_owed(number);
             order.last = Some(number);
         }
         order.live |= !from_queue;
@@ -123,9 +172,9 @@ impl Inbox {
 
     /// Whether a page that is still there has got everything sent since it came.
     pub(super) fn finish(&mut self, sent: impl Iterator<Item = u32>) {
-        for (order, sent) in self.orders.iter().zip(sent) {
-            let seen_to = order.last.map_or(0, |last| last + 1).max(order.due_from);
-            self.tally.lost += u64::from(sent.saturating_sub(seen_to));
+        for (order, sent) in self.orders.iter_mut().zip(sent) {
+            let seen_to = order.next().max(order.due_from);
+            self.tally.lost += u64::from(sent.saturating_sub(seen_to)) + order.skip_owed(u32::MAX);
         }
     }
 
@@ -206,6 +255,45 @@ mod tests {
         let mut missed = inbox(10);
         missed.receive(12, 0, 12, false);
         assert_eq!(missed.tally().lost, 2);
+    }
+
+    /// 5.1: what was sent to a page that died comes again when the same browser comes back in time.
+    #[test]
+    fn what_died_with_a_page_is_owed_to_its_next_life() {
+        let died_after_two_of_five = || {
+            let mut inbox = inbox(0);
+            inbox.receive(0, 0, 0, false);
+            inbox.receive(1, 0, 1, false);
+            inbox.end([5].into_iter());
+            inbox
+        };
+        let mut whole = died_after_two_of_five();
+        whole.begin([9].into_iter());
+        for number in 1..5 {
+            whole.receive(u128::from(number), 0, number, true);
+        }
+        whole.receive(9, 0, 9, false);
+        whole.finish([10].into_iter());
+        assert_eq!(
+            (whole.tally(), whole.redelivered),
+            (CLEAN, 1),
+            "5 to 8 were sent while it was away"
+        );
+
+        let mut holed = died_after_two_of_five();
+        holed.begin([9].into_iter());
+        holed.receive(3, 0, 3, true);
+        holed.end([9].into_iter());
+        holed.begin([9].into_iter());
+        assert_eq!(holed.tally().lost, 1, "2 was skipped");
+        holed.finish([9].into_iter());
+        assert_eq!(holed.tally().lost, 2, "4 never came");
+
+        let mut killed = died_after_two_of_five();
+        killed.server_was_killed();
+        killed.begin([5].into_iter());
+        killed.finish([5].into_iter());
+        assert_eq!(killed.tally(), CLEAN);
     }
 
     #[test]

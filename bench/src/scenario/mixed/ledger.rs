@@ -77,6 +77,10 @@ impl Ledger {
         self.private[session * self.users + user as usize - 1].sent
     }
 
+    pub(super) fn private_acknowledged(&self, session: usize, user: u32) -> u32 {
+        self.private[session * self.users + user as usize - 1].acknowledged
+    }
+
     pub(super) fn row(&mut self, session: usize, row: Row) -> &mut Stream {
         &mut self.rows[session][row as usize]
     }

@@ -225,7 +225,7 @@ impl Run {
                 let who = match page_of.remove(&id) {
                     Some(page) => {
                         // After a crash everybody comes back at once.
-                        pages[page].gone(0);
+                        pages[page].gone(0, world.plan, world.ledger);
                         format!("page {page}")
                     }
                     None if sessions.as_ref().is_some_and(|sessions| sessions.owns(id)) => "a session".into(),

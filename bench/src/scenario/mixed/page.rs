@@ -17,6 +17,8 @@ use crate::ws::message::Message;
 /// Pauses and lives in milliseconds.
 const AWAY: [u64; 2] = [30, 2000];
 const LIFE: [u64; 2] = [500, 8000];
+/// How long some pages hang before they reload, so that they have received what they never acknowledge.
+const HANGING: [u64; 2] = [20, 400];
 const BETWEEN_QUESTIONS: [u64; 2] = [300, 1500];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(super) struct Page {
     socket: Option<Id>,
     /// When this life ends, for pages that reload.
     ends: u64,
+    /// When it stops answering Pings before that, if it does.
+    hangs: Option<u64>,
     next_question: u64,
     question_open: bool,
     next_message: u64,
@@ -69,6 +73,7 @@ impl Page {
             state: State::Away(0),
             socket: None,
             ends: 0,
+            hangs: None,
             next_question: 0,
             question_open: false,
             next_message: 0,
@@ -115,8 +120,12 @@ impl Page {
                 net.drop_socket(socket)
             }
             self.reloads += 1;
-            self.gone(now + world.dice.millis(AWAY[0], AWAY[1]));
+            let until = now + world.dice.millis(AWAY[0], AWAY[1]);
+            self.gone(until, world.plan, world.ledger);
             return Some(socket);
+        }
+        if world.restless && self.hangs.take_if(|hangs| *hangs <= now).is_some() {
+            net.hang(socket);
         }
         if now >= self.next_question && !self.question_open {
             self.next_question = now + world.dice.millis(BETWEEN_QUESTIONS[0], BETWEEN_QUESTIONS[1]);
@@ -150,7 +159,11 @@ impl Page {
     }
 
     /// The connection is over; the page comes back at `until`.
-    pub(super) fn gone(&mut self, until: u64) {
+    pub(super) fn gone(&mut self, until: u64, plan: &Plan, ledger: &Ledger) {
+        let user = plan.pages[self.number].identity.user;
+        let sessions = if user == 0 { 0 } else { plan.sessions };
+        self.inbox
+            .end((0..sessions).map(|session| ledger.private_acknowledged(session, user)));
         self.state = State::Away(until);
         self.socket = None;
         self.question_open = false;
@@ -239,6 +252,11 @@ impl Page {
         let now = clock::nanos();
         self.state = State::Here;
         self.ends = now + world.dice.millis(LIFE[0], LIFE[1]);
+        let hangs = world.plan.pages[self.number].reloads && world.dice.below(3) == 0;
+        self.hangs = hangs.then(|| {
+            self.ends
+                .saturating_sub(world.dice.millis(HANGING[0], HANGING[1]))
+        });
         self.next_question = now + world.dice.millis(BETWEEN_QUESTIONS[0], BETWEEN_QUESTIONS[1]);
         self.next_message = now + world.dice.below(world.pace);
         let own = world.plan.publisher_of(self.number);

@@ -1,0 +1,284 @@
+//! Channels, presence, tracking, history and counters: protocol.md 2.6, 3, 4.6, 6, 7.11.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that fails may panic"
+)]
+
+mod harness;
+
+use comet_core::cometql::{Keys, Output, Select, Statement, Table};
+use comet_core::wire::{ClientRequest, Dialect, SendRequest, Subscribe};
+use comet_core::{Answer, Body, Event, EventName, Marker};
+use harness::{World, channel, config, user};
+use serde_json::{Value, json};
+
+fn say(name: &str, text: &str) -> ClientRequest {
+    ClientRequest::Send(SendRequest {
+        channel: channel(name),
+        anonymous: false,
+        event: EventName::parse("say").unwrap(),
+        body: Body::new(text),
+    })
+}
+
+fn events(w: &World, conn: u64, pipe: &str) -> Vec<Value> {
+    let mine = w.frames(conn).into_iter().filter(|frame| frame["pipe"] == pipe);
+    mine.map(|frame| frame["event"].clone()).collect()
+}
+
+#[test]
+fn s42_s45_q58_a_message_reaches_the_others_and_the_report_counts_them() {
+    let mut w = World::new();
+    for conn in 1..=3 {
+        w.open(conn, None, "", "u");
+        w.subscribe(conn, &["web_chat"]);
+    }
+    w.open_as(4, 0, None, "", "old", Dialect::V3);
+    w.subscribe(4, &["web_chat"]);
+    w.open_as(5, 1, None, "", "other tenant", Dialect::V4);
+    w.subscribe(5, &["web_chat"]);
+    w.take();
+    w.request(1, say("web_chat", "hi"));
+    assert_eq!(events(&w, 1, "web_chat").len(), 0, "not to the sender");
+    for conn in 2..=4 {
+        assert_eq!(events(&w, conn, "web_chat"), ["say"], "connection {conn}");
+    }
+    assert!(w.frames(5).is_empty(), "tenants are separate (Q66)");
+    let report = &w.frames(1)[0];
+    assert_eq!(report["pipe"], "_answer_to_web_chat");
+    assert_eq!(report["data"]["number_messages"], 3);
+    assert_eq!(report["data"]["message"], "hi");
+}
+
+#[test]
+fn s43_only_web_channels_can_be_written_and_the_refusal_is_told_twice() {
+    let mut w = World::new();
+    w.open(1, None, "", "u");
+    w.open(2, None, "", "v");
+    w.subscribe(2, &["plain", "webauth_x"]);
+    w.take();
+    for name in ["plain", "webauth_x", "track_x", "private_x", "trust_x"] {
+        w.take();
+        w.request(1, say(name, "hi"));
+        let frames = w.frames(1);
+        assert_eq!(frames.len(), 2, "{name}");
+        assert_eq!(frames[0]["pipe"], "sys");
+        assert_eq!(frames[0]["data"]["number_messages"], -1);
+        assert_eq!(frames[1]["pipe"], format!("_answer_to_{name}"), "Q23");
+        assert!(w.frames(2).is_empty());
+    }
+}
+
+#[test]
+fn q20_only_the_difference_of_two_subscriptions_is_announced() {
+    let mut w = World::new();
+    w.open(1, None, "", "watcher");
+    w.subscribe(1, &["track_a", "track_b"]);
+    w.open(2, None, "", "guest");
+    w.take();
+    w.subscribe(2, &["track_a"]);
+    w.subscribe(2, &["track_a", "web_x"]);
+    w.subscribe(2, &["track_a", "track_b"]);
+    assert_eq!(events(&w, 1, "track_a"), ["subscription"]);
+    assert_eq!(events(&w, 1, "track_b"), ["subscription"]);
+    assert!(w.frames(2).is_empty(), "nobody sees his own coming");
+    w.take();
+    w.subscribe(2, &[]);
+    assert_eq!(events(&w, 1, "track_a"), ["unsubscription"]);
+    assert_eq!(w.frames(1)[0]["data"], json!({"user_id": 0, "uuid": "guest"}));
+}
+
+#[test]
+fn s35_s36_presence_follows_the_first_and_the_last_device() {
+    let mut w = World::new();
+    w.key(7, "abc");
+    w.open(1, None, "", "watcher");
+    w.subscribe(1, &["user_status_7"]);
+    w.take();
+    w.open(2, Some(7), "abc", "a");
+    w.open(3, Some(7), "abc", "b");
+    w.close(2);
+    assert_eq!(events(&w, 1, "user_status_7"), ["online"]);
+    w.sleep(5_000);
+    w.close(3);
+    assert_eq!(events(&w, 1, "user_status_7"), ["online", "offline"]);
+    w.sleep(3_000);
+    w.take();
+    w.request(1, ClientRequest::UserStatus { user: user(7) });
+    assert_eq!(w.frames(1)[0]["data"]["last_online_time"], 3);
+}
+
+#[test]
+fn the_order_on_disconnect_is_offline_then_track() {
+    let mut w = World::new();
+    w.key(7, "abc");
+    w.open(1, None, "", "watcher");
+    w.subscribe(1, &["user_status_7", "track_a"]);
+    w.open(2, Some(7), "abc", "a");
+    w.subscribe(2, &["track_a", "user_status_7"]);
+    w.take();
+    w.close(2);
+    let pipes: Vec<Value> = w.frames(1).iter().map(|frame| frame["pipe"].clone()).collect();
+    assert_eq!(pipes, ["user_status_7", "track_a"]);
+    assert!(w.frames(2).is_empty(), "nothing is sent to the dead");
+}
+
+#[test]
+fn q30_a_restart_makes_everybody_offline() {
+    let mut w = World::new();
+    w.key(7, "abc");
+    w.open(2, Some(7), "abc", "a");
+    w.crash_and_restart(1_000);
+    let time = w
+        .core
+        .durable()
+        .user(comet_core::DevId(0), user(7))
+        .unwrap()
+        .last_seen;
+    assert_eq!(
+        time,
+        Some(comet_core::LastSeen::Offline(comet_core::UnixSeconds(
+            1_700_000_001
+        )))
+    );
+}
+
+#[test]
+fn s53_s54_the_newest_n_messages_are_kept_across_a_restart() {
+    let mut w = World::new();
+    w.publish("web_log", "before");
+    w.history("web_log", 3);
+    for text in ["1", "2", "3", "4"] {
+        w.publish("web_log", text);
+    }
+    w.crash_and_restart(1_000);
+    w.open(1, None, "", "u");
+    let ask = ClientRequest::History {
+        channel: channel("web_log"),
+        marker: Marker::parse("m").unwrap(),
+    };
+    w.take();
+    w.request(1, ask.clone());
+    let texts: Vec<Value> = w.frames(1).iter().map(|frame| frame["data"].clone()).collect();
+    assert_eq!(texts, ["2", "3", "4"]);
+    assert!(w.frames(1).iter().all(|frame| frame["history"] == true), "S56");
+    w.history("web_log", 1);
+    w.take();
+    w.request(1, ask.clone());
+    assert_eq!(w.frames(1).len(), 1, "a shorter length trims at once");
+    w.history("web_log", 0);
+    w.take();
+    w.request(1, ask);
+    assert!(w.frames(1).is_empty());
+}
+
+#[test]
+fn q67_trust_channels_keep_99_whatever_the_setting() {
+    let mut w = World::new();
+    w.history("trust_x", 1);
+    for n in 0..120 {
+        w.publish("trust_x", &n.to_string());
+    }
+    let stored = w
+        .core
+        .durable()
+        .channel(comet_core::DevId(0), &channel("trust_x"))
+        .unwrap();
+    assert_eq!(stored.history.len(), 99);
+    assert_eq!(stored.history[0].body.as_str(), "21");
+}
+
+#[test]
+fn a_report_of_a_channel_with_history_waits_for_the_store() {
+    let mut w = World::new();
+    w.history("web_log", 3);
+    w.open(1, None, "", "u");
+    w.take();
+    w.writes_at_once = false;
+    w.request(1, say("web_log", "hi"));
+    assert!(w.frames(1).is_empty());
+    w.write();
+    assert_eq!(w.frames(1)[0]["data"]["error"], "");
+}
+
+#[test]
+fn q21_q22_refused_names_are_told_one_by_one_and_do_not_hurt_the_others() {
+    let mut w = World::with(comet_core::Config {
+        subscriptions_max: 3,
+        ..config()
+    });
+    w.open(1, None, "", "u");
+    w.take();
+    let names = ["private_x", "a1", "a2", "a3", "a4", "a5"].map(channel).to_vec();
+    let request = Subscribe {
+        names,
+        refused: vec!["x".into(), "y".into()],
+        refused_more: 2,
+    };
+    w.request(1, ClientRequest::Subscribe(request));
+    let frames = w.frames(1);
+    assert_eq!(
+        frames.len(),
+        5,
+        "x, y, the rest of them, private_x, the surplus: {frames:?}"
+    );
+    assert!(frames.iter().all(|frame| frame["data"]["code"] == "403"));
+    let count = |w: &mut World, name: &str| {
+        let select = Select {
+            table: Table::Pipes,
+            keys: Keys::Channels(vec![channel(name)]),
+            filter: None,
+            output: Output::Columns(vec![]),
+            order: vec![],
+            limit: None,
+        };
+        w.statement(Statement::Select(select))
+    };
+    assert!(matches!(count(&mut w, "a3"), Some(Ok(Answer::Rows(_)))));
+    w.take();
+    w.publish("a3", "yes");
+    w.publish("a4", "no");
+    w.publish("private_x", "no");
+    assert_eq!(w.frames(1).len(), 1);
+}
+
+#[test]
+fn q82_a_channel_nobody_uses_occupies_nothing() {
+    let mut w = World::new();
+    w.open(1, None, "", "u");
+    w.subscribe(1, &["once"]);
+    w.subscribe(1, &[]);
+    w.publish("once", "x");
+    w.history("once", 5);
+    w.publish("once", "x");
+    w.history("once", 0);
+    assert_eq!(w.disk.tenants().count(), 1, "the setting itself is kept");
+    assert!(
+        w.core
+            .durable()
+            .channel(comet_core::DevId(0), &channel("once"))
+            .unwrap()
+            .history
+            .is_empty()
+    );
+}
+
+#[test]
+fn orderly_stop_closes_everybody_and_records_them_as_offline_once() {
+    let mut w = World::new();
+    w.key(7, "abc");
+    w.open(1, Some(7), "abc", "u");
+    w.take();
+    w.event(Event::Shutdown);
+    assert_eq!(w.was_closed(1), Some(comet_core::CloseCause::Shutdown));
+    w.close(1);
+    w.open(2, Some(7), "abc", "u");
+    assert_eq!(w.was_closed(2), Some(comet_core::CloseCause::Shutdown));
+    let persisted = w
+        .actions
+        .iter()
+        .filter(|action| matches!(action, comet_core::Action::Persist { .. }));
+    assert_eq!(persisted.count(), 1);
+}
