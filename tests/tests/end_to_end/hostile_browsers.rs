@@ -237,6 +237,7 @@ async fn ten_thousand_subscriptions() {
     );
 }
 
+/// S4: the promised ids work, the others are nobody.
 #[tokio::test]
 async fn ids_at_and_beyond_their_bounds() {
     let server = Server::start();

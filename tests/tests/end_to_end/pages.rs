@@ -166,7 +166,7 @@ async fn presence() {
     assert_eq!(watcher.frame().await["event"], "unsubscription");
 }
 
-/// S53 to S56, S27: history of a channel with a name of 31 characters.
+/// S53, S54, S55, S56, S27: history of a channel with a name of 31 characters.
 #[tokio::test]
 async fn history() {
     let server = Server::start();
