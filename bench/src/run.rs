@@ -31,8 +31,13 @@ pub(crate) fn run(cli: &Cli) -> Result<Vec<Report>, Failure> {
         | Command::Mixed(_) => {
             let placement = Placement::choose(common.pin, starts_server)?;
             let mut server = Server::from_args(common, &placement)?;
-            let reports = against_server(cli, &mut server, &placement, allowed)?;
-            server.stop()?;
+            let mut reports = against_server(cli, &mut server, &placement, allowed)?;
+            if let (Err(failure), Some(round)) = (
+                server.stop(),
+                reports.last_mut().and_then(|report| report.rounds.last_mut()),
+            ) {
+                round.fault(failure.to_string());
+            }
             Ok(reports)
         }
     }

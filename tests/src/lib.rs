@@ -11,6 +11,8 @@ pub mod sql;
 pub mod tls;
 
 #[cfg(test)]
+mod promises;
+#[cfg(test)]
 mod repository;
 #[cfg(test)]
 mod tidy;

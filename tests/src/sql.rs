@@ -16,6 +16,8 @@ pub fn options(server: SocketAddr) -> OptsBuilder {
         .pass(Some(PASSWORD))
         .db_name(Some("CometQL_v1"))
         .prefer_socket(false)
+        // Too long is for the server to say.
+        .max_allowed_packet(Some(64 << 20))
 }
 
 /// A logged-in session.
@@ -71,5 +73,6 @@ pub async fn refused(session: &mut Conn, statement: &str) -> u16 {
         .query_drop(statement)
         .await
         .expect_err("the statement is refused");
-    code(&error).unwrap_or_else(|| panic!("{statement}: {error}"))
+    let short: String = statement.chars().take(80).collect();
+    code(&error).unwrap_or_else(|| panic!("{short}: {error}"))
 }

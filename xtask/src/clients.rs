@@ -25,11 +25,19 @@ pub(crate) fn install(scope: Scope) {
         "mariadb console, PHP mysqli and PDO",
         apt(&["mariadb-client", "php-cli", "php-mysql"]),
     );
-    want("PyMySQL, mysql-connector-python", python());
+    want(
+        "PyMySQL, mysql-connector-python",
+        python("python", &["pymysql", "cryptography", "mysql-connector-python"]),
+    );
     want("node mysql, mysql2", node());
     match scope {
         Scope::Ci => {}
         Scope::All => {
+            // The newest version with the part in C on PyPI for this Python.
+            want(
+                "mysql-connector-python on libmysqlclient",
+                python("python-c", &["mysql-connector-python==9.1.0"]),
+            );
             want("Perl DBD::mysql", apt(&["libdbd-mysql-perl"]));
             want("Ruby mysql2", apt(&["ruby", "ruby-mysql2"]));
             want(
@@ -49,8 +57,9 @@ pub(crate) fn install(scope: Scope) {
     }
 }
 
-fn python() -> bool {
-    let home = target().join("clients").join("python");
+/// Installs PyPI packages into a virtual environment of their own.
+fn python(folder: &str, packages: &[&str]) -> bool {
+    let home = target().join("clients").join(folder);
     let pip = home.join("bin").join("pip");
     if !succeeds(&pip, &["--version"]) {
         let home = home.to_string_lossy();
@@ -62,14 +71,8 @@ fn python() -> bool {
             return false;
         }
     }
-    let packages = [
-        "install",
-        "--quiet",
-        "pymysql",
-        "cryptography",
-        "mysql-connector-python",
-    ];
-    stage::run(&mut command(&pip, &packages)).is_ok()
+    let mut install = command(&pip, &["install", "--quiet"]);
+    stage::run(install.args(packages)).is_ok()
 }
 
 fn node() -> bool {

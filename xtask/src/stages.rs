@@ -89,7 +89,10 @@ pub(crate) fn fuzz(seconds: &str) -> bool {
         stages.run(target, || {
             let corpus = root().join("fuzz").join("corpus").join(target);
             let limit = format!("-max_total_time={seconds}");
-            let mut fuzz = command(env!("CARGO"), &["fuzz", "run", "-s", "none", target]);
+            let mut fuzz = command(
+                env!("CARGO"),
+                &["fuzz", "run", "-s", "none", "--fuzz-dir", ".", target],
+            );
             // The corpus in the repository is read; what is new goes to the first folder, which is ignored.
             let found = root()
                 .join("fuzz")

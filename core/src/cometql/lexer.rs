@@ -146,6 +146,7 @@ impl<'a> Lexer<'a> {
         };
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
+                self.at += 1;
                 self.skip_word();
                 Kind::Word
             }

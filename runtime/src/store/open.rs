@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use comet_core::Durable;
@@ -12,6 +13,18 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::load::RowError;
 use super::{FILE_NAME, LOCK_NAME, Store, StoreError, load, schema, wal};
 use crate::config::Durability;
+
+/// Pages kept in memory, KiB with SQLite's minus sign: users are touched in no order, and with SQLite's own 2 MiB most
+/// rows of a large store cost a read and a write of a page.
+const CACHE_KIB: i64 = -(32 << 10);
+
+/// Pages in the log before they are folded into the main file: a page that changes often is then written there less
+/// often. 16 MiB.
+const CHECKPOINT_PAGES: i64 = 4096;
+
+/// How often the lock of the directory is tried, and the pause between.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a statement waits for another program that holds SQLite's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -68,20 +81,16 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .open(dir.join(LOCK_NAME))
         .map_err(directory)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let pid = file
-                .read_to_string(&mut text)
-                .ok()
-                .and_then(|_| text.trim().parse().ok());
-            return Err(StoreError::InUse {
-                path: dir.to_owned(),
-                pid,
-            });
-        }
-        Err(TryLockError::Error(cause)) => return Err(directory(cause)),
+    if !try_lock(&file).map_err(directory)? {
+        let mut text = String::new();
+        let pid = file
+            .read_to_string(&mut text)
+            .ok()
+            .and_then(|_| text.trim().parse().ok());
+        return Err(StoreError::InUse {
+            path: dir.to_owned(),
+            pid,
+        });
     }
     // The number only makes an error message better, so that a full disk must not stop the server here.
     let _ = file
@@ -89,6 +98,19 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
+}
+
+/// False if another server has the lock and keeps it for a moment: one that is just ending may have children that
+/// still hold its files.
+fn try_lock(file: &File) -> io::Result<bool> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+        }
+    }
+    Ok(false)
 }
 
 /// A database without its main file is not a new one: its log still holds what was acknowledged.
@@ -181,9 +203,13 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError
     connection
         .pragma_update(None, "synchronous", synchronous)
         .map_err(sqlite)?;
-    connection
-        .pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))
-        .map_err(sqlite)?;
+    for (name, value) in [
+        ("journal_size_limit", WAL_BYTES_KEPT),
+        ("wal_autocheckpoint", CHECKPOINT_PAGES),
+        ("cache_size", CACHE_KIB),
+    ] {
+        connection.pragma_update(None, name, value).map_err(sqlite)?;
+    }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

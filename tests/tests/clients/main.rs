@@ -24,16 +24,33 @@ fn pymysql() {
     ]));
 }
 
+fn connector(name: &'static str, home: &str, module: &str, flavour: &'static str) -> Program {
+    let python = target_dir().join("clients").join(home).join("bin/python");
+    let python = python.to_string_lossy();
+    let import = format!("import {module}");
+    Program::script(name, &python, "connector_client.py")
+        .needs(&[&python, "-c", &import])
+        .flavours(&[flavour])
+}
+
 #[test]
 fn mysql_connector_python() {
-    let python = target_dir().join("clients/python/bin/python");
-    let python = python.to_string_lossy();
-    let program = Program::script("mysql-connector-python", &python, "connector_client.py");
-    check(
-        &program
-            .needs(&[&python, "-c", "import mysql.connector"])
-            .flavours(&["pure", "c"]),
-    );
+    check(&connector(
+        "mysql-connector-python",
+        "python",
+        "mysql.connector",
+        "pure",
+    ));
+}
+
+#[test]
+fn mysql_connector_python_in_c() {
+    check(&connector(
+        "mysql-connector-python on libmysqlclient",
+        "python-c",
+        "_mysql_connector",
+        "c",
+    ));
 }
 
 #[test]

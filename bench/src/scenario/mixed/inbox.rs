@@ -53,8 +53,8 @@ pub(super) struct Inbox {
     /// By session.
     orders: Vec<Order>,
     seen: HashMap<u128, Seen>,
-    /// Received, no Pong yet.
-    fresh: Vec<u128>,
+    /// Received, no Pong yet: uuid, session and number.
+    fresh: Vec<(u128, usize, u32)>,
     /// Covered by a Pong that is on its way.
     ponged: Vec<u128>,
     /// Covered by the Pongs before a question that is on its way.
@@ -85,7 +85,7 @@ impl Inbox {
     }
 
     /// A life ends. `acknowledged` tells how many messages of each session the server had accepted by then: it had sent
-    /// all of them to this page, so what the page has not seen is owed to its next life.
+    /// all of them to this page, so what the page has not seen, or seen and not acknowledged, is owed to its next life.
     pub(super) fn end(&mut self, acknowledged: impl Iterator<Item = u32>) {
         if !std::mem::take(&mut self.registered) {
             return;
@@ -93,9 +93,13 @@ impl Inbox {
         self.owed = std::mem::take(&mut self.orders)
             .into_iter()
             .zip(acknowledged)
-            .map(|(order, acknowledged)| {
+            .enumerate()
+            .map(|(session, (order, acknowledged))| {
                 let next = order.next();
-                let mut owed = order.owed;
+                // Ascending: what is owed from earlier lives comes after all that this one has seen.
+                let fresh = self.fresh.iter().filter(|(_, from, _)| *from == session);
+                let mut owed: Vec<Range<u32>> = fresh.map(|(_, _, number)| *number..number + 1).collect();
+                owed.extend(order.owed);
                 let unseen = next.max(order.due_from)..acknowledged;
                 owed.extend((!unseen.is_empty()).then_some(unseen));
                 owed
@@ -130,7 +134,7 @@ impl Inbox {
                 self.redelivered += 1;
             }
         }
-        self.fresh.push(uuid);
+        self.fresh.push((uuid, session, number));
         let Some(order) = self.orders.get_mut(session) else {
             return;
         };
@@ -153,7 +157,7 @@ impl Inbox {
 
     /// A Ping for private messages was answered.
     pub(super) fn ponged(&mut self) {
-        self.ponged.append(&mut self.fresh);
+        self.ponged.extend(self.fresh.drain(..).map(|(uuid, _, _)| uuid));
     }
 
     /// The page sends a question.
@@ -269,14 +273,14 @@ mod tests {
         };
         let mut whole = died_after_two_of_five();
         whole.begin([9].into_iter());
-        for number in 1..5 {
+        for number in 0..5 {
             whole.receive(u128::from(number), 0, number, true);
         }
         whole.receive(9, 0, 9, false);
         whole.finish([10].into_iter());
         assert_eq!(
             (whole.tally(), whole.redelivered),
-            (CLEAN, 1),
+            (CLEAN, 2),
             "5 to 8 were sent while it was away"
         );
 
@@ -285,9 +289,18 @@ mod tests {
         holed.receive(3, 0, 3, true);
         holed.end([9].into_iter());
         holed.begin([9].into_iter());
-        assert_eq!(holed.tally().lost, 1, "2 was skipped");
+        assert_eq!(holed.tally().lost, 3, "0, 1 and 2 were skipped");
         holed.finish([9].into_iter());
-        assert_eq!(holed.tally().lost, 2, "4 never came");
+        assert_eq!(holed.tally().lost, 5, "3 did not come again and 4 never");
+
+        let mut acknowledged = inbox(0);
+        acknowledged.receive(0, 0, 0, false);
+        acknowledged.ponged();
+        acknowledged.receive(1, 0, 1, false);
+        acknowledged.end([2].into_iter());
+        acknowledged.begin([2].into_iter());
+        acknowledged.finish([2].into_iter());
+        assert_eq!(acknowledged.tally().lost, 1, "1 was seen and never acknowledged");
 
         let mut killed = died_after_two_of_five();
         killed.server_was_killed();

@@ -320,12 +320,15 @@ impl Run {
                 last_real = now;
             }
             let answered = self.sessions.as_ref().is_none_or(Sessions::is_idle)
-                && self.pages.iter().all(|page| page.unreported == 0);
+                && self
+                    .pages
+                    .iter()
+                    .all(|page| page.is_here() && page.unreported == 0);
             if answered && now > last_real + clock::span(QUIET) {
                 return Ok(());
             }
             if now > deadline {
-                self.fault("statements or page messages stay unanswered".into());
+                self.fault("statements or page messages stay unanswered, or pages away".into());
                 return Ok(());
             }
             progress.tick(|| format!("{deliveries} deliveries"));

@@ -41,6 +41,8 @@ pub(super) struct Page {
     ends: u64,
     /// When it stops answering Pings before that, if it does.
     hangs: Option<u64>,
+    /// It has stopped answering, so it must reload before `ack_timeout` even when everybody else stays.
+    hanging: bool,
     next_question: u64,
     question_open: bool,
     next_message: u64,
@@ -74,6 +76,7 @@ impl Page {
             socket: None,
             ends: 0,
             hangs: None,
+            hanging: false,
             next_question: 0,
             question_open: false,
             next_message: 0,
@@ -112,7 +115,7 @@ impl Page {
             return None;
         }
         let plan = &world.plan.pages[self.number];
-        if plan.reloads && world.restless && now >= self.ends {
+        if plan.reloads && (world.restless || self.hanging) && now >= self.ends {
             // Half of the reloads announce themselves, half are a process that dies.
             if world.dice.below(2) == 0 {
                 net.leave(socket)
@@ -125,6 +128,7 @@ impl Page {
             return Some(socket);
         }
         if world.restless && self.hangs.take_if(|hangs| *hangs <= now).is_some() {
+            self.hanging = true;
             net.hang(socket);
         }
         if now >= self.next_question && !self.question_open {
@@ -167,6 +171,7 @@ impl Page {
         self.state = State::Away(until);
         self.socket = None;
         self.question_open = false;
+        self.hanging = false;
         self.unreported = 0;
         for (_, track) in self.tracks.drain() {
             self.tally += track.so_far();

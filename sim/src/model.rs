@@ -1,0 +1,430 @@
+//! The reference model: what a comet-server must, may and must not do, as flat lists that are scanned. It is told
+//! what really happened in the order in which the core handled it, concludes what must come out, and compares.
+//! It shares no data structure with the core, so that it does not share its mistakes.
+
+mod answers;
+mod channels;
+mod conns;
+pub mod facts;
+mod oracle;
+mod pages;
+mod private;
+mod queries;
+
+use std::rc::Rc;
+
+use comet_core::{Action, Answer, CloseCause, ConnId, OpId, Record};
+
+use crate::backend::Ask;
+use crate::browser::Command;
+use crate::profile::{Knob, Profile};
+use crate::seen::{Seen, read};
+use facts::Facts;
+use pages::Page;
+
+/// Something the core did wrong.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// A short label; shrinking keeps it.
+    pub kind: &'static str,
+    /// What was seen and what was expected.
+    pub text: String,
+}
+
+/// Shorthand for a failure.
+pub fn wrong<T>(kind: &'static str, text: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure {
+        kind,
+        text: text.into(),
+    })
+}
+
+/// What happened, as those who did it know it.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// A page opened a connection.
+    Opened(Box<Claim>),
+    /// An intruder opened a connection that must be refused with this code.
+    Intruder { conn: ConnId, code: u64 },
+    /// A page sent a command.
+    Command { conn: ConnId, command: Command },
+    /// A Pong arrived.
+    Pong { conn: ConnId, probe: u128 },
+    /// The server noticed the end of a connection.
+    Closed { conn: ConnId },
+    /// A session opened.
+    SessionOpened { session: u64, dev: u32 },
+    /// A session sent a statement.
+    Query { session: u64, req: u64, ask: Ask },
+    /// A session ended.
+    SessionClosed { session: u64 },
+    /// Records are safe.
+    Persisted { upto: OpId },
+    /// Records could not be written.
+    PersistFailed,
+    /// The server is told to stop.
+    Shutdown,
+    /// Time passed.
+    Tick,
+}
+
+/// Who a new connection says it is.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub conn: ConnId,
+    pub page: Option<usize>,
+    pub dev: u32,
+    /// 0 = anonymous.
+    pub user: u32,
+    pub key: String,
+    pub uuid: String,
+    pub new: bool,
+}
+
+/// One output of the core, understood.
+#[derive(Clone, Debug)]
+pub enum Out {
+    Frame {
+        to: Vec<ConnId>,
+        seen: Rc<Seen>,
+        new: bool,
+    },
+    Probe {
+        conn: ConnId,
+        probe: u128,
+    },
+    Close {
+        conn: ConnId,
+        cause: CloseCause,
+    },
+    Reply {
+        session: u64,
+        req: u64,
+        reply: Result<Answer, u16>,
+    },
+    CloseSession {
+        session: u64,
+    },
+    Record {
+        op: OpId,
+        record: Record,
+    },
+    Ready(bool),
+}
+
+/// A connection as the model knows it.
+#[derive(Debug)]
+struct Conn {
+    id: ConnId,
+    page: Option<usize>,
+    dev: u32,
+    /// The proven user, 0 = anonymous.
+    user: u32,
+    uuid: String,
+    new: bool,
+    opened: u64,
+    channels: Vec<String>,
+    /// Registered for private delivery; evicted ones are not.
+    device: bool,
+    /// When it ended, as the server knows it.
+    gone: Option<u64>,
+    /// Private messages sent to it, in order, and whether it acknowledged them.
+    sent: Vec<(u64, bool)>,
+    /// Outstanding probe: payload, how many of `sent` it covers, since when.
+    probe: Option<(u128, usize, u64)>,
+}
+
+/// What became of an accepted private message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// Owed.
+    Owed,
+    /// Acknowledged as protocol.md 5.1 says.
+    Paid,
+    /// Older than `queue_ttl`.
+    Expired,
+    /// Deleted by a statement.
+    Deleted,
+    /// The crash came before it was safe.
+    Lost,
+}
+
+/// A private message the core accepted.
+#[derive(Debug)]
+struct Private {
+    n: u64,
+    dev: u32,
+    user: u32,
+    event: String,
+    body: String,
+    view: String,
+    time: u64,
+    at: u64,
+    id: Option<String>,
+    seq: Option<u64>,
+    fate: Fate,
+    /// Its INSERT was answered OK.
+    acknowledged: bool,
+    /// Pages that were connected and registered when it was accepted.
+    owed_to: Vec<usize>,
+    /// Pages that saw it, and when.
+    seen_by: Vec<(usize, u64)>,
+}
+
+/// An answer that is due for a statement.
+#[derive(Debug)]
+struct Due {
+    session: u64,
+    req: u64,
+    expected: Expected,
+    /// The newest record of the statement.
+    op: Option<OpId>,
+    /// The private messages it inserted.
+    messages: Vec<u64>,
+    /// A write may be answered 500.
+    may_fail: bool,
+}
+
+/// What a statement must be answered.
+#[derive(Clone, PartialEq, Debug)]
+enum Expected {
+    Done {
+        affected: Option<u64>,
+        insert: Option<u64>,
+        delivered: Option<(u64, u64)>,
+    },
+    Rows(Vec<Vec<String>>),
+    Error(u16),
+}
+
+/// A frame that must be sent.
+#[derive(Clone, Debug)]
+struct Wanted {
+    conn: ConnId,
+    seen: Seen,
+    /// May wait until this record is safe (delivery reports of channels with history).
+    after: Option<OpId>,
+    /// May be replaced by an error, because the disk fails.
+    may_fail: bool,
+}
+
+/// The model of one run.
+#[derive(Debug)]
+pub struct Model {
+    profile: Profile,
+    told: Facts,
+    written: Facts,
+    conns: Vec<Conn>,
+    sessions: Vec<(u64, u32)>,
+    private: Vec<Private>,
+    /// Tokens the site ever made: tenant, user, text, expiry.
+    tokens: Vec<(u32, u32, String, u64)>,
+    due: Vec<Due>,
+    wanted: Vec<Wanted>,
+    pages: Vec<Page>,
+    last_op: OpId,
+    persisted: OpId,
+    failing: bool,
+    /// What the core last said about itself.
+    ready: bool,
+    life: u32,
+    /// When the server ended, in whatever way.
+    crashes: Vec<u64>,
+    /// Monotonic and wall-clock time of the event being handled.
+    now: u64,
+    unix: u64,
+    shutting_down: bool,
+    /// Connections the core must close in this step, and why.
+    kicks: Vec<(ConnId, CloseCause)>,
+    /// Connections that end in this step.
+    leaving: Vec<ConnId>,
+    /// Connections the core closed in this step: nothing may follow.
+    ended: Vec<ConnId>,
+    /// Private messages that must be sent in this step.
+    live: Vec<(ConnId, u64)>,
+    /// The queue a statement of this step deletes.
+    emptied: Option<(u32, u32)>,
+    /// Coverage: how often which kind of thing was compared.
+    pub compared: u64,
+}
+
+impl Model {
+    /// A model of a world in which nothing happened.
+    pub fn new(profile: Profile) -> Self {
+        let mut tokens = Vec::new();
+        for dev in 0..profile.get(Knob::Devs) as u32 {
+            for user in 1..=profile.get(Knob::Users) as u32 + 1 {
+                for version in 0..crate::names::TOKENS {
+                    let text = crate::names::token(dev, user, version);
+                    tokens.push((dev, user, text, crate::names::token_expires(version)));
+                }
+            }
+        }
+        Self {
+            profile,
+            told: Facts::default(),
+            written: Facts::default(),
+            conns: Vec::new(),
+            sessions: Vec::new(),
+            private: Vec::new(),
+            tokens,
+            due: Vec::new(),
+            wanted: Vec::new(),
+            pages: Vec::new(),
+            last_op: OpId(0),
+            persisted: OpId(0),
+            failing: false,
+            ready: true,
+            life: 0,
+            crashes: Vec::new(),
+            now: 0,
+            unix: 0,
+            shutting_down: false,
+            kicks: Vec::new(),
+            leaving: Vec::new(),
+            ended: Vec::new(),
+            live: Vec::new(),
+            emptied: None,
+            compared: 0,
+        }
+    }
+
+    /// A new server started on what the disk had; `actions` are those of its start.
+    pub fn restart(
+        &mut self,
+        now: u64,
+        unix: u64,
+        safe: &[Record],
+        actions: &[Action],
+    ) -> Result<(), Failure> {
+        self.now = now;
+        self.unix = unix;
+        self.life += 1;
+        if self.life > 1 {
+            self.crashes.push(now);
+        }
+        self.written = Facts::default();
+        for record in safe {
+            self.written.apply(record);
+        }
+        self.forget_everything_volatile();
+        self.told = self.written.clone();
+        self.lose_unsafe_messages();
+        let broken = self
+            .private
+            .iter()
+            .find(|message| message.fate == Fate::Lost && message.acknowledged);
+        if let Some(message) = broken {
+            return wrong("lost", format!("answered OK, gone after the crash: {message:?}"));
+        }
+        self.told.everybody_offline(unix / 1000);
+        let outs = understand(actions)?;
+        for out in &outs {
+            match out {
+                Out::Record { op, record } => self.note_record(*op, record)?,
+                Out::Frame { .. }
+                | Out::Probe { .. }
+                | Out::Close { .. }
+                | Out::Reply { .. }
+                | Out::CloseSession { .. }
+                | Out::Ready(_) => return wrong("start", format!("{out:?} at the start")),
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_everything_volatile(&mut self) {
+        let pages: Vec<_> = self
+            .conns
+            .iter()
+            .filter(|c| c.gone.is_none())
+            .filter_map(|c| c.page)
+            .collect();
+        for page in pages {
+            self.separated(page);
+        }
+        self.conns.clear();
+        self.sessions.clear();
+        self.due.clear();
+        self.wanted.clear();
+        self.last_op = OpId(0);
+        self.persisted = OpId(0);
+        self.failing = false;
+        self.ready = true;
+        self.shutting_down = false;
+    }
+
+    fn conn(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.iter().rev().find(|conn| conn.id == id)
+    }
+
+    fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.iter_mut().rev().find(|conn| conn.id == id)
+    }
+
+    fn alive(&self, id: ConnId) -> Option<&Conn> {
+        self.conn(id).filter(|conn| conn.gone.is_none())
+    }
+
+    /// Wants a frame at a living connection, now.
+    fn want(&mut self, conn: ConnId, seen: Seen) {
+        self.wanted.push(Wanted {
+            conn,
+            seen,
+            after: None,
+            may_fail: false,
+        });
+    }
+
+    /// The devices of a user, oldest first.
+    fn devices(&self, dev: u32, user: u32) -> Vec<ConnId> {
+        let of = |conn: &&Conn| conn.gone.is_none() && conn.device && conn.dev == dev && conn.user == user;
+        self.conns.iter().filter(of).map(|conn| conn.id).collect()
+    }
+
+    /// The connections subscribed to a channel.
+    fn subscribers(&self, dev: u32, channel: &str) -> Vec<ConnId> {
+        let of = |conn: &&Conn| {
+            conn.gone.is_none() && conn.dev == dev && conn.channels.iter().any(|name| name == channel)
+        };
+        self.conns.iter().filter(of).map(|conn| conn.id).collect()
+    }
+}
+
+/// Reads the frames of the actions, once each.
+fn understand(actions: &[Action]) -> Result<Vec<Out>, Failure> {
+    let mut outs = Vec::with_capacity(actions.len());
+    for action in actions {
+        outs.push(match action {
+            Action::Send { to, frame } => {
+                let to = crate::world::recipients(to);
+                let (seen, new) = read(frame.as_str()).map_err(|text| Failure { kind: "frame", text })?;
+                Out::Frame {
+                    to,
+                    seen: Rc::new(seen),
+                    new,
+                }
+            }
+            Action::Probe { conn, probe } => Out::Probe {
+                conn: *conn,
+                probe: probe.0,
+            },
+            Action::Close { conn, cause } => Out::Close {
+                conn: *conn,
+                cause: *cause,
+            },
+            Action::Reply { session, req, reply } => Out::Reply {
+                session: session.0,
+                req: req.0,
+                reply: reply.result.clone().map_err(|error| error.code.number()),
+            },
+            Action::CloseSession { session } => Out::CloseSession { session: session.0 },
+            Action::Persist { op, record } => Out::Record {
+                op: *op,
+                record: record.clone(),
+            },
+            Action::Ready(ready) => Out::Ready(*ready),
+        });
+    }
+    Ok(outs)
+}

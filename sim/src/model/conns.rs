@@ -1,0 +1,268 @@
+//! Connections: who is let in, who is told, who leaves (protocol.md 2.3, 2.6.1, 3, 4).
+
+use comet_core::{CloseCause, ConnId};
+
+use super::facts::{get, set};
+use super::{Claim, Conn, Failure, Model, Out, wrong};
+use crate::profile::Knob;
+use crate::seen::{Extra, Seen};
+
+/// How a claim was proven.
+enum Proof {
+    Token,
+    Hash,
+    None,
+}
+
+impl Model {
+    fn prove(&self, claim: &Claim) -> Proof {
+        if claim.user == 0 {
+            return Proof::None;
+        }
+        let token = self
+            .tokens
+            .iter()
+            .find(|(dev, _, text, _)| *dev == claim.dev && *text == claim.key);
+        if let Some((_, user, text, expires)) = token
+            && *user == claim.user
+            && self.unix / 1000 <= *expires
+            && !self.told.revoked.contains(&(claim.dev, text.clone()))
+        {
+            return Proof::Token;
+        }
+        match get(&self.told.keys, claim.dev, &claim.user) {
+            Some(hash) if *hash == claim.key => Proof::Hash,
+            Some(_) | None => Proof::None,
+        }
+    }
+
+    /// A page opened a connection.
+    pub(super) fn open(&mut self, claim: &Claim) {
+        let (authorized, key) = match self.prove(claim) {
+            Proof::Token => (true, String::new()),
+            Proof::Hash => (true, claim.key.clone()),
+            Proof::None => (false, String::new()),
+        };
+        let user = if authorized { claim.user } else { 0 };
+        let devices = self.devices(claim.dev, user);
+        self.conns.push(Conn {
+            id: claim.conn,
+            page: claim.page,
+            dev: claim.dev,
+            user,
+            uuid: claim.uuid.clone(),
+            new: claim.new,
+            opened: self.now,
+            channels: Vec::new(),
+            device: authorized,
+            gone: None,
+            sent: Vec::new(),
+            probe: None,
+        });
+        self.want(claim.conn, Seen::Info { authorized, key });
+        self.page_joined(claim, authorized);
+        if !authorized {
+            return;
+        }
+        if devices.is_empty() {
+            set(&mut self.told.times, claim.dev, user, 0);
+            self.presence(claim.dev, user, true);
+        } else if devices.len() as u64 >= self.profile.get(Knob::Devices) {
+            self.evict(devices.first().copied());
+        }
+        self.owe_queue(claim.conn);
+    }
+
+    fn evict(&mut self, oldest: Option<ConnId>) {
+        let Some(conn) = oldest.and_then(|id| self.conn_mut(id)) else {
+            return;
+        };
+        conn.device = false;
+        if let Some(page) = conn.page {
+            self.excuse(page);
+        }
+    }
+
+    /// An intruder opened a connection with a malformed URL: F15 and the end.
+    pub(super) fn intrude(&mut self, id: ConnId, code: u64) {
+        self.conns.push(Conn {
+            id,
+            page: None,
+            dev: 0,
+            user: 0,
+            uuid: String::new(),
+            new: code == 406,
+            opened: self.now,
+            channels: Vec::new(),
+            device: false,
+            gone: Some(self.now),
+            sent: Vec::new(),
+            probe: None,
+        });
+        self.want(id, Seen::Fatal { code });
+        self.kicks.push((id, CloseCause::Refused));
+        self.leaving.push(id);
+    }
+
+    fn presence(&mut self, dev: u32, user: u32, online: bool) {
+        if self.profile.get(Knob::Presence) == 0 {
+            return;
+        }
+        let pipe = format!("user_status_{user}");
+        for conn in self.subscribers(dev, &pipe) {
+            self.want(
+                conn,
+                Seen::Status {
+                    pipe: pipe.clone(),
+                    online,
+                    time: self.unix / 1000,
+                },
+            );
+        }
+    }
+
+    /// A connection is gone, whoever noticed.
+    pub(super) fn leave(&mut self, id: ConnId) {
+        let (now, time) = (self.now, self.unix / 1000);
+        let Some(conn) = self.conn_mut(id) else { return };
+        if conn.gone.is_some() {
+            return;
+        }
+        conn.gone = Some(now);
+        conn.probe = None;
+        let channels = std::mem::take(&mut conn.channels);
+        let (dev, user, device) = (conn.dev, conn.user, conn.device);
+        let (uuid, page) = (conn.uuid.clone(), conn.page);
+        self.wanted.retain(|wanted| wanted.conn != id);
+        self.leaving.push(id);
+        if device && self.devices(dev, user).is_empty() {
+            set(&mut self.told.times, dev, user, time);
+            self.presence(dev, user, false);
+        }
+        for channel in channels.iter().filter(|name| name.starts_with("track_")) {
+            self.announce(dev, channel, false, user, &uuid);
+        }
+        if let Some(page) = page {
+            let others = self
+                .conns
+                .iter()
+                .any(|conn| conn.gone.is_none() && conn.page == Some(page));
+            if !others {
+                self.separated(page);
+            }
+        }
+    }
+
+    fn announce(&mut self, dev: u32, channel: &str, joined: bool, user: u32, uuid: &str) {
+        let time = self.unix / 1000;
+        for conn in self.subscribers(dev, channel) {
+            let seen = Seen::Track {
+                pipe: channel.to_owned(),
+                joined,
+                user: u64::from(user),
+                uuid: uuid.to_owned(),
+                time,
+            };
+            self.want(conn, seen);
+        }
+    }
+
+    /// The complete new set of channels (protocol.md 2.6.1).
+    pub(super) fn subscribe(&mut self, id: ConnId, lines: &[String]) {
+        let mut names: Vec<String> = Vec::new();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        for name in lines
+            .iter()
+            .flat_map(|line| line.split(|c| !is_name(c)))
+            .filter(|name| !name.is_empty())
+        {
+            if !names.iter().any(|known| known == name) && name != "msg" {
+                names.push(name.to_owned());
+            }
+        }
+        let refuse = Seen::Error { extra: Extra::Code };
+        let (names, bad): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| (2..=64).contains(&name.len()));
+        for _ in bad {
+            self.want(id, refuse.clone());
+        }
+        let Some(conn) = self.conn_mut(id) else { return };
+        let (dev, user, uuid) = (conn.dev, conn.user, conn.uuid.clone());
+        let old = conn.channels.clone();
+        let (private, mut names): (Vec<_>, Vec<_>) = names
+            .into_iter()
+            .partition(|name| name.starts_with("private_") && user == 0);
+        for _ in private {
+            self.want(id, refuse.clone());
+        }
+        // The first names of the list make the set, whatever was subscribed before.
+        let max = self.profile.get(Knob::Subscriptions) as usize;
+        if names.len() > max {
+            names.truncate(max);
+            self.want(id, refuse);
+        }
+        for name in old.iter().filter(|name| !names.contains(name)) {
+            if let Some(conn) = self.conn_mut(id) {
+                conn.channels.retain(|channel| channel != name);
+            }
+            if name.starts_with("track_") {
+                self.announce(dev, name, false, user, &uuid);
+            }
+        }
+        for name in names.iter().filter(|name| !old.contains(name)) {
+            if name.starts_with("track_") {
+                self.announce(dev, name, true, user, &uuid);
+            }
+            if let Some(conn) = self.conn_mut(id) {
+                conn.channels.push(name.clone());
+            }
+        }
+    }
+
+    /// All authorized connections of a user are dropped (protocol.md 4.3).
+    pub(super) fn kick(&mut self, dev: u32, user: u32) {
+        let of = |conn: &&Conn| conn.gone.is_none() && conn.dev == dev && conn.user == user;
+        let all: Vec<_> = self.conns.iter().filter(of).map(|conn| conn.id).collect();
+        for &conn in &all {
+            self.kicks.push((conn, CloseCause::Kicked));
+            self.leaving.push(conn);
+        }
+        for conn in all {
+            self.leave(conn);
+        }
+    }
+
+    /// Connections that a timer ended, before anything else of this step.
+    pub(super) fn timer_closes(&mut self, outs: &[Out]) -> Result<(), Failure> {
+        let (now, patience) = (self.now, self.profile.get(Knob::AckTimeout).max(1) * 1000);
+        let uptime = self.profile.get(Knob::Uptime) * 1_000_000;
+        let mut ended = Vec::new();
+        for out in outs {
+            let Out::Close { conn: id, cause } = out else {
+                continue;
+            };
+            let Some(conn) = self.alive(*id) else { continue };
+            let justified = match cause {
+                CloseCause::AckTimeout => conn.probe.is_some_and(|(_, _, since)| since + patience <= now),
+                CloseCause::TooOld => uptime > 0 && conn.opened + uptime <= now,
+                CloseCause::Peer
+                | CloseCause::Io
+                | CloseCause::Protocol
+                | CloseCause::SlowConsumer
+                | CloseCause::Silent
+                | CloseCause::Refused
+                | CloseCause::Kicked
+                | CloseCause::Shutdown => continue,
+            };
+            if !justified {
+                return wrong("close", format!("{id:?} was closed for {cause:?} without reason"));
+            }
+            ended.push(*id);
+        }
+        self.leaving.extend(&ended);
+        for conn in ended {
+            self.leave(conn);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! One step of the core against the model: everything that came out was due, everything that was due came out.
+
+use comet_core::{Action, CloseCause, ConnId, OpId, Record};
+
+use super::answers::ANY_SECONDS;
+use super::{Cause, Failure, Fate, Model, Out, understand, wrong};
+use crate::profile::Knob;
+use crate::seen::{Extra, Seen};
+
+impl Model {
+    /// The core handled `cause` and wants `actions`. Returns them, understood, in the same order.
+    pub fn step(
+        &mut self,
+        now: u64,
+        unix: u64,
+        cause: &Cause,
+        actions: &[Action],
+    ) -> Result<Vec<Out>, Failure> {
+        self.now = now;
+        self.unix = unix;
+        self.kicks.clear();
+        self.leaving.clear();
+        self.ended.clear();
+        self.emptied = None;
+        let outs = understand(actions)?;
+        self.timer_closes(&outs)?;
+        self.happen(cause, &outs);
+        for out in &outs {
+            self.compare(out)?;
+        }
+        self.settle()?;
+        Ok(outs)
+    }
+
+    fn happen(&mut self, cause: &Cause, outs: &[Out]) {
+        match cause {
+            Cause::Opened(claim) => self.open(claim),
+            Cause::Intruder { conn, code } => self.intrude(*conn, *code),
+            Cause::Command { conn, command } => self.command(*conn, command, outs),
+            Cause::Pong { conn, probe } => self.pong(*conn, *probe),
+            Cause::Closed { conn } => self.leave(*conn),
+            Cause::SessionOpened { session, dev } => self.sessions.push((*session, *dev)),
+            Cause::Query { session, req, ask } => self.query(*session, *req, ask, outs),
+            Cause::SessionClosed { .. } | Cause::Tick => {}
+            Cause::Persisted { upto } => self.persisted = self.persisted.max(*upto),
+            Cause::PersistFailed => {
+                self.failing = true;
+                let persisted = self.persisted;
+                for due in self.due.iter_mut().filter(|due| due.op > Some(persisted)) {
+                    due.may_fail = true;
+                }
+                for wanted in self
+                    .wanted
+                    .iter_mut()
+                    .filter(|wanted| wanted.after > Some(persisted))
+                {
+                    wanted.may_fail = true;
+                }
+            }
+            Cause::Shutdown => self.shutting_down = true,
+        }
+    }
+
+    fn compare(&mut self, out: &Out) -> Result<(), Failure> {
+        match out {
+            Out::Frame { to, seen, new } => {
+                if to.windows(2).any(|pair| pair[0] >= pair[1]) {
+                    return wrong("recipients", format!("not ascending: {to:?}"));
+                }
+                to.iter().try_for_each(|conn| self.frame(*conn, seen, *new))
+            }
+            Out::Probe { conn, probe } => self.probe_sent(*conn, *probe),
+            Out::Close { conn, cause } => self.closed_by_core(*conn, *cause),
+            Out::Reply { session, req, reply } => self.reply(*session, *req, reply),
+            Out::CloseSession { session } => wrong("session", format!("session {session} was closed")),
+            Out::Record { op, record } => self.note_record(*op, record),
+            Out::Ready(ready) => {
+                if *ready == self.ready {
+                    return wrong("ready", format!("ready({ready}) again"));
+                }
+                self.ready = *ready;
+                self.failing = !ready;
+                Ok(())
+            }
+        }
+    }
+
+    fn closed_by_core(&mut self, id: ConnId, cause: CloseCause) -> Result<(), Failure> {
+        self.ended.push(id);
+        if cause == CloseCause::Shutdown && self.shutting_down {
+            self.leave(id);
+            return Ok(());
+        }
+        let kick = self.kicks.iter().position(|kick| *kick == (id, cause));
+        if let Some(at) = kick {
+            self.kicks.swap_remove(at);
+            return Ok(());
+        }
+        if matches!(cause, CloseCause::AckTimeout | CloseCause::TooOld) && self.leaving.contains(&id) {
+            return Ok(());
+        }
+        wrong("close", format!("{id:?} is closed for {cause:?} without reason"))
+    }
+
+    pub(super) fn note_record(&mut self, op: OpId, record: &Record) -> Result<(), Failure> {
+        if op.0 != self.last_op.0 + 1 {
+            return wrong(
+                "records",
+                format!("record {} after record {}", op.0, self.last_op.0),
+            );
+        }
+        self.last_op = op;
+        match record {
+            Record::MessageQueued { dev, user, message } => {
+                let body = message.body.as_str();
+                let of = |m: &&mut super::Private| m.dev == dev.0 && m.user == user.get() && m.body == body;
+                let Some(known) = self.private.iter_mut().find(of) else {
+                    return wrong("records", format!("{record:?}: was never accepted"));
+                };
+                known.seq = Some(message.seq.0);
+                let id = message.id.to_string();
+                if known.id.as_ref().is_some_and(|sent| *sent != id) {
+                    return wrong("private id", format!("{known:?} is stored with id {id}"));
+                }
+                known.id = Some(id);
+            }
+            Record::MessagesRemoved { dev, user, seqs, why } => {
+                let seqs: Vec<_> = seqs.iter().map(|seq| seq.0).collect();
+                self.removed(dev.0, user.get(), &seqs, *why)?;
+            }
+            Record::EverybodyOffline { .. } if self.shutting_down => {
+                self.told.everybody_offline(self.unix / 1000)
+            }
+            _ => {}
+        }
+        self.written.apply(record);
+        Ok(())
+    }
+
+    fn frame(&mut self, id: ConnId, seen: &Seen, new: bool) -> Result<(), Failure> {
+        let Some(conn) = self.conn(id) else {
+            return wrong("frame to nobody", format!("{seen:?} to {id:?}, which never was"));
+        };
+        if self.ended.contains(&id) || (conn.gone.is_some() && !self.leaving.contains(&id)) {
+            return wrong("frame to nobody", format!("{seen:?} to {id:?}, which is gone"));
+        }
+        if conn.new != new {
+            return wrong("dialect", format!("{seen:?} to {conn:?}"));
+        }
+        if matches!(seen, Seen::Private { .. }) {
+            return self.private_frame(id, seen);
+        }
+        self.compared += 1;
+        let leaving = self.leaving.contains(&id);
+        let kind = std::mem::discriminant(seen);
+        let mut candidates = self.wanted.iter().enumerate().filter(|(_, wanted)| {
+            wanted.conn == id && std::mem::discriminant(&wanted.seen) == kind && same_pipe(&wanted.seen, seen)
+        });
+        let in_order = matches!(seen, Seen::Message { .. } | Seen::History { .. });
+        let found = if in_order {
+            candidates.next().filter(|(_, wanted)| wanted.seen == *seen)
+        } else {
+            candidates.find(|(_, wanted)| fits(&wanted.seen, seen))
+        };
+        if let Some((at, wanted)) = found {
+            if wanted.after > Some(self.persisted) {
+                return wrong("early", format!("{seen:?} before {:?} was safe", wanted.after));
+            }
+            self.wanted.remove(at);
+            return Ok(());
+        }
+        if self.instead_of_report(id, seen) || self.shutting_down {
+            return Ok(());
+        }
+        if leaving
+            && matches!(
+                seen,
+                Seen::Status { .. } | Seen::Track { .. } | Seen::Message { .. }
+            )
+        {
+            return Ok(());
+        }
+        let due: Vec<_> = self
+            .wanted
+            .iter()
+            .filter(|wanted| wanted.conn == id)
+            .map(|wanted| &wanted.seen)
+            .collect();
+        wrong(
+            "unexpected frame",
+            format!("{seen:?} to {id:?}, where {due:?} is due"),
+        )
+    }
+
+    /// The disk fails: a delivery report becomes an error.
+    fn instead_of_report(&mut self, id: ConnId, seen: &Seen) -> bool {
+        if matches!(seen, Seen::ErrorReport { .. }) {
+            return self.failing;
+        }
+        if !matches!(seen, Seen::Error { extra: Extra::Number }) {
+            return false;
+        }
+        let late = self
+            .wanted
+            .iter()
+            .position(|wanted| wanted.conn == id && wanted.may_fail);
+        late.is_some_and(|at| {
+            self.wanted.remove(at);
+            true
+        })
+    }
+
+    fn settle(&mut self) -> Result<(), Failure> {
+        if self.shutting_down {
+            self.kicks.clear();
+            self.live.clear();
+            self.wanted.retain(|wanted| wanted.after.is_some());
+            return Ok(());
+        }
+        if let Some((conn, cause)) = self.kicks.first() {
+            return wrong("close", format!("{conn:?} should have been closed for {cause:?}"));
+        }
+        let leaving = &self.leaving;
+        self.live.retain(|(conn, _)| !leaving.contains(conn));
+        if let Some((conn, n)) = self.live.first() {
+            return wrong("private missing", format!("message {n} was not sent to {conn:?}"));
+        }
+        let persisted = self.persisted;
+        let late = self
+            .wanted
+            .iter()
+            .find(|wanted| wanted.after.is_none_or(|op| op <= persisted) && !leaving.contains(&wanted.conn));
+        if let Some(wanted) = late {
+            return wrong(
+                "missing frame",
+                format!("{:?} was not sent to {:?}", wanted.seen, wanted.conn),
+            );
+        }
+        let leaving = std::mem::take(&mut self.leaving);
+        self.wanted.retain(|wanted| !leaving.contains(&wanted.conn));
+        if let Some((dev, user)) = self.emptied
+            && self.written.queue.iter().any(|q| q.dev == dev && q.user == user)
+        {
+            return wrong(
+                "removed",
+                format!("the queue of user {dev}/{user} was not emptied"),
+            );
+        }
+        self.probes()
+    }
+
+    /// Every unacknowledged private message is covered by a probe that is not too old (protocol.md 5.1).
+    fn probes(&self) -> Result<(), Failure> {
+        let patience = self.profile.get(Knob::AckTimeout).max(1) * 1000;
+        for conn in self
+            .conns
+            .iter()
+            .filter(|conn| conn.gone.is_none() && conn.device)
+        {
+            let owed = |n: u64| {
+                self.private
+                    .iter()
+                    .any(|message| message.n == n && message.fate == Fate::Owed)
+            };
+            let waiting = conn
+                .sent
+                .last()
+                .is_some_and(|(n, acknowledged)| !acknowledged && owed(*n));
+            match conn.probe {
+                None if waiting => return wrong("probe", format!("no probe was sent to {conn:?}")),
+                Some((_, _, since)) if since + patience < self.now => {
+                    return wrong(
+                        "ack timeout",
+                        format!("unanswered since {since}, now {}: {conn:?}", self.now),
+                    );
+                }
+                None | Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The walk over everything that is too slow for every step.
+    pub fn check(&self) -> Result<(), Failure> {
+        if let Some(text) = self.told.difference(&self.written) {
+            return wrong("records", text);
+        }
+        if let Some(message) = self.overdue() {
+            return wrong(
+                "unpaid",
+                format!("{message:?} is paid but still stored, now {}", self.now),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn same_pipe(wanted: &Seen, seen: &Seen) -> bool {
+    match (wanted, seen) {
+        (Seen::Message { pipe: a, .. }, Seen::Message { pipe: b, .. }) => a == b,
+        _ => true,
+    }
+}
+
+fn fits(wanted: &Seen, seen: &Seen) -> bool {
+    match (wanted, seen) {
+        (Seen::Error { extra: Extra::Plain }, Seen::Error { .. }) => true,
+        (Seen::Last { pipe: a, seconds }, Seen::Last { pipe: b, .. }) if *seconds == ANY_SECONDS => a == b,
+        _ => wanted == seen,
+    }
+}

@@ -1,0 +1,179 @@
+//! What pages saw in the end, against what they were promised (protocol.md 5.1): no accepted message is lost, and a
+//! page that stays alive sees it exactly once. Whatever the promise leaves open has a reason here.
+
+use super::{Claim, Failure, Fate, Model, wrong};
+use crate::profile::Knob;
+
+/// After this long without its connection a page may see a message again: its memory is three minutes (2.7).
+const FORGETS_US: u64 = 120_000_000;
+
+/// What a page lived through.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    /// It was closed or reloaded.
+    over: bool,
+    /// Without a living connection since.
+    apart_since: Option<u64>,
+    /// Times without a connection, as the server knew it: from, to.
+    apart: Vec<(u64, u64)>,
+    /// Another page of the same browser may take its claims, or it told no uuid.
+    anonymous_claims: bool,
+    /// When the page lost its right to private messages: not authorized, or one device too many.
+    excused: Vec<u64>,
+}
+
+/// Why a page need not have seen a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// It expired or was deleted, or its INSERT was never answered OK.
+    NotOwed,
+    /// The page was closed or reloaded.
+    PageOver,
+    /// The server was restarted, and with it forgot who was to get what.
+    Restart,
+    /// The page came back later than `reload_grace`.
+    TooLate,
+    /// Another tab of the browser may have taken its place.
+    SharedUuid,
+    /// It was not authorized any more.
+    NotAuthorized,
+}
+
+impl Model {
+    fn page(&mut self, page: usize) -> &mut Page {
+        while self.pages.len() <= page {
+            self.pages.push(Page::default());
+        }
+        &mut self.pages[page]
+    }
+
+    pub(super) fn page_joined(&mut self, claim: &Claim, authorized: bool) {
+        let now = self.now;
+        let Some(id) = claim.page else { return };
+        let others = self
+            .conns
+            .iter()
+            .any(|conn| conn.page.is_some_and(|other| other != id) && conn.uuid == claim.uuid);
+        let page = self.page(id);
+        page.anonymous_claims |= others || claim.uuid.is_empty();
+        if let Some(from) = page.apart_since.take() {
+            page.apart.push((from, now));
+        }
+        if !authorized {
+            page.excused.push(now);
+        }
+    }
+
+    pub(super) fn excuse(&mut self, page: usize) {
+        let now = self.now;
+        self.page(page).excused.push(now);
+    }
+
+    pub(super) fn separated(&mut self, page: usize) {
+        let now = self.now;
+        self.page(page).apart_since.get_or_insert(now);
+    }
+
+    /// A page was closed or reloaded.
+    pub fn page_over(&mut self, page: usize) {
+        self.page(page).over = true;
+    }
+
+    /// The application of a page got a private message.
+    pub fn page_saw(&mut self, page: usize, n: u64, now: u64) -> Result<(), Failure> {
+        let Some(at) = self.private.iter().position(|message| message.n == n) else {
+            return wrong(
+                "invented",
+                format!("page {page} got message {n}, which was never accepted"),
+            );
+        };
+        let before = self.private[at]
+            .seen_by
+            .iter()
+            .find(|(seer, _)| *seer == page)
+            .map(|(_, at)| *at);
+        if let Some(first) = before
+            && !self.page_forgot(page, first, now)
+        {
+            return wrong(
+                "twice",
+                format!("page {page} got message {n} at {first} and again at {now}"),
+            );
+        }
+        if let Some(message) = self.private.get_mut(at) {
+            message.seen_by.push((page, now));
+        }
+        Ok(())
+    }
+
+    fn page_forgot(&mut self, page: usize, first: u64, now: u64) -> bool {
+        let page = self.page(page);
+        let current = page.apart_since.map(|from| (from, now));
+        page.apart
+            .iter()
+            .copied()
+            .chain(current)
+            .any(|(from, to)| to > first && to - from >= FORGETS_US)
+    }
+
+    fn excuse_of(&self, page: &Page, n: usize) -> Option<Reason> {
+        let message = &self.private[n];
+        let grace = self.profile.get(Knob::Grace) * 1_000_000;
+        let apart = || {
+            page.apart
+                .iter()
+                .copied()
+                .chain(page.apart_since.map(|from| (from, u64::MAX)))
+        };
+        if message.fate != Fate::Paid || !message.acknowledged {
+            Some(Reason::NotOwed)
+        } else if page.over {
+            Some(Reason::PageOver)
+        } else if self.crashes.iter().any(|at| *at >= message.at) {
+            Some(Reason::Restart)
+        } else if apart().any(|(from, to)| to > message.at && to - from >= grace) {
+            Some(Reason::TooLate)
+        } else if page.anonymous_claims {
+            Some(Reason::SharedUuid)
+        } else if page.excused.iter().any(|at| *at >= message.at) {
+            Some(Reason::NotAuthorized)
+        } else {
+            None
+        }
+    }
+
+    /// After everything was healed: every Must arrived, every statement was answered, nothing is owed any more.
+    pub fn finish(&self) -> Result<(), Failure> {
+        if let Some(due) = self.due.first() {
+            return wrong("unanswered", format!("{due:?}"));
+        }
+        if let Some(wanted) = self.wanted.first() {
+            return wrong("missing frame", format!("{wanted:?}"));
+        }
+        for (n, message) in self.private.iter().enumerate() {
+            if message.fate == Fate::Owed {
+                return wrong(
+                    "stuck",
+                    format!("after all faults ended nobody acknowledged {message:?}"),
+                );
+            }
+            let must = message.acknowledged && message.fate == Fate::Paid;
+            if must && message.seen_by.is_empty() {
+                return wrong("lost", format!("no page ever saw {message:?}"));
+            }
+            for &page in &message.owed_to {
+                let seen = message.seen_by.iter().any(|(seer, _)| *seer == page);
+                let Some(page_state) = self.pages.get(page) else {
+                    continue;
+                };
+                if !seen && self.excuse_of(page_state, n).is_none() {
+                    return wrong(
+                        "lost",
+                        format!("page {page} ({page_state:?}) never saw {message:?}"),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

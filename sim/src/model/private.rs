@@ -1,0 +1,333 @@
+//! Private messages: the debt of protocol.md 5.1, as a list of who was sent what and who acknowledged it.
+
+use comet_core::{ConnId, MessageId, Removal};
+
+use super::{Conn, Expected, Failure, Fate, Model, Private, wrong};
+use crate::backend::NewPrivate;
+use crate::names::{number_in, view};
+use crate::profile::Knob;
+use crate::seen::Seen;
+
+impl Model {
+    pub(super) fn insert_private(
+        &mut self,
+        dev: u32,
+        rows: &[NewPrivate],
+        messages: &mut Vec<u64>,
+    ) -> Expected {
+        let max = self.profile.get(Knob::QueueMax);
+        for row in rows {
+            let waiting = self
+                .written
+                .queue
+                .iter()
+                .filter(|q| q.dev == dev && q.user == row.user)
+                .count();
+            let more = rows.iter().filter(|other| other.user == row.user).count();
+            if max > 0 && (waiting + more) as u64 > max {
+                return Expected::Error(11);
+            }
+        }
+        let (mut connections, mut queued) = (0, 0);
+        for row in rows {
+            let devices = self.devices(dev, row.user);
+            connections += devices.len() as u64;
+            queued += u64::from(devices.is_empty());
+            let owed_to = devices.iter().filter_map(|id| self.conn(*id)?.page).collect();
+            self.live.extend(devices.iter().map(|conn| (*conn, row.n)));
+            messages.push(row.n);
+            self.private.push(Private {
+                n: row.n,
+                dev,
+                user: row.user,
+                event: row.event.clone(),
+                body: row.body.clone(),
+                view: view(&row.body),
+                time: self.unix / 1000,
+                at: self.now,
+                id: None,
+                seq: None,
+                fate: Fate::Owed,
+                acknowledged: false,
+                owed_to,
+                seen_by: Vec::new(),
+            });
+        }
+        let insert = (rows.len() == 1).then(|| u64::from(rows.first().map_or(0, |row| row.user)));
+        Expected::Done {
+            affected: Some(rows.len() as u64),
+            insert,
+            delivered: Some((connections, queued)),
+        }
+    }
+
+    /// All connections of this life of the server that were sent a message.
+    fn holders(&self, n: u64) -> impl Iterator<Item = (&Conn, bool)> {
+        self.conns.iter().filter_map(move |conn| {
+            let sent = conn.sent.iter().find(|(number, _)| *number == n);
+            sent.map(|(_, acknowledged)| (conn, *acknowledged))
+        })
+    }
+
+    /// True if the claim of a holder went over to a later connection of the same browser.
+    fn superseded(&self, n: u64, holder: &Conn) -> bool {
+        !holder.uuid.is_empty()
+            && self.holders(n).any(|(later, _)| {
+                later.opened >= holder.opened && later.id != holder.id && later.uuid == holder.uuid
+            })
+    }
+
+    /// A browser with this uuid was sent the message and has not acknowledged it: `Some(true)` if the server knows
+    /// that its socket is gone.
+    fn claim(&self, n: u64, uuid: &str) -> Option<bool> {
+        let grace = self.profile.get(Knob::Grace) * 1_000_000;
+        let mut found = None;
+        for (conn, acknowledged) in self.holders(n) {
+            if uuid.is_empty() || conn.uuid != uuid || acknowledged {
+                continue;
+            }
+            match conn.gone {
+                Some(at) if at + grace > self.now && !self.superseded(n, conn) => return Some(true),
+                Some(at) if at + grace < self.now => {}
+                Some(_) | None => found = Some(false),
+            }
+        }
+        found
+    }
+
+    /// A connection was authorized: what it must be sent at once.
+    pub(super) fn owe_queue(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        let (dev, user, uuid) = (conn.dev, conn.user, conn.uuid.clone());
+        let owed: Vec<u64> = self
+            .private
+            .iter()
+            .filter(|m| m.dev == dev && m.user == user && m.fate == Fate::Owed)
+            .filter(|m| {
+                if self.holders(m.n).any(|(_, acknowledged)| acknowledged) {
+                    self.claim(m.n, &uuid) == Some(true)
+                } else {
+                    self.holders(m.n).all(|(conn, _)| conn.gone.is_some())
+                }
+            })
+            .map(|m| m.n)
+            .collect();
+        self.live.extend(owed.into_iter().map(|n| (id, n)));
+    }
+
+    /// A private message is sent to a connection.
+    pub(super) fn private_frame(&mut self, id: ConnId, seen: &Seen) -> Result<(), Failure> {
+        let Seen::Private {
+            id: uuid,
+            event,
+            view,
+            queued,
+            time,
+        } = seen
+        else {
+            return Ok(());
+        };
+        let number = number_in(view);
+        let Some(at) = number.and_then(|n| self.private.iter().position(|message| message.n == n)) else {
+            return wrong("invented", format!("{seen:?} was never accepted"));
+        };
+        let (message, conn) = (&self.private[at], self.alive(id));
+        let Some(conn) = conn else {
+            return wrong("private to nobody", format!("{seen:?} to {id:?}"));
+        };
+        if conn.dev != message.dev || conn.user != message.user || !conn.device {
+            let text = format!(
+                "message {} of user {}/{} to {conn:?}",
+                message.n, message.dev, message.user
+            );
+            return wrong("private to a stranger", text);
+        }
+        if (&message.event, &message.view, message.time) != (event, view, *time) {
+            return wrong("private changed", format!("{seen:?} is not {message:?}"));
+        }
+        if message.id.as_ref().is_some_and(|known| known != uuid) {
+            return wrong("private id", format!("{seen:?}, but its id is {:?}", message.id));
+        }
+        if self
+            .private
+            .iter()
+            .any(|other| other.n != message.n && other.id.as_ref() == Some(uuid))
+        {
+            return wrong(
+                "private id",
+                format!("{seen:?}: the id belongs to another message"),
+            );
+        }
+        let order = |n: u64| self.private.iter().position(|message| message.n == n);
+        if conn.sent.last().is_some_and(|(last, _)| order(*last) >= Some(at)) {
+            return wrong(
+                "private order",
+                format!("{seen:?} after message {:?} to {id:?}", conn.sent.last()),
+            );
+        }
+        if message.fate != Fate::Owed {
+            return wrong(
+                "private again",
+                format!("{seen:?} to {id:?}, but it is {:?}", message.fate),
+            );
+        }
+        let n = message.n;
+        if !queued && message.at != self.now {
+            return wrong(
+                "private live",
+                format!("{seen:?} to {id:?} does not say that it comes from the queue"),
+            );
+        }
+        let acknowledged = self.holders(n).any(|(_, acknowledged)| acknowledged);
+        if acknowledged && self.claim(n, &conn.uuid.clone()).is_none() {
+            return wrong(
+                "private again",
+                format!("{seen:?} to {id:?}: another device acknowledged it"),
+            );
+        }
+        self.live.retain(|want| *want != (id, n));
+        if let Some(message) = self.private.get_mut(at) {
+            message.id = Some(uuid.clone());
+        }
+        if let Some(conn) = self.conn_mut(id) {
+            conn.sent.push((n, false));
+        }
+        self.compared += 1;
+        Ok(())
+    }
+
+    /// A probe is sent: it covers everything sent before.
+    pub(super) fn probe_sent(&mut self, id: ConnId, probe: u128) -> Result<(), Failure> {
+        let now = self.now;
+        let Some(conn) = self.alive(id) else {
+            return wrong("probe", format!("a probe to {id:?}, which is gone"));
+        };
+        let newest = conn
+            .sent
+            .last()
+            .and_then(|(n, _)| self.private.iter().find(|message| message.n == *n));
+        let expected = newest.and_then(|message| message.id.clone());
+        if expected.as_deref() != Some(MessageId(probe).to_string().as_str()) {
+            return wrong("probe", format!("a probe with {} to {conn:?}", MessageId(probe)));
+        }
+        if conn.probe.is_some() {
+            return wrong("probe", format!("a second probe to {conn:?}"));
+        }
+        if let Some(conn) = self.conn_mut(id) {
+            conn.probe = Some((probe, conn.sent.len(), now));
+        }
+        Ok(())
+    }
+
+    /// A Pong arrived.
+    pub(super) fn pong(&mut self, id: ConnId, probe: u128) {
+        let Some(conn) = self.conn_mut(id).filter(|conn| conn.gone.is_none()) else {
+            return;
+        };
+        let Some((payload, covered, _)) = conn.probe else {
+            return;
+        };
+        if payload == probe {
+            conn.probe = None;
+            for (_, acknowledged) in conn.sent.iter_mut().take(covered) {
+                *acknowledged = true;
+            }
+        }
+    }
+
+    /// Messages left the store.
+    pub(super) fn removed(&mut self, dev: u32, user: u32, seqs: &[u64], why: Removal) -> Result<(), Failure> {
+        for seq in seqs {
+            let found = self
+                .private
+                .iter()
+                .rposition(|m| m.dev == dev && m.user == user && m.seq == Some(*seq));
+            let Some(at) = found else {
+                return wrong("removed", format!("message {seq} was never stored"));
+            };
+            let message = &self.private[at];
+            if message.fate != Fate::Owed {
+                return wrong("removed", format!("{message:?} was removed again for {why:?}"));
+            }
+            let (fate, justified) = match why {
+                Removal::Paid => (Fate::Paid, self.may_be_paid(message.n)),
+                Removal::Expired => (Fate::Expired, self.may_expire(message)),
+                Removal::Deleted => (Fate::Deleted, self.emptied == Some((dev, user))),
+            };
+            if !justified {
+                let holders: Vec<_> = self.holders(message.n).collect();
+                return wrong(
+                    "removed",
+                    format!(
+                        "{message:?} was removed for {why:?}, now {}: {holders:?}",
+                        self.now
+                    ),
+                );
+            }
+            if let Some(message) = self.private.get_mut(at) {
+                message.fate = fate;
+            }
+        }
+        Ok(())
+    }
+
+    fn may_be_paid(&self, n: u64) -> bool {
+        let grace = self.profile.get(Knob::Grace) * 1_000_000;
+        self.holders(n).any(|(_, acknowledged)| acknowledged)
+            && self.holders(n).all(|(conn, acknowledged)| {
+                acknowledged
+                    || conn.gone.is_some_and(|at| at + grace <= self.now)
+                    || self.superseded(n, conn)
+                    || (conn.gone.is_none() && !conn.device)
+            })
+    }
+
+    /// The debts that should have been settled by now.
+    pub(super) fn overdue(&self) -> Option<&Private> {
+        let grace = self.profile.get(Knob::Grace) * 1_000_000;
+        self.private
+            .iter()
+            .filter(|message| message.fate == Fate::Owed)
+            .find(|message| {
+                self.holders(message.n).any(|(_, acknowledged)| acknowledged)
+                    && self.holders(message.n).all(|(conn, acknowledged)| {
+                        acknowledged || conn.gone.is_some_and(|at| at + grace < self.now)
+                    })
+            })
+    }
+
+    fn may_expire(&self, message: &Private) -> bool {
+        let ttl = self.profile.get(Knob::QueueTtl);
+        let by_wall = self.unix / 1000 + 1 >= message.time + ttl;
+        ttl > 0 && (by_wall || self.now >= message.at + ttl * 1_000_000)
+    }
+
+    /// After a restart: what was not safe is lost, and must not have been acknowledged.
+    pub(super) fn lose_unsafe_messages(&mut self) {
+        for message in self
+            .private
+            .iter_mut()
+            .filter(|message| message.fate != Fate::Lost)
+        {
+            let stored = self
+                .written
+                .queue
+                .iter()
+                .any(|q| q.dev == message.dev && q.user == message.user && q.body == message.body);
+            // A message whose removal was not safe is owed again.
+            message.fate = match (stored, message.fate) {
+                (true, _) => Fate::Owed,
+                (false, Fate::Owed) => Fate::Lost,
+                (false, fate) => fate,
+            };
+            if stored {
+                let row = self
+                    .written
+                    .queue
+                    .iter()
+                    .find(|q| q.user == message.user && q.dev == message.dev && q.body == message.body);
+                message.seq = row.map(|row| row.seq);
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What a statement does and what it is answered (protocol.md 7).
+
+use comet_core::cometql::{Cell, Rows};
+use comet_core::{Answer, Record};
+
+use super::channels::{Publication, newest_record};
+use super::facts::{get, set, unset};
+use super::{Due, Expected, Failure, Model, Out, wrong};
+use crate::backend::{Ask, Look, NewMessage};
+
+/// An OK with these counts.
+const fn done(affected: u64, insert: u64) -> Expected {
+    Expected::Done {
+        affected: Some(affected),
+        insert: Some(insert),
+        delivered: None,
+    }
+}
+
+impl Model {
+    /// A session sent a statement.
+    pub(super) fn query(&mut self, session: u64, req: u64, ask: &Ask, outs: &[Out]) {
+        let Some(&(_, dev)) = self.sessions.iter().find(|(id, _)| *id == session) else {
+            return;
+        };
+        let refused = |out: &Out| matches!(out, Out::Reply { req: r, reply: Err(500), .. } if *r == req);
+        let mut due = Due {
+            session,
+            req,
+            expected: Expected::Error(500),
+            op: None,
+            messages: vec![],
+            may_fail: false,
+        };
+        if !(self.failing && ask.writes() && outs.iter().any(refused)) {
+            due.expected = if let Ask::Look(look) = ask {
+                Expected::Rows(self.look(dev, look))
+            } else if let Ask::Wrong { code, .. } = ask {
+                Expected::Error(*code)
+            } else {
+                self.write(dev, ask, outs, &mut due.messages)
+            };
+            due.op = if ask.writes() { newest_record(outs) } else { None };
+        }
+        self.due.push(due);
+    }
+
+    fn write(&mut self, dev: u32, ask: &Ask, outs: &[Out], messages: &mut Vec<u64>) -> Expected {
+        match ask {
+            Ask::Private(rows) => self.insert_private(dev, rows, messages),
+            Ask::Publish(rows) => self.insert_messages(dev, rows),
+            Ask::SetKey { user, hash } => {
+                set(&mut self.told.keys, dev, *user, hash.clone());
+                done(1, u64::from(*user))
+            }
+            Ask::DelKey { user } => {
+                let rows = unset(&mut self.told.keys, dev, user);
+                if rows > 0 || closes_somebody(outs) {
+                    self.kick(dev, *user);
+                }
+                done(rows, 0)
+            }
+            Ask::SetData { user, data } => {
+                set(&mut self.told.data, dev, *user, data.clone());
+                done(1, u64::from(*user))
+            }
+            Ask::DelData { user } => done(unset(&mut self.told.data, dev, user), 0),
+            Ask::SetLength { channel, length } => {
+                set(&mut self.told.lengths, dev, channel.clone(), (*length).min(99));
+                self.told.trim(dev, channel);
+                done(1, 0)
+            }
+            Ask::DelLength { channel } => {
+                let rows = unset(&mut self.told.lengths, dev, channel);
+                let deleted = |out: &Out| {
+                    matches!(
+                        out,
+                        Out::Record {
+                            record: Record::HistorySettingDeleted { .. },
+                            ..
+                        }
+                    )
+                };
+                if rows > 0 || outs.iter().any(deleted) {
+                    self.told
+                        .history
+                        .retain(|kept| !(kept.dev == dev && kept.channel == *channel));
+                }
+                done(rows, 0)
+            }
+            Ask::DelHistory { channel } => {
+                self.told
+                    .history
+                    .retain(|kept| !(kept.dev == dev && kept.channel == *channel));
+                Expected::Done {
+                    affected: None,
+                    insert: Some(0),
+                    delivered: None,
+                }
+            }
+            Ask::DelQueue { user } => {
+                let of = |queued: &&super::facts::Queued| queued.dev == dev && queued.user == *user;
+                let rows = self.written.queue.iter().filter(of).count() as u64;
+                self.emptied = Some((dev, *user));
+                done(rows, 0)
+            }
+            Ask::Revoke { token } => {
+                self.revoke(dev, token);
+                done(1, 1)
+            }
+            Ask::Restore { token } => {
+                let before = self.told.revoked.len();
+                self.told.revoked.retain(|(d, t)| !(*d == dev && t == token));
+                done((before - self.told.revoked.len()) as u64, 0)
+            }
+            Ask::Look(_) | Ask::Begin | Ask::End | Ask::Wrong { .. } => done(0, 0),
+        }
+    }
+
+    fn revoke(&mut self, dev: u32, token: &str) {
+        let row = (dev, token.to_owned());
+        if self.told.revoked.contains(&row) {
+            return;
+        }
+        self.told.revoked.push(row);
+        let known = self
+            .tokens
+            .iter()
+            .find(|(d, _, text, _)| *d == dev && text == token);
+        if let Some(&(_, user, _, expires)) = known
+            && self.unix / 1000 <= expires
+        {
+            unset(&mut self.told.keys, dev, &user);
+            self.kick(dev, user);
+        }
+    }
+
+    fn insert_messages(&mut self, dev: u32, rows: &[NewMessage]) -> Expected {
+        let mut receivers = 0;
+        for row in rows {
+            receivers += self.publish(&Publication {
+                dev,
+                channel: &row.channel,
+                event: &row.event,
+                body: &row.body,
+                sender: None,
+                except: None,
+            });
+        }
+        let affected = Some(rows.len() as u64);
+        Expected::Done {
+            affected,
+            insert: Some(0),
+            delivered: Some((receivers, 0)),
+        }
+    }
+
+    fn look(&self, dev: u32, look: &Look) -> Vec<Vec<String>> {
+        let n = |number: u64| number.to_string();
+        match look {
+            Look::Queue { user } => {
+                let of = |queued: &&super::facts::Queued| queued.dev == dev && queued.user == *user;
+                let queue = self.written.queue.iter().filter(of).enumerate();
+                queue
+                    .map(|(at, q)| {
+                        vec![
+                            n(u64::from(*user)),
+                            at.to_string(),
+                            q.event.clone(),
+                            q.body.clone(),
+                        ]
+                    })
+                    .collect()
+            }
+            Look::History { channel } => {
+                let row = |(at, k): (usize, &super::facts::Kept)| {
+                    let sender = n(u64::from(k.sender));
+                    vec![
+                        n(k.time),
+                        k.channel.clone(),
+                        at.to_string(),
+                        k.event.clone(),
+                        k.body.clone(),
+                        sender,
+                    ]
+                };
+                self.told.history_of(dev, channel).enumerate().map(row).collect()
+            }
+            Look::Times { users } => {
+                let time =
+                    |user: &u32| get(&self.told.times, dev, user).map_or_else(|| "-1".to_owned(), |t| n(*t));
+                users
+                    .iter()
+                    .map(|user| vec![user.to_string(), time(user)])
+                    .collect()
+            }
+            Look::Counts { channels } => {
+                let count = |channel: &String| n(self.subscribers(dev, channel).len() as u64);
+                channels
+                    .iter()
+                    .map(|channel| vec![channel.clone(), count(channel)])
+                    .collect()
+            }
+            Look::Members { channel } => self
+                .members(dev, channel)
+                .into_iter()
+                .map(|(user, uuid)| vec![n(user), uuid])
+                .collect(),
+            Look::Key { user } => get(&self.told.keys, dev, user)
+                .map(|hash| vec![hash.clone()])
+                .into_iter()
+                .collect(),
+            Look::Data { user } => get(&self.told.data, dev, user)
+                .map(|data| vec![user.to_string(), data.clone()])
+                .into_iter()
+                .collect(),
+            Look::Length { channel } => {
+                let row =
+                    get(&self.told.lengths, dev, channel).map(|length| vec![channel.clone(), n(*length)]);
+                row.into_iter().collect()
+            }
+        }
+    }
+
+    /// A statement was answered.
+    pub(super) fn reply(
+        &mut self,
+        session: u64,
+        req: u64,
+        reply: &Result<Answer, u16>,
+    ) -> Result<(), Failure> {
+        let Some(at) = self
+            .due
+            .iter()
+            .position(|due| due.session == session && due.req == req)
+        else {
+            return wrong(
+                "reply",
+                format!("statement {req} of session {session} is answered twice: {reply:?}"),
+            );
+        };
+        let due = self.due.swap_remove(at);
+        self.compared += 1;
+        if reply.as_ref().is_err_and(|code| *code == 500) && due.may_fail {
+            return Ok(());
+        }
+        let fits = match (&due.expected, reply) {
+            (Expected::Error(code), Err(seen)) => code == seen,
+            (
+                Expected::Done {
+                    affected,
+                    insert,
+                    delivered,
+                },
+                Ok(Answer::Done(seen)),
+            ) => {
+                let told = seen.delivered.map(|told| (told.connections, told.queued));
+                affected.is_none_or(|affected| affected == seen.affected)
+                    && insert.is_none_or(|insert| insert == seen.insert_id)
+                    && *delivered == told
+            }
+            (Expected::Rows(rows), Ok(Answer::Rows(seen))) => same_rows(rows, seen),
+            _ => false,
+        };
+        if !fits {
+            return wrong(
+                "answer",
+                format!("expected {:?}, was answered {reply:?}", due.expected),
+            );
+        }
+        if reply.is_ok() && due.op.is_some_and(|op| op > self.persisted) {
+            return wrong("early", format!("OK before {:?} was safe: {reply:?}", due.op));
+        }
+        if reply.is_ok() {
+            for message in self
+                .private
+                .iter_mut()
+                .filter(|message| due.messages.contains(&message.n))
+            {
+                message.acknowledged = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn closes_somebody(outs: &[Out]) -> bool {
+    outs.iter().any(|out| {
+        matches!(
+            out,
+            Out::Close {
+                cause: comet_core::CloseCause::Kicked,
+                ..
+            }
+        )
+    })
+}
+
+/// Rows in the expected order, or any order where the specification leaves it open (all cells are compared as text).
+fn same_rows(expected: &[Vec<String>], seen: &Rows) -> bool {
+    let cell = |cell: &Cell| match cell {
+        Cell::Int(number) => number.to_string(),
+        Cell::Text(text) => text.to_string(),
+    };
+    let mut seen_rows: Vec<Vec<String>> = seen
+        .rows
+        .iter()
+        .map(|row| row.iter().map(cell).collect())
+        .collect();
+    if seen.columns.iter().any(|column| &**column == "user_uuid") {
+        seen_rows.sort();
+    }
+    let mut expected = expected.to_vec();
+    if seen.columns.iter().any(|column| &**column == "user_uuid") {
+        expected.sort();
+    }
+    expected == seen_rows
+}

@@ -1,0 +1,352 @@
+//! Known mistakes, made on purpose between the core and the world, to prove that the alarm rings. None of them is
+//! in the core: a faulty adapter spoils its actions, loses its events or forgets its timers.
+
+use comet_core::{Action, CloseCause, ConnId, Event, Frame, MessageId, Recipients, Record, Seq};
+
+use crate::model::Cause;
+
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $bug:ident $name:literal),* $(,)?) => {
+        /// A mistake.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Bug { $($(#[$doc])* $bug),* }
+
+        impl Bug {
+            /// Every mistake.
+            pub const ALL: &[Self] = &[$(Self::$bug),*];
+
+            /// Its name in reports.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$bug => $name),* }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// What waited in the queue is not sent after a reload.
+    DropRedelivery "drop_redelivery",
+    /// Every 5th live private frame is lost.
+    DropPrivate "drop_private",
+    /// A private frame is sent twice, under two ids.
+    DuplicatePrivate "duplicate_private",
+    /// Two private frames in one step change places.
+    SwapPrivate "swap_private",
+    /// A private frame goes to the connection the user had before.
+    StaleConnection "stale_connection",
+    /// A private frame goes to somebody else, too.
+    StrangerGetsPrivate "stranger_gets_private",
+    /// A channel message crosses to another tenant.
+    WrongTenant "wrong_tenant",
+    /// Every 3rd stored private message is not written.
+    SwallowRecord "swallow_record",
+    /// The core is told that records are safe before they are.
+    AcknowledgeEarly "acknowledge_early",
+    /// The core is never woken for its timers.
+    ForgetTimers "forget_timers",
+    /// Every 3rd end of a connection is not told to the core.
+    LoseClosed "lose_closed",
+    /// Probes are not sent.
+    DropProbe "drop_probe",
+    /// Every acknowledgement is lost.
+    LosePong "lose_pong",
+    /// History is not trimmed.
+    KeepHistory "keep_history",
+    /// A history answer misses its first message.
+    ShortHistory "short_history",
+    /// The sender gets its own message.
+    EchoToSender "echo_to_sender",
+    /// Delivery reports count one receiver too many.
+    WrongCount "wrong_count",
+    /// Users never go offline.
+    DropOffline "drop_offline",
+    /// Joins and leaves are announced twice.
+    TrackTwice "track_twice",
+    /// Two channel messages of one step change places.
+    SwapChannel "swap_channel",
+    /// Statements are answered twice.
+    ReplyTwice "reply_twice",
+    /// Every 9th statement is not answered.
+    LoseReply "lose_reply",
+    /// Deleting a key disconnects nobody.
+    IgnoreKick "ignore_kick",
+    /// Everybody is told that he is authorized.
+    EverybodyAuthorized "everybody_authorized",
+}
+
+/// The faulty adapter of a run.
+#[derive(Debug, Default)]
+pub struct Planted {
+    bug: Option<Bug>,
+    count: u64,
+    conns: Vec<(ConnId, u32, u32)>,
+}
+
+fn text_of(action: &Action) -> &str {
+    match action {
+        Action::Send { frame, .. } => frame.as_str(),
+        Action::Probe { .. }
+        | Action::Close { .. }
+        | Action::Reply { .. }
+        | Action::CloseSession { .. }
+        | Action::Persist { .. }
+        | Action::Ready(_) => "",
+    }
+}
+
+fn is_private(action: &Action) -> bool {
+    text_of(action).contains(r#""pipe":"msg""#)
+}
+
+fn is_channel_message(action: &Action) -> bool {
+    let text = text_of(action);
+    ["web_a", "web_b", "plain-1", "trust_a"]
+        .iter()
+        .any(|name| text.contains(&format!(r#""pipe":"{name}""#)))
+        && !text.contains(r#""history""#)
+}
+
+fn rewritten(action: &Action, from: &str, to: &str) -> Option<Action> {
+    match action {
+        Action::Send {
+            to: recipients,
+            frame,
+        } if frame.as_str().contains(from) => {
+            let frame = Frame::new(frame.as_str().replacen(from, to, 1));
+            Some(Action::Send {
+                to: recipients.clone(),
+                frame,
+            })
+        }
+        _ => None,
+    }
+}
+
+impl Planted {
+    /// No mistake.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// This mistake.
+    pub fn bug(bug: Bug) -> Self {
+        Self {
+            bug: Some(bug),
+            ..Self::default()
+        }
+    }
+
+    fn every(&mut self, n: u64) -> bool {
+        self.count += 1;
+        self.count.is_multiple_of(n)
+    }
+
+    /// True if the core is never woken for its timers.
+    pub fn sleeps(&self) -> bool {
+        self.bug == Some(Bug::ForgetTimers)
+    }
+
+    /// True if the core is told too early that records are safe.
+    pub fn lies_about_disk(&self) -> bool {
+        self.bug == Some(Bug::AcknowledgeEarly)
+    }
+
+    /// True if the core does not get to see the event.
+    pub fn swallows(&mut self, event: &Event) -> bool {
+        match self.bug {
+            Some(Bug::LoseClosed) => matches!(event, Event::Closed { .. }) && self.every(3),
+            Some(Bug::LosePong) => matches!(
+                event,
+                Event::ProbeAnswered {
+                    probe: MessageId(_),
+                    ..
+                }
+            ),
+            Some(_) | None => false,
+        }
+    }
+
+    /// Spoils what the core wants.
+    pub fn spoil(&mut self, cause: &Cause, actions: &mut Vec<Action>) {
+        let Some(bug) = self.bug else { return };
+        if let Cause::Opened(claim) = cause {
+            self.conns.push((claim.conn, claim.dev, claim.user));
+        }
+        match bug {
+            Bug::DropRedelivery => {
+                actions.retain(|a| !(is_private(a) && text_of(a).contains(r#""fromQueue":true"#)))
+            }
+            Bug::DropPrivate => actions.retain(|a| !(is_private(a) && self.every(5))),
+            Bug::SwapPrivate => swap(actions, is_private),
+            Bug::SwapChannel => swap(actions, is_channel_message),
+            Bug::SwallowRecord => actions.retain(|action| {
+                let queued = matches!(
+                    action,
+                    Action::Persist {
+                        record: Record::MessageQueued { .. },
+                        ..
+                    }
+                );
+                !(queued && self.every(3))
+            }),
+            Bug::DropProbe => actions.retain(|action| !matches!(action, Action::Probe { .. })),
+            Bug::DropOffline => actions.retain(|action| !text_of(action).contains(r#""event":"offline""#)),
+            Bug::LoseReply => {
+                actions.retain(|action| !(matches!(action, Action::Reply { .. }) && self.every(9)))
+            }
+            Bug::IgnoreKick => actions.retain(|action| {
+                !matches!(
+                    action,
+                    Action::Close {
+                        cause: CloseCause::Kicked,
+                        ..
+                    }
+                )
+            }),
+            Bug::ShortHistory => {
+                if let Some(at) = actions
+                    .iter()
+                    .position(|a| text_of(a).contains(r#""history":true"#))
+                {
+                    actions.remove(at);
+                }
+            }
+            Bug::ForgetTimers | Bug::AcknowledgeEarly | Bug::LoseClosed | Bug::LosePong => {}
+            Bug::DuplicatePrivate
+            | Bug::StaleConnection
+            | Bug::StrangerGetsPrivate
+            | Bug::WrongTenant
+            | Bug::KeepHistory
+            | Bug::EchoToSender
+            | Bug::WrongCount
+            | Bug::TrackTwice
+            | Bug::ReplyTwice
+            | Bug::EverybodyAuthorized => *actions = self.spoil_each(bug, actions),
+        }
+    }
+
+    fn spoil_each(&mut self, bug: Bug, actions: &[Action]) -> Vec<Action> {
+        let mut spoilt = Vec::with_capacity(actions.len());
+        for action in actions {
+            match self.spoil_one(bug, action) {
+                Some(more) => spoilt.extend(more),
+                None => spoilt.push(action.clone()),
+            }
+        }
+        spoilt
+    }
+
+    /// What stands in the place of an action; `None` = itself.
+    fn spoil_one(&mut self, bug: Bug, action: &Action) -> Option<Vec<Action>> {
+        match (bug, action) {
+            (Bug::DuplicatePrivate, _) if is_private(action) => {
+                let copy = rewritten(action, r#""uuid":"0"#, r#""uuid":"f"#)?;
+                Some(vec![action.clone(), copy])
+            }
+            (
+                Bug::StaleConnection,
+                Action::Send {
+                    to: Recipients::One(conn),
+                    frame,
+                },
+            ) if is_private(action) => {
+                let (_, dev, user) = *self.conns.iter().find(|(id, _, _)| id == conn)?;
+                let (stale, ..) = *self
+                    .conns
+                    .iter()
+                    .find(|known| (known.1, known.2) == (dev, user))?;
+                Some(vec![Action::Send {
+                    to: Recipients::One(stale),
+                    frame: frame.clone(),
+                }])
+            }
+            (
+                Bug::StrangerGetsPrivate,
+                Action::Send {
+                    to: Recipients::One(conn),
+                    frame,
+                },
+            ) if is_private(action) => {
+                let (stranger, ..) = *self.conns.iter().rev().find(|(id, _, _)| id != conn)?;
+                let to = Recipients::One(stranger);
+                Some(vec![
+                    action.clone(),
+                    Action::Send {
+                        to,
+                        frame: frame.clone(),
+                    },
+                ])
+            }
+            (Bug::WrongTenant, Action::Send { to, frame }) if is_channel_message(action) => {
+                let first = *crate::world::recipients(to).first()?;
+                let (_, dev, _) = *self.conns.iter().find(|(id, _, _)| *id == first)?;
+                let (stranger, ..) = *self.conns.iter().rev().find(|(_, other, _)| *other != dev)?;
+                let to = Recipients::One(stranger);
+                Some(vec![
+                    action.clone(),
+                    Action::Send {
+                        to,
+                        frame: frame.clone(),
+                    },
+                ])
+            }
+            (Bug::KeepHistory, Action::Persist { op, record }) => match record.clone() {
+                Record::HistoryAppended {
+                    dev,
+                    channel,
+                    message,
+                    keep_from: _,
+                } => {
+                    let record = Record::HistoryAppended {
+                        dev,
+                        channel,
+                        message,
+                        keep_from: Seq(0),
+                    };
+                    Some(vec![Action::Persist { op: *op, record }])
+                }
+                _ => None,
+            },
+            (
+                Bug::EchoToSender,
+                Action::Send {
+                    to:
+                        Recipients::Many {
+                            list,
+                            except: Some(_),
+                        },
+                    frame,
+                },
+            ) => {
+                let to = Recipients::Many {
+                    list: list.clone(),
+                    except: None,
+                };
+                Some(vec![Action::Send {
+                    to,
+                    frame: frame.clone(),
+                }])
+            }
+            (Bug::WrongCount, _) => rewritten(action, r#""number_messages":1"#, r#""number_messages":2"#)
+                .or_else(|| rewritten(action, r#""number_messages":0"#, r#""number_messages":1"#))
+                .map(|action| vec![action]),
+            (Bug::TrackTwice, _) if text_of(action).contains(r#"subscription","#) => {
+                Some(vec![action.clone(), action.clone()])
+            }
+            (Bug::ReplyTwice, Action::Reply { .. }) if self.every(5) => {
+                Some(vec![action.clone(), action.clone()])
+            }
+            (Bug::EverybodyAuthorized, _) => {
+                rewritten(action, r#""authorized":false"#, r#""authorized":true"#).map(|action| vec![action])
+            }
+            _ => None,
+        }
+    }
+}
+
+fn swap(actions: &mut [Action], which: fn(&Action) -> bool) {
+    let places: Vec<_> = (0..actions.len()).filter(|at| which(&actions[*at])).collect();
+    if let [first, .., last] = places[..] {
+        actions.swap(first, last);
+    }
+}

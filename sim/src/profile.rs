@@ -1,0 +1,177 @@
+//! The world of a run: how many tenants, users and browsers there are, how slow the network is, which limits are
+//! set to their minimum. Every setting is a number with a name, so a profile is one line of text.
+
+use comet_core::{CheckedConfig, Config, Secret};
+
+use crate::prng::Prng;
+
+macro_rules! knobs {
+    ($($(#[$doc:meta])* $knob:ident $name:literal $calm:literal),* $(,)?) => {
+        /// A setting of the world.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Knob { $($(#[$doc])* $knob),* }
+
+        impl Knob {
+            /// Every setting.
+            pub const ALL: &[Self] = &[$(Self::$knob),*];
+
+            /// Its name in scripts.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$knob => $name),* }
+            }
+
+            /// Its value in a calm world.
+            pub const fn calm(self) -> u64 {
+                match self { $(Self::$knob => $calm),* }
+            }
+        }
+    };
+}
+
+knobs! {
+    /// Tenants.
+    Devs "devs" 1,
+    /// Users of each tenant.
+    Users "users" 2,
+    /// Browsers.
+    Browsers "browsers" 2,
+    /// CometQL sessions.
+    Sessions "sessions" 1,
+    /// Longest network delay in one direction, ms.
+    Latency "latency" 5,
+    /// Percentage of messages that are delayed much longer.
+    Jitter "jitter" 0,
+    /// Longest duration of a commit, ms.
+    Commit "commit" 5,
+    /// `main.reload_grace`, s.
+    Grace "grace" 60,
+    /// `ws.ack_timeout`, ms.
+    AckTimeout "ack_timeout" 10_000,
+    /// `ws.ping_interval`, s: 2.5 of them without a sign of life end a connection.
+    PingInterval "ping_interval" 30,
+    /// `main.max_devices_per_user`.
+    Devices "devices" 16,
+    /// `main.queue_max`.
+    QueueMax "queue_max" 0,
+    /// `main.queue_ttl`, s.
+    QueueTtl "queue_ttl" 0,
+    /// `ws.max_subscriptions`.
+    Subscriptions "subscriptions" 256,
+    /// `ws.send_buffer`, bytes.
+    SendBuffer "send_buffer" 1_048_576,
+    /// `ws.maxUptime`, s.
+    Uptime "uptime" 0,
+    /// Percentage of closed connections whose `Closed` comes late, or after `Close`.
+    LateClosed "late_closed" 0,
+    /// 0: presence events off.
+    Presence "presence" 1,
+}
+
+/// Number of settings.
+const KNOBS: usize = Knob::ALL.len();
+
+/// All settings of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Profile {
+    /// The seed of everything that is not a step.
+    pub seed: u64,
+    values: [u64; KNOBS],
+}
+
+impl Profile {
+    /// A world without faults.
+    pub fn calm(seed: u64) -> Self {
+        let mut values = [0; KNOBS];
+        for (value, knob) in values.iter_mut().zip(Knob::ALL) {
+            *value = knob.calm();
+        }
+        Self { seed, values }
+    }
+
+    /// The world of a seed.
+    pub fn drawn(seed: u64) -> Self {
+        let mut rng = Prng::keyed(seed, 1);
+        let mut profile = Self::calm(seed);
+        profile.set(Knob::Devs, rng.pick(&[1, 1, 2, 3]));
+        profile.set(Knob::Users, rng.between(1, 4));
+        profile.set(Knob::Browsers, rng.between(1, 8));
+        profile.set(Knob::Sessions, rng.between(1, 3));
+        profile.set(Knob::Latency, rng.pick(&[1, 5, 40, 400, 3000]));
+        profile.set(Knob::Jitter, rng.pick(&[0, 0, 2, 10]));
+        profile.set(Knob::Commit, rng.pick(&[1, 5, 50, 1500]));
+        profile.set(Knob::Grace, rng.pick(&[60, 60, 60, 5, 1, 0]));
+        profile.set(Knob::AckTimeout, rng.pick(&[10_000, 10_000, 3_000, 50, 1]));
+        profile.set(Knob::PingInterval, rng.pick(&[30, 30, 5]));
+        profile.set(Knob::Devices, rng.pick(&[16, 16, 16, 2, 1]));
+        profile.set(Knob::QueueMax, rng.pick(&[0, 0, 0, 0, 5, 1]));
+        profile.set(Knob::QueueTtl, rng.pick(&[0, 0, 0, 0, 0, 60, 1]));
+        profile.set(Knob::Subscriptions, rng.pick(&[256, 256, 256, 3, 1]));
+        profile.set(Knob::SendBuffer, rng.pick(&[1_048_576, 1_048_576, 8_192, 1_000]));
+        profile.set(Knob::Uptime, rng.pick(&[0, 0, 0, 0, 30]));
+        profile.set(Knob::LateClosed, rng.pick(&[0, 0, 30, 100]));
+        profile.set(Knob::Presence, rng.pick(&[1, 1, 1, 1, 0]));
+        profile
+    }
+
+    /// The value of a setting.
+    pub const fn get(&self, knob: Knob) -> u64 {
+        self.values[knob as usize]
+    }
+
+    /// Changes a setting.
+    pub const fn set(&mut self, knob: Knob, value: u64) {
+        self.values[knob as usize] = value;
+    }
+
+    /// What the core is started with.
+    pub fn config(&self) -> CheckedConfig {
+        let uptime_ms = self.get(Knob::Uptime) * 1000;
+        Config {
+            password: Secret::new(crate::names::PASSWORD),
+            dev_index_size: 10,
+            send_online_events: self.get(Knob::Presence) == 1,
+            send_offline_events: self.get(Knob::Presence) == 1,
+            body_bytes_max: crate::names::BODY_MAX,
+            devices_per_user_max: self.get(Knob::Devices).max(1) as usize,
+            queue_ttl_ms: self.get(Knob::QueueTtl) * 1000,
+            queue_len_max: self.get(Knob::QueueMax) as usize,
+            reload_grace_ms: self.get(Knob::Grace) * 1000,
+            ack_timeout_ms: self.get(Knob::AckTimeout).max(1),
+            subscriptions_max: self.get(Knob::Subscriptions).max(1) as usize,
+            ws_uptime_max_ms: uptime_ms,
+            ws_uptime_sweep_ms: uptime_ms / 2,
+            ..Config::default()
+        }
+        .check()
+        .expect("the password is set and no limit is 0")
+    }
+
+    /// One line: the settings that are not those of a calm world.
+    pub fn print(&self) -> String {
+        let mut text = format!("seed={}", self.seed);
+        for &knob in Knob::ALL {
+            if self.get(knob) != knob.calm() {
+                text.push_str(&format!(" {}={}", knob.name(), self.get(knob)));
+            }
+        }
+        text
+    }
+
+    /// The reverse of `print`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut profile = Self::calm(0);
+        for part in text.split_whitespace() {
+            let (name, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("no value in {part:?}"))?;
+            let value = value.parse().map_err(|_| format!("bad number in {part:?}"))?;
+            if name == "seed" {
+                profile.seed = value;
+                continue;
+            }
+            let knob = Knob::ALL.iter().find(|knob| knob.name() == name);
+            profile.set(*knob.ok_or_else(|| format!("unknown setting {name:?}"))?, value);
+        }
+        Ok(profile)
+    }
+}

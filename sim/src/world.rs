@@ -1,0 +1,510 @@
+//! The virtual world: one clock, one heap of things to come, the shipped core, and everything around it.
+//!
+//! The contract between core and runtime (`comet_core::Action`) is executed here in its worst form: late `Closed`,
+//! `Closed` after `Close`, events of connections that are already forgotten, replies to dead sessions.
+
+mod finish;
+mod pages;
+mod server;
+mod steps;
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use comet_core::{Action, CloseCause, ConnId, Core, Durable, Event, Mono, Now, OpId, Recipients, UnixMillis};
+
+use crate::backend::{Ask, Session};
+use crate::browser::{Browser, Tab};
+use crate::disk::Disk;
+use crate::model::{Cause, Failure, Model, Out, wrong};
+use crate::names::EPOCH_S;
+use crate::network::{Down, Link, ServerSide};
+use crate::planted::Planted;
+use crate::prng::Prng;
+use crate::profile::{Knob, Profile};
+use crate::step::Script;
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Coming {
+    /// An upgrade request arrives.
+    Handshake { link: usize },
+    /// Something arrives at the server.
+    Up { link: usize },
+    /// Something arrives at a page.
+    Down { link: usize },
+    /// The server notices the end of a socket.
+    Noticed { link: usize, cause: CloseCause },
+    /// A page notices the end of its socket.
+    Lost { link: usize },
+    /// A page connects, unless a later attempt was planned.
+    Connect { tab: usize, attempt: u64 },
+    /// A commit ends.
+    Commit { life: u32 },
+    /// The core is told, wrongly, that records are safe (planted bug).
+    DiskLie { life: u32, upto: OpId },
+    /// The disk tries again.
+    DiskRetry { life: u32 },
+    /// A statement arrives.
+    Query {
+        life: u32,
+        session: u64,
+        req: u64,
+        ask: Ask,
+    },
+    /// A session ends.
+    SessionEnd { life: u32, session: u64 },
+    /// A back end tries again.
+    Retry { session: usize, ask: Ask },
+    /// The server starts again.
+    Restart,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: u64,
+    serial: u64,
+    coming: Coming,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.serial == other.serial
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    /// The earliest is the greatest; among equals the one that was planned first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.serial).cmp(&(self.at, self.serial))
+    }
+}
+
+/// FNV-1a over everything written to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Digest(pub u64);
+
+impl std::fmt::Write for Digest {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Ok(())
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Events the core handled.
+    pub handled: u64,
+    /// Comparisons the model made.
+    pub compared: u64,
+    /// FNV-1a over events and actions.
+    pub digest: u64,
+    /// What went wrong, if anything.
+    pub failure: Option<Failure>,
+    /// Every event with its time, if asked for; a new server begins where `None` stands.
+    pub trace: Vec<(Now, Option<Event>)>,
+}
+
+/// The world of one run.
+pub struct World {
+    profile: Profile,
+    now: u64,
+    serial: u64,
+    heap: BinaryHeap<Entry>,
+    boot: u64,
+    skew_ms: i64,
+    core: Option<Core>,
+    life: u32,
+    disk: Disk,
+    shadow: Durable,
+    links: Vec<Link>,
+    tabs: Vec<Tab>,
+    browsers: Vec<Browser>,
+    sessions: Vec<Session>,
+    model: Model,
+    planted: Planted,
+    digest: Digest,
+    handled: u64,
+    spins: u32,
+    actions: Vec<Action>,
+    trace: Option<Vec<(Now, Option<Event>)>>,
+    crash: Option<steps::CrashPlan>,
+    calm: bool,
+    pages: usize,
+    session_ids: u64,
+    requests: u64,
+    messages: u64,
+    retries: u32,
+    luck: Prng,
+}
+
+/// A tick that changes nothing may repeat this often at one instant before the run counts as stuck.
+const SPINS_MAX: u32 = 1000;
+/// A run that handles more events than this is stuck.
+const EVENTS_MAX: u64 = 3_000_000;
+
+/// Runs a script to its end or its first failure.
+pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
+    let mut world = World::new(script.profile.clone(), planted);
+    if trace {
+        world.trace = Some(Vec::new());
+    }
+    let result = world.play(script);
+    Outcome {
+        handled: world.handled,
+        compared: world.model.compared,
+        digest: world.digest.0,
+        failure: result.err(),
+        trace: world.trace.unwrap_or_default(),
+    }
+}
+
+/// The addressees of a frame.
+pub fn recipients(to: &Recipients) -> Vec<ConnId> {
+    match to {
+        Recipients::One(conn) => vec![*conn],
+        Recipients::Many { list, except } => list
+            .iter()
+            .copied()
+            .filter(|conn| Some(*conn) != *except)
+            .collect(),
+    }
+}
+
+impl World {
+    fn new(profile: Profile, planted: Planted) -> Self {
+        let mut luck = Prng::keyed(profile.seed, 3);
+        let mut browsers = Vec::new();
+        for number in 0..profile.get(Knob::Browsers) {
+            browsers.push(Browser {
+                dev: luck.below(profile.get(Knob::Devs)) as u32,
+                user: 1 + luck.below(profile.get(Knob::Users)) as u32,
+                new: luck.percent(70),
+                uuid: if luck.percent(15) {
+                    String::new()
+                } else {
+                    format!("browser-{number}")
+                },
+            });
+        }
+        let sessions = (0..profile.get(Knob::Sessions).max(profile.get(Knob::Devs)))
+            .map(|n| Session {
+                id: 0,
+                dev: (n % profile.get(Knob::Devs)) as u32,
+                life: 0,
+                unanswered: Vec::new(),
+                last_arrival: 0,
+            })
+            .collect();
+        Self {
+            model: Model::new(profile.clone()),
+            profile,
+            now: 1_000_000,
+            serial: 0,
+            heap: BinaryHeap::new(),
+            boot: 0,
+            skew_ms: 0,
+            core: None,
+            life: 0,
+            disk: Disk::default(),
+            shadow: Durable::default(),
+            links: Vec::new(),
+            tabs: Vec::new(),
+            browsers,
+            sessions,
+            planted,
+            digest: Digest(0xcbf2_9ce4_8422_2325),
+            handled: 0,
+            spins: 0,
+            actions: Vec::new(),
+            trace: None,
+            crash: None,
+            calm: false,
+            pages: 0,
+            session_ids: 0,
+            requests: 0,
+            messages: 0,
+            retries: 0,
+            luck,
+        }
+    }
+
+    fn play(&mut self, script: &Script) -> Result<(), Failure> {
+        self.start_server()?;
+        let mut at = self.now;
+        for step in &script.steps {
+            at = at.max(self.now) + step.gap_ms * 1000;
+            self.run_until(at)?;
+            self.perform(step)?;
+        }
+        self.finish()
+    }
+
+    /// Both clocks of the server.
+    fn clock(&self) -> Now {
+        Now {
+            mono: Mono::from_micros(self.now - self.boot),
+            unix: UnixMillis(self.unix()),
+        }
+    }
+
+    fn unix(&self) -> u64 {
+        (EPOCH_S * 1000 + self.now / 1000).saturating_add_signed(self.skew_ms)
+    }
+
+    fn plan(&mut self, at: u64, coming: Coming) {
+        self.serial += 1;
+        self.heap.push(Entry {
+            at: at.max(self.now),
+            serial: self.serial,
+            coming,
+        });
+    }
+
+    fn after_ms(&self, ms: u64) -> u64 {
+        self.now + ms * 1000
+    }
+
+    /// Lets time pass. The core is woken exactly when it asked for it: a wrong deadline shows.
+    fn run_until(&mut self, end: u64) -> Result<(), Failure> {
+        loop {
+            let deadline = self.core.as_ref().and_then(Core::poll_timeout);
+            let tick = deadline.map(|mono| (mono.micros() + self.boot).max(self.now));
+            let tick = tick.filter(|_| !self.planted.sleeps());
+            let next = self.heap.peek().map(|entry| entry.at);
+            if let Some(at) = tick.filter(|at| *at <= end && next.is_none_or(|next| *at <= next)) {
+                self.spins = if at == self.now { self.spins + 1 } else { 0 };
+                if self.spins > SPINS_MAX {
+                    return wrong(
+                        "stuck",
+                        format!("the core asks to be woken at {at} again and again"),
+                    );
+                }
+                self.now = at;
+                self.feed(Event::Tick, &Cause::Tick)?;
+            } else if next.is_some_and(|next| next <= end) {
+                if let Some(entry) = self.heap.pop() {
+                    self.now = entry.at;
+                    self.come(entry.coming)?;
+                }
+            } else {
+                self.now = self.now.max(end);
+                return Ok(());
+            }
+            if self.handled > EVENTS_MAX {
+                return wrong("stuck", "the run does not end");
+            }
+        }
+    }
+
+    fn come(&mut self, coming: Coming) -> Result<(), Failure> {
+        match coming {
+            Coming::Handshake { link } => self.handshake(link),
+            Coming::Up { link } => self.arrived_up(link),
+            Coming::Down { link } => self.arrived_down(link),
+            Coming::Noticed { link, cause } => self.noticed(link, cause),
+            Coming::Lost { link } => {
+                self.lost(link);
+                Ok(())
+            }
+            Coming::Connect { tab, attempt } => {
+                self.connect(tab, attempt);
+                Ok(())
+            }
+            Coming::Commit { life } => self.committed(life),
+            Coming::DiskLie { life, upto } if life == self.life => {
+                self.feed(Event::Persisted { upto }, &Cause::Tick)
+            }
+            Coming::DiskLie { .. } => Ok(()),
+            Coming::DiskRetry { life } => {
+                if life == self.life {
+                    self.begin_commit();
+                }
+                Ok(())
+            }
+            Coming::Query {
+                life,
+                session,
+                req,
+                ask,
+            } => self.query_arrived(life, session, req, ask),
+            Coming::SessionEnd { life, session } => self.session_end(life, session),
+            Coming::Retry { session, ask } => self.submit(session, ask),
+            Coming::Restart => self.start_server(),
+        }
+    }
+
+    /// The one way into the core: event, oracle, actions.
+    fn feed(&mut self, event: Event, cause: &Cause) -> Result<(), Failure> {
+        let now = self.clock();
+        let Some(core) = &mut self.core else { return Ok(()) };
+        self.handled += 1;
+        let _ = write!(self.digest, "{now:?}{event:?}");
+        if let Some(trace) = &mut self.trace {
+            trace.push((now, Some(event.clone())));
+        }
+        let mut actions = std::mem::take(&mut self.actions);
+        actions.clear();
+        if !self.planted.swallows(&event) {
+            core.handle(now, event, &mut actions);
+        }
+        self.planted.spoil(cause, &mut actions);
+        let _ = write!(self.digest, "{actions:?}");
+        let outs = self.model.step(self.now, self.unix(), cause, &actions)?;
+        self.check()?;
+        let result = self.execute(&actions, &outs);
+        self.actions = actions;
+        result
+    }
+
+    fn check(&mut self) -> Result<(), Failure> {
+        if self.handled > 300 && !self.handled.is_multiple_of(32) {
+            return Ok(());
+        }
+        if let Some(core) = &self.core {
+            core.check();
+        }
+        self.model.check()
+    }
+
+    fn execute(&mut self, actions: &[Action], outs: &[Out]) -> Result<(), Failure> {
+        let plan = self.crash.take_if(|_| !actions.is_empty());
+        let survive = plan
+            .as_ref()
+            .map_or(actions.len(), |plan| plan.actions % (actions.len() + 1));
+        for (action, out) in actions.iter().zip(outs).take(survive) {
+            self.execute_one(action, out)?;
+        }
+        if let Some(plan) = plan {
+            self.end_server(&plan);
+        }
+        Ok(())
+    }
+
+    fn execute_one(&mut self, action: &Action, out: &Out) -> Result<(), Failure> {
+        match (action, out) {
+            (Action::Send { frame, .. }, Out::Frame { to, seen, .. }) => {
+                for conn in to {
+                    self.send_down(*conn, Down::Frame(Rc::clone(seen), frame.bytes().len()));
+                }
+            }
+            (Action::Probe { conn, probe }, _) => self.send_down(*conn, Down::Ping(probe.0)),
+            (Action::Close { conn, .. }, _) => self.close(*conn),
+            (Action::Reply { session, req, .. }, Out::Reply { reply, .. }) => {
+                self.replied(session.0, req.0, reply.as_ref().err().copied());
+            }
+            (Action::Persist { op, record }, _) => {
+                self.shadow.apply(record);
+                self.disk
+                    .take(*op, record.clone())
+                    .or_else(|text| wrong("records", text))?;
+                self.begin_commit();
+            }
+            (
+                Action::Send { .. } | Action::Reply { .. } | Action::CloseSession { .. } | Action::Ready(_),
+                _,
+            ) => {}
+        }
+        Ok(())
+    }
+
+    fn begin_commit(&mut self) {
+        if self.planted.lies_about_disk() {
+            self.plan(
+                self.now,
+                Coming::DiskLie {
+                    life: self.life,
+                    upto: self.disk.newest,
+                },
+            );
+        }
+        if self.disk.begin() {
+            let longest = if self.calm {
+                1
+            } else {
+                self.profile.get(Knob::Commit)
+            };
+            let at = self.now + 100 + self.luck.below(longest * 1000);
+            self.plan(at, Coming::Commit { life: self.life });
+        }
+    }
+
+    fn link_of(&self, conn: ConnId) -> Option<usize> {
+        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
+        self.links
+            .get(index)
+            .filter(|link| link.life == self.life)
+            .map(|_| index)
+    }
+
+    fn send_down(&mut self, conn: ConnId, down: Down) {
+        let Some(index) = self.link_of(conn) else { return };
+        let buffer = self.profile.get(Knob::SendBuffer) as usize;
+        let now = self.now;
+        let link = &mut self.links[index];
+        if link.server != ServerSide::Open {
+            return;
+        }
+        // The kernel's own buffers take what a reader that reads will soon have read.
+        let bytes = if let Down::Frame(_, bytes) = &down {
+            *bytes
+        } else {
+            0
+        };
+        if link.outstanding + bytes > buffer && now < link.paused_until {
+            link.server = ServerSide::Closing;
+            let lost = now + link.delay();
+            self.plan(
+                now + 200,
+                Coming::Noticed {
+                    link: index,
+                    cause: CloseCause::SlowConsumer,
+                },
+            );
+            self.plan(lost, Coming::Lost { link: index });
+            return;
+        }
+        let due = link.send_down(now, down);
+        self.plan(due, Coming::Down { link: index });
+    }
+
+    fn committed(&mut self, life: u32) -> Result<(), Failure> {
+        if life != self.life {
+            return Ok(());
+        }
+        match self.disk.end(self.now) {
+            None => Ok(()),
+            Some(crate::disk::Commit::Done(upto)) => {
+                self.begin_commit();
+                self.feed(Event::Persisted { upto }, &Cause::Persisted { upto })
+            }
+            Some(crate::disk::Commit::Failed(upto)) => {
+                let again = self.now + self.luck.between(50_000, 2_000_000);
+                self.plan(again, Coming::DiskRetry { life });
+                self.feed(Event::PersistFailed { upto }, &Cause::PersistFailed)
+            }
+        }
+    }
+
+    fn compare_durable(&self) -> Result<(), Failure> {
+        match &self.core {
+            Some(core) if *core.durable() != self.shadow => {
+                wrong("durable", "the durable state is not the fold of its records")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}

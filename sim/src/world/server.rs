@@ -1,0 +1,353 @@
+//! The server process: starts, stops, dies; sockets and sessions as it knows them.
+
+use std::sync::Arc;
+
+use comet_core::cometql::{self, Limits};
+use comet_core::{
+    Action, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, RequestId, SessionId, wire,
+};
+
+use super::steps::CrashPlan;
+use super::{Coming, World};
+use crate::backend::Ask;
+use crate::browser;
+use crate::model::{Cause, Claim, Failure};
+use crate::names;
+use crate::network::{Down, ServerSide, Up};
+use crate::profile::Knob;
+
+/// The connection id of a socket: two shards, so that ids and ages are ordered differently.
+pub(super) const fn conn_of(link: usize) -> ConnId {
+    ConnId::new((link % 2) as u16, link as u64)
+}
+
+impl World {
+    /// Starts the server on what the disk has.
+    pub(super) fn start_server(&mut self) -> Result<(), Failure> {
+        if self.core.is_some() {
+            return Ok(());
+        }
+        self.life += 1;
+        self.boot = self.now - 1_000_000;
+        self.shadow = self.disk.fold();
+        let now = self.clock();
+        if let Some(trace) = &mut self.trace {
+            trace.push((now, None));
+        }
+        let mut actions = Vec::new();
+        let seed = self.profile.seed ^ u64::from(self.life);
+        let core = Core::start(
+            self.profile.config(),
+            self.shadow.clone(),
+            seed,
+            now,
+            &mut actions,
+        );
+        self.core = Some(core);
+        self.model
+            .restart(self.now, self.unix(), &self.disk.safe, &actions)?;
+        for action in &actions {
+            if let Action::Persist { op, record } = action {
+                self.shadow.apply(record);
+                self.disk
+                    .take(*op, record.clone())
+                    .or_else(|text| crate::model::wrong("records", text))?;
+            }
+        }
+        self.begin_commit();
+        self.compare_durable()?;
+        for session in 0..self.sessions.len() {
+            let lost = std::mem::take(&mut self.sessions[session].unanswered);
+            self.open_session(session)?;
+            for (_, ask) in lost {
+                self.try_again(session, ask);
+            }
+        }
+        Ok(())
+    }
+
+    /// The power fails, or the process is killed.
+    pub(super) fn end_server(&mut self, plan: &CrashPlan) {
+        self.core = None;
+        self.disk.crash(self.now, plan.commit_finished);
+        for index in 0..self.links.len() {
+            if self.links[index].life != self.life {
+                continue;
+            }
+            let link = &mut self.links[index];
+            link.server = ServerSide::Gone;
+            link.up.clear();
+            link.down.clear();
+            link.outstanding = 0;
+            let late = if link.luck().percent(10) {
+                30_000_000
+            } else {
+                1_000_000
+            };
+            let at = self.now + link.luck().below(late);
+            self.plan(at, Coming::Lost { link: index });
+        }
+        self.plan(self.after_ms(plan.down_ms), Coming::Restart);
+    }
+
+    /// An upgrade request arrives.
+    pub(super) fn handshake(&mut self, index: usize) -> Result<(), Failure> {
+        let life = self.life;
+        let link = &mut self.links[index];
+        if link.life != life || self.core.is_none() || link.cut {
+            self.lost(index);
+            return Ok(());
+        }
+        link.server = ServerSide::Open;
+        link.heard = self.now;
+        let (Some(tab), page) = (link.tab, link.page) else {
+            return Ok(());
+        };
+        let tab = &self.tabs[tab];
+        let browser = &self.browsers[tab.browser];
+        let target = browser::target(browser, &tab.credentials);
+        let hello = wire::hello(target.as_bytes(), None, &[], self.profile.config().dev_index_size);
+        let conn = conn_of(index);
+        let user = match tab.credentials {
+            browser::Credentials::Nobody => 0,
+            browser::Credentials::Hash(_)
+            | browser::Credentials::Token(_)
+            | browser::Credentials::Wrong
+            | browser::Credentials::Stolen => browser.user,
+        };
+        let claim = Claim {
+            conn,
+            page: Some(page),
+            dev: browser.dev,
+            user,
+            key: browser::key(browser, &tab.credentials),
+            uuid: browser.uuid.clone(),
+            new: browser.new,
+        };
+        let client = Arc::default();
+        self.feed(
+            Event::Opened { conn, hello, client },
+            &Cause::Opened(Box::new(claim)),
+        )
+    }
+
+    /// Somebody connects with a malformed URL.
+    pub(super) fn intrude(&mut self, kind: u64) -> Result<(), Failure> {
+        let (target, code) = match kind % 3 {
+            0 => ("/ws/sesion=x&myid=1&devid=0&uuid=u&api=js", 418),
+            1 => ("/ws/sesion=x&myid=1&v=4.08&uuid=u&api=js", 406),
+            _ => ("/ws/myid=1&devid=0&v=3.25&uuid=u&api=js", 401),
+        };
+        let hello = wire::hello(target.as_bytes(), None, &[], 10);
+        let index = self.new_link(None, 0, 0);
+        self.links[index].server = ServerSide::Open;
+        self.links[index].held = false;
+        let conn = conn_of(index);
+        self.feed(
+            Event::Opened {
+                conn,
+                hello,
+                client: Arc::default(),
+            },
+            &Cause::Intruder { conn, code },
+        )
+    }
+
+    /// Something arrives from a page. Also from one that the core has closed: the reader was faster.
+    pub(super) fn arrived_up(&mut self, index: usize) -> Result<(), Failure> {
+        let (life, now) = (self.life, self.now);
+        let link = &mut self.links[index];
+        let Some(up) = link.take_up(now) else {
+            return Ok(());
+        };
+        let known = matches!(link.server, ServerSide::Open | ServerSide::Closing);
+        if link.life != life || link.cut || !known {
+            return Ok(());
+        }
+        link.heard = now;
+        let conn = conn_of(index);
+        match up {
+            Up::Command(command) => {
+                let request = wire::decode(&command.text(), names::BODY_MAX);
+                self.feed(
+                    Event::Request { conn, request },
+                    &Cause::Command { conn, command },
+                )
+            }
+            Up::Pong(probe) => {
+                let event = Event::ProbeAnswered {
+                    conn,
+                    probe: MessageId(probe),
+                };
+                self.feed(event, &Cause::Pong { conn, probe })
+            }
+            Up::End => self.noticed(index, CloseCause::Peer),
+        }
+    }
+
+    /// The server notices the end of a socket.
+    pub(super) fn noticed(&mut self, index: usize, cause: CloseCause) -> Result<(), Failure> {
+        let life = self.life;
+        let link = &mut self.links[index];
+        if link.life != life || !matches!(link.server, ServerSide::Open | ServerSide::Closing) {
+            return Ok(());
+        }
+        link.server = ServerSide::Gone;
+        link.up.clear();
+        let conn = conn_of(index);
+        self.feed(Event::Closed { conn, cause }, &Cause::Closed { conn })
+    }
+
+    /// Plans when the server notices the end of a socket, after everything that is under way.
+    pub(super) fn server_learns(&mut self, index: usize, cause: CloseCause, extra_us: u64) {
+        let late = self.profile.get(Knob::LateClosed);
+        let (now, calm) = (self.now, self.calm);
+        let link = &mut self.links[index];
+        let last = link.up.back().map_or(0, |(due, _)| *due);
+        let mut at = (now + link.delay() + extra_us).max(last);
+        if !calm && link.luck().percent(late) {
+            at += link.luck().below(20_000_000);
+        }
+        self.plan(at, Coming::Noticed { link: index, cause });
+    }
+
+    /// The core closes a connection: what was sent is flushed, then the stream ends without a Close frame (Q9).
+    pub(super) fn close(&mut self, conn: ConnId) {
+        let Some(index) = self.link_of(conn) else { return };
+        let late = self.profile.get(Knob::LateClosed);
+        let now = self.now;
+        let link = &mut self.links[index];
+        if link.server != ServerSide::Open {
+            return;
+        }
+        let due = link.send_down(now, Down::End);
+        let tells = link.luck().percent(late.max(20));
+        link.server = if tells {
+            ServerSide::Closing
+        } else {
+            ServerSide::Gone
+        };
+        let at = now + link.luck().below(5_000_000);
+        self.plan(due, Coming::Down { link: index });
+        if tells {
+            self.plan(
+                at,
+                Coming::Noticed {
+                    link: index,
+                    cause: CloseCause::Io,
+                },
+            );
+        }
+    }
+
+    /// Opens a session for a back end.
+    pub(super) fn open_session(&mut self, index: usize) -> Result<(), Failure> {
+        self.session_ids += 1;
+        let id = self.session_ids;
+        let session = &mut self.sessions[index];
+        session.id = id;
+        session.life = self.life;
+        session.last_arrival = 0;
+        let dev = session.dev;
+        let event = Event::SessionOpened {
+            session: SessionId(id),
+            login: Login::Tenant(DevId(dev)),
+            database: "".into(),
+        };
+        self.feed(event, &Cause::SessionOpened { session: id, dev })
+    }
+
+    /// A back end sends a statement.
+    pub(super) fn submit(&mut self, index: usize, ask: Ask) -> Result<(), Failure> {
+        if self.core.is_none() {
+            if matches!(ask, Ask::Private(_)) {
+                self.plan(self.after_ms(1000), Coming::Retry { session: index, ask });
+            }
+            return Ok(());
+        }
+        self.requests += 1;
+        let (req, life) = (self.requests, self.life);
+        let delay = self.luck.below(self.profile.get(Knob::Latency) * 1000 + 1);
+        let delay = if self.calm { 0 } else { delay };
+        let session = &mut self.sessions[index];
+        session.last_arrival = session.last_arrival.max(self.now + delay);
+        session.unanswered.push((req, ask.clone()));
+        let (at, session) = (session.last_arrival, session.id);
+        self.plan(
+            at,
+            Coming::Query {
+                life,
+                session,
+                req,
+                ask,
+            },
+        );
+        Ok(())
+    }
+
+    pub(super) fn query_arrived(
+        &mut self,
+        life: u32,
+        session: u64,
+        req: u64,
+        ask: Ask,
+    ) -> Result<(), Failure> {
+        if life != self.life || self.core.is_none() {
+            return Ok(());
+        }
+        let limits = Limits::of(&self.profile.config());
+        let statement = cometql::parse(ask.text(req).as_bytes(), &limits);
+        let event = Event::Query {
+            session: SessionId(session),
+            req: RequestId(req),
+            statement,
+        };
+        self.feed(event, &Cause::Query { session, req, ask })
+    }
+
+    pub(super) fn session_end(&mut self, life: u32, session: u64) -> Result<(), Failure> {
+        if life != self.life {
+            return Ok(());
+        }
+        let event = Event::SessionClosed {
+            session: SessionId(session),
+        };
+        self.feed(event, &Cause::SessionClosed { session })
+    }
+
+    /// A statement was answered; `error` is its code.
+    pub(super) fn replied(&mut self, session: u64, req: u64, error: Option<u16>) {
+        let Some(index) = self.sessions.iter().position(|known| known.id == session) else {
+            return;
+        };
+        let unanswered = &mut self.sessions[index].unanswered;
+        let Some(at) = unanswered.iter().position(|(number, _)| *number == req) else {
+            return;
+        };
+        let (_, ask) = unanswered.remove(at);
+        if error == Some(500) {
+            self.try_again(index, ask);
+        }
+    }
+
+    /// A back end does not know whether its message was taken and sends it again, as a new message.
+    pub(super) fn try_again(&mut self, index: usize, ask: Ask) {
+        let Ask::Private(mut rows) = ask else { return };
+        if self.retries >= 60 || self.calm {
+            return;
+        }
+        self.retries += 1;
+        for row in &mut rows {
+            self.messages += 1;
+            row.n = self.messages;
+            row.body = names::body(row.n, row.n);
+        }
+        self.plan(
+            self.after_ms(700),
+            Coming::Retry {
+                session: index,
+                ask: Ask::Private(rows),
+            },
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! The real binary on real sockets, as browsers, back ends, attackers and careless administrators see it.
+
+mod crash;
+mod hostile_browsers;
+mod hostile_sql;
+mod pages;
+mod restart;
+mod startup;
+mod tls;
