@@ -60,6 +60,8 @@ impl Limits {
     pub const VALUES_MAX: usize = 4000;
     /// Columns named in one INSERT or SELECT: error 20.
     pub const COLUMNS_MAX: usize = 20;
+    /// Length of a LIKE pattern, bytes: error 11. Matching costs up to text length times pattern length.
+    pub const PATTERN_BYTES_MAX: usize = 256;
     /// Nesting of parentheses and NOT in a WHERE: error 3.
     pub const DEPTH_MAX: usize = 32;
 

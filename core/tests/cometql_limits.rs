@@ -23,6 +23,16 @@ fn list(n: usize, item: &str) -> String {
 }
 
 #[test]
+fn like_patterns() {
+    edge(Limits::PATTERN_BYTES_MAX, ErrorCode::TooLong, |n| {
+        format!(
+            "SELECT * FROM pipes WHERE users = 1 AND (NOT name LIKE '{}')",
+            "%".repeat(n)
+        )
+    });
+}
+
+#[test]
 fn conditions() {
     let many = |n, how: &str| vec!["users = 1"; n].join(how);
     edge(10, ErrorCode::TooManyConditions, |n| {

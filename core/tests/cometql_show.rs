@@ -81,7 +81,7 @@ fn labels_agree_with_rows() {
         ("SHOW TABLE STATUS", show_table_status()),
         ("SHOW COLUMNS FROM pipes", show_columns(Table::Pipes, false)),
         ("SHOW FULL COLUMNS FROM pipes", show_columns(Table::Pipes, true)),
-        ("SHOW VARIABLES", show_variables(None, "x")),
+        ("SHOW VARIABLES", show_variables(None, "x", 1 << 20)),
     ] {
         assert_eq!(parsed(statement, &limits).columns(), rows.columns, "{statement}");
         assert!(
@@ -93,7 +93,7 @@ fn labels_agree_with_rows() {
 
 #[test]
 fn variables() {
-    let all = texts(&show_variables(None, "the product"));
+    let all = texts(&show_variables(None, "the product", 4242));
     let value = |name: &str| all.iter().find(|row| row[0] == name).map(|row| row[1].clone());
     for (name, expected) in [
         ("lower_case_table_names", "0"),
@@ -101,13 +101,13 @@ fn variables() {
         ("version_comment", "the product"),
         ("autocommit", "ON"),
         ("sql_mode", ""),
-        ("max_allowed_packet", "1048576"),
+        ("max_allowed_packet", "4242"),
         ("character_set_client", "utf8mb4"),
     ] {
         assert_eq!(value(name).as_deref(), Some(expected), "{name}");
     }
     let names = |pattern: &str| {
-        let rows = texts(&show_variables(Some(pattern), ""));
+        let rows = texts(&show_variables(Some(pattern), "", 1 << 20));
         rows.into_iter()
             .map(|mut row| row.swap_remove(0))
             .collect::<Vec<_>>()

@@ -35,9 +35,7 @@ pub(super) fn statement(
         } => Statement::Select(Select {
             table: *table,
             keys: keys(*table, filter.as_ref(), source),
-            filter: filter
-                .as_ref()
-                .map(|filter| condition(*table, filter, source, true)),
+            filter: filter_of(*table, filter.as_ref(), source)?,
             output: output.clone(),
             order: order.clone(),
             limit: limit_of(*limit, source)?,
@@ -50,9 +48,7 @@ pub(super) fn statement(
         } => Statement::Delete(Delete {
             table: *table,
             keys: delete_keys(*table, filter.as_ref(), source),
-            filter: filter
-                .as_ref()
-                .map(|filter| condition(*table, filter, source, true)),
+            filter: filter_of(*table, filter.as_ref(), source)?,
             order: order.clone(),
             limit: limit_of(*limit, source)?,
         }),
@@ -68,6 +64,31 @@ pub(super) fn statement(
             })
         }
     })
+}
+
+/// The whole WHERE. A LIKE may cost the product of the lengths of text and pattern, so the pattern is bounded.
+fn filter_of(
+    table: Table,
+    filter: Option<&Condition>,
+    source: Source<'_>,
+) -> Result<Option<Expr>, QueryError> {
+    let filter = filter.map(|filter| condition(table, filter, source, true));
+    match filter.as_ref().map_or(0, longest_pattern) {
+        0..=Limits::PATTERN_BYTES_MAX => Ok(filter),
+        _ => Err(QueryError::new(
+            ErrorCode::TooLong,
+            "the pattern of a LIKE is too long",
+        )),
+    }
+}
+
+fn longest_pattern(filter: &Expr) -> usize {
+    match filter {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().map(longest_pattern).max().unwrap_or(0),
+        Expr::Not(inner) => longest_pattern(inner),
+        Expr::Like { pattern, .. } => pattern.len(),
+        Expr::Compare { .. } | Expr::In { .. } | Expr::Between { .. } | Expr::IsNull { .. } => 0,
+    }
 }
 
 fn limit_of(limit: Option<LimitTemplate>, source: Source<'_>) -> Result<Option<Limit>, QueryError> {

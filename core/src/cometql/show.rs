@@ -52,9 +52,6 @@ const VARIABLES: [(&str, &str); 33] = [
     ("wait_timeout", "28800"),
 ];
 
-/// Longest statement of a server whose configuration does not say otherwise, bytes.
-const QUERY_BYTES_DEFAULT: usize = 1 << 20;
-
 /// SHOW DATABASES.
 pub fn show_databases() -> Rows {
     Rows {
@@ -148,13 +145,14 @@ pub fn show_columns(table: Table, full: bool) -> Rows {
     }
 }
 
-/// SHOW VARIABLES [LIKE pattern]. `product` is told as `version_comment`. Names match in either case.
-pub fn show_variables(pattern: Option<&str>, product: &str) -> Rows {
+/// SHOW VARIABLES [LIKE pattern]. `product` is told as `version_comment`, `query_bytes_max` as
+/// `max_allowed_packet`. Names match in either case.
+pub fn show_variables(pattern: Option<&str>, product: &str, query_bytes_max: usize) -> Rows {
     let pattern = pattern.map(str::to_ascii_lowercase);
     let mut rows = Vec::new();
     for (name, value) in VARIABLES {
         if pattern.as_ref().is_none_or(|pattern| like(name, pattern)) {
-            let value = told(name, value, product, QUERY_BYTES_DEFAULT);
+            let value = told(name, value, product, query_bytes_max);
             rows.push(texts(&[name, &value]));
         }
     }

@@ -21,7 +21,10 @@ impl Core {
             Show::SessionStatus => self.session_status(dev),
             Show::GlobalStatus => self.global_status(),
             Show::Columns { table, full } => cometql::show_columns(*table, *full),
-            Show::Variables { pattern } => cometql::show_variables(pattern.as_deref(), &self.config.product),
+            Show::Variables { pattern } => {
+                let (product, max) = (&self.config.product, self.config.query_bytes_max);
+                cometql::show_variables(pattern.as_deref(), product, max)
+            }
         }
     }
 
