@@ -71,6 +71,7 @@ fn run(loaded: Loaded) -> ExitCode {
     for notice in notices {
         tracing::warn!("{notice}");
     }
+    log_panics();
     raise_descriptor_limit();
     let running = match server::start(settings.clone()) {
         Ok(running) => running,
@@ -93,6 +94,17 @@ fn run(loaded: Loaded) -> ExitCode {
         (Ok(()), Stop::Exit) => ExitCode::SUCCESS,
         (Ok(()), Stop::Restart) => ExitCode::from(RESTART),
     }
+}
+
+/// A panic is a broken invariant: it goes to the log, too, and the shipped program ends at once.
+fn log_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        tracing::error!(thread, %panic, "an invariant is broken; nothing can be trusted any more");
+        print(panic);
+    }));
 }
 
 /// Each connection is a descriptor; the soft limit is often 1024.

@@ -129,6 +129,7 @@ impl Shard {
         if self.conns.borrow_mut().remove(&conn.id).is_some() {
             self.shared.metrics.connections.dec();
             self.shared.metrics.closed(cause);
+            tracing::debug!(target: "comet_server::ws", conn = conn.id.0, cause = cause.label(), "closed");
         }
     }
 
