@@ -40,6 +40,7 @@ impl Server {
     }
 
     fn launch(data: TempDir, settings: Vec<(String, String)>) -> Self {
+        raise_descriptor_limit();
         // A port found free may be taken before the server binds it; then it exits and the next pair is tried.
         for _ in 0..10 {
             let (ws, cometql) = (free_port(), free_port());
@@ -183,6 +184,17 @@ pub fn run_to_end(command: &mut Command) -> Output {
         std::thread::sleep(Duration::from_millis(5));
     }
     child.wait_with_output().expect("its output")
+}
+
+/// Tests that open thousands of sockets share one process with the others; the soft limit is often 1024.
+fn raise_descriptor_limit() {
+    static RAISED: OnceLock<()> = OnceLock::new();
+    RAISED.get_or_init(|| {
+        let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        limit.current = limit.maximum;
+        // A machine that forbids it has enough for all tests but that one, which then opens fewer.
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+    });
 }
 
 /// The program under test: `COMET_SERVER_BIN`, or what cargo builds now, once per test run.
