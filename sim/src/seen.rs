@@ -45,8 +45,13 @@ pub enum Seen {
         uuid: String,
         time: u64,
     },
-    /// F9.
-    Report { pipe: String, count: u64, body: String },
+    /// F9; `failed` if its `error` says something.
+    Report {
+        pipe: String,
+        count: u64,
+        body: String,
+        failed: bool,
+    },
     /// F10.
     Count { marker: String, users: u64 },
     /// F11.
@@ -240,9 +245,19 @@ fn answer(frame: &Value, new: bool, pipe: String, event: &str) -> Option<Seen> {
         if event == "error" {
             return Some(Seen::ErrorReport { pipe });
         }
-        let count = data.get("number_messages")?.as_u64()?;
+        let failed = !data.get("error")?.as_str()?.is_empty();
+        let count = if failed {
+            0
+        } else {
+            data.get("number_messages")?.as_u64()?
+        };
         let body = data.get("message")?.as_str()?.to_owned();
-        return Some(Seen::Report { pipe, count, body });
+        return Some(Seen::Report {
+            pipe,
+            count,
+            body,
+            failed,
+        });
     }
     if data.is_array() {
         return if new { users(frame, &data) } else { None };

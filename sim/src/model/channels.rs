@@ -93,6 +93,7 @@ impl Model {
             pipe: channel.to_owned(),
             count,
             body: message.body.to_owned(),
+            failed: false,
         };
         let after = if kept { newest_record(outs) } else { None };
         self.wanted.push(Wanted {

@@ -197,7 +197,8 @@ impl Model {
         if matches!(seen, Seen::ErrorReport { .. }) {
             return self.failing;
         }
-        if !matches!(seen, Seen::Error { extra: Extra::Number }) {
+        let failed = Seen::Error { extra: Extra::Number };
+        if !matches!(seen, Seen::Report { failed: true, .. }) && *seen != failed {
             return false;
         }
         let late = self

@@ -107,6 +107,9 @@ impl Model {
     }
 
     fn page_forgot(&mut self, page: usize, first: u64, now: u64) -> bool {
+        if self.too_impatient() {
+            return true;
+        }
         let page = self.page(page);
         let current = page.apart_since.map(|from| (from, now));
         page.apart
@@ -114,6 +117,17 @@ impl Model {
             .copied()
             .chain(current)
             .any(|(from, to)| to > first && to - from >= FORGETS_US)
+    }
+
+    /// The network is slower than `ack_timeout` allows: every connection is dropped before its Pong arrives.
+    fn too_impatient(&self) -> bool {
+        let latency = self.profile.get(Knob::Latency);
+        let jitter = if self.profile.get(Knob::Jitter) > 0 {
+            10 * latency + 6_000
+        } else {
+            0
+        };
+        self.profile.get(Knob::AckTimeout) <= 2 * latency + jitter
     }
 
     fn excuse_of(&self, page: &Page, n: usize) -> Option<Reason> {

@@ -13,6 +13,7 @@ use crate::profile::Knob;
 impl World {
     pub(super) fn finish(&mut self) -> Result<(), Failure> {
         self.heal()?;
+        self.run_until(self.after_ms(8_000))?;
         self.restore_keys()?;
         self.run_until(self.after_ms(5_000))?;
         self.reunite();

@@ -1,0 +1,90 @@
+//! Replays every kept script, runs seeds, and holds the simulator itself to its promises: the same seed gives the
+//! same digest, superfluous Ticks change nothing, planted bugs are found.
+
+use std::path::Path;
+
+use comet_sim::law::{Ticks, actions_digest};
+use comet_sim::{Bug, Planted, Script, generate, run};
+
+#[test]
+fn every_kept_script_is_clean() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scripts");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
+    files.sort();
+    assert!(!files.is_empty(), "the scripts of past failures are gone");
+    for file in files {
+        let script = Script::parse(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let failure = run(&script, Planted::none(), false).failure;
+        assert!(failure.is_none(), "{}: {failure:?}", file.display());
+    }
+}
+
+/// S7, S10, S11, S12, S15, S26, S35, S36, S38, S39, S42, S44, S45, S51, S53, S54, S57, S59, S66 among faults.
+#[test]
+fn a_hundred_seeds_are_clean() {
+    for seed in 1..=100 {
+        let failure = run(&generate(seed, None), Planted::none(), false).failure;
+        assert!(failure.is_none(), "comet-sim run --seed {seed}: {failure:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_digest() {
+    let mut digests = Vec::new();
+    for seed in 1..=10 {
+        let script = generate(seed, None);
+        let first = run(&script, Planted::none(), false);
+        let second = run(&Script::parse(&script.print()).unwrap(), Planted::none(), false);
+        assert_eq!(
+            (first.digest, first.handled),
+            (second.digest, second.handled),
+            "seed {seed}"
+        );
+        digests.push(first.digest);
+    }
+    digests.sort_unstable();
+    digests.dedup();
+    assert_eq!(digests.len(), 10, "different seeds must differ");
+}
+
+#[test]
+fn ticks_change_nothing() {
+    for seed in 1..=30 {
+        let script = generate(seed, None);
+        let same = actions_digest(&script, Ticks::Same);
+        assert_eq!(
+            same,
+            actions_digest(&script, Ticks::More),
+            "seed {seed}: superfluous Ticks"
+        );
+        assert_eq!(
+            same,
+            actions_digest(&script, Ticks::None),
+            "seed {seed}: late Ticks"
+        );
+    }
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    for &bug in Bug::ALL {
+        let found = (1..=200).find(|&seed| {
+            run(&generate(seed, None), Planted::bug(bug), false)
+                .failure
+                .is_some()
+        });
+        assert!(found.is_some(), "{} survived 200 seeds", bug.name());
+    }
+}
+
+#[test]
+fn scripts_survive_printing() {
+    for seed in 1..=20 {
+        let script = generate(seed, None);
+        assert_eq!(Script::parse(&script.print()), Ok(script));
+    }
+}
