@@ -44,6 +44,7 @@ topics! {
     cometql_statements
     cometql_where
     devices
+    expiry
     history
     jwt
     limits
@@ -52,6 +53,7 @@ topics! {
     private_messages
     published_statements
     questions
+    quiet
     refused_connections
     revocation
     sending
