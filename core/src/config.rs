@@ -37,6 +37,10 @@ pub struct Config {
     pub queue_len_max: usize,
     /// `main.reload_grace`: how long a vanished device keeps its claim (protocol.md 5.1).
     pub reload_grace_ms: u64,
+    /// Private messages on their way to one connection and not acknowledged, bytes of frames; at least one message
+    /// is always allowed. Well below the runtime's send buffer, and little enough for a slow phone to take within
+    /// `ack_timeout`.
+    pub private_window_bytes: usize,
     /// `ws.ack_timeout`: a connection that leaves a probe unanswered this long is dropped. At least 1.
     pub ack_timeout_ms: u64,
     /// `ws.max_subscriptions`: channels per connection.
@@ -77,6 +81,7 @@ impl Default for Config {
             queue_ttl_ms: 0,
             queue_len_max: 0,
             reload_grace_ms: 60_000,
+            private_window_bytes: 65_536,
             ack_timeout_ms: 10_000,
             subscriptions_max: 256,
             commands_per_second_max: 0,

@@ -321,3 +321,128 @@ fn q68_q69_a_deleted_key_disconnects_and_the_messages_stay_owed() {
     w.open(3, Some(7), "new", "u");
     assert_eq!(w.privates(3), ["q:hi"]);
 }
+
+#[test]
+fn a_queue_of_any_length_leaves_in_windows_as_pongs_come_back() {
+    let mut w = world_with(
+        World::with(comet_core::Config {
+            private_window_bytes: 1_000,
+            ..config()
+        }),
+        &[],
+    );
+    let texts: Vec<String> = (0..50).map(|n| format!("{n:0100}")).collect();
+    for text in &texts {
+        w.private(7, text);
+    }
+    w.take();
+    w.open(1, Some(7), "abc", "u");
+    assert!(
+        w.privates(1).len() < 10,
+        "{} messages at once",
+        w.privates(1).len()
+    );
+    w.private(7, "newest");
+    for _ in 0..50 {
+        if w.queue_len(7) > 0 {
+            w.pong(1);
+        }
+    }
+    let expected: Vec<String> = texts
+        .iter()
+        .map(|text| text.as_str())
+        .chain(["newest"])
+        .map(|t| format!("q:{t}"))
+        .collect();
+    assert_eq!(w.privates(1), expected);
+    assert_eq!(w.queue_len(7), 0);
+}
+
+#[test]
+fn what_was_in_the_window_and_behind_it_is_owed_again_after_a_reload() {
+    let mut w = world_with(
+        World::with(comet_core::Config {
+            private_window_bytes: 1,
+            ..config()
+        }),
+        &[(1, "u")],
+    );
+    for text in ["1", "2", "3"] {
+        w.private(7, text);
+    }
+    assert_eq!(
+        w.privates(1),
+        ["1"],
+        "a window of one byte still lets one message through"
+    );
+    w.open(2, Some(7), "abc", "other");
+    w.close(1);
+    w.pong(2);
+    assert_eq!(
+        w.queue_len(7),
+        3,
+        "the first device may come back for its messages"
+    );
+    w.take();
+    w.open(3, Some(7), "abc", "u");
+    w.pong(3);
+    w.pong(3);
+    w.pong(3);
+    assert_eq!(w.privates(3), ["q:1", "q:2", "q:3"]);
+}
+
+#[test]
+fn messages_deleted_while_they_wait_for_the_window_do_not_stop_the_rest() {
+    let mut w = world_with(
+        World::with(comet_core::Config {
+            private_window_bytes: 1,
+            ..config()
+        }),
+        &[(1, "u")],
+    );
+    for text in ["1", "2", "3"] {
+        w.private(7, text);
+    }
+    let delete = comet_core::cometql::parse(
+        b"DELETE FROM users_messages WHERE id = 7 AND message IN ('1', '2')",
+        &comet_core::cometql::Limits::of(&w.config),
+    );
+    w.statement(delete.unwrap());
+    w.pong(1);
+    assert_eq!(w.privates(1), ["1", "q:3"]);
+    w.pong(1);
+    assert_eq!(w.queue_len(7), 0);
+}
+
+#[test]
+fn a_tab_whose_claim_a_sibling_took_over_can_still_acknowledge() {
+    let mut w = world(&[(1, "u"), (2, "u")]);
+    w.private(7, "m");
+    w.open(3, Some(7), "abc", "u");
+    w.close(2);
+    w.close(3);
+    w.sleep(9_000);
+    w.pong(1);
+    w.sleep(61_000);
+    assert_eq!(
+        w.queue_len(7),
+        0,
+        "a device has acknowledged, the others were gone too long"
+    );
+}
+
+#[test]
+fn a_late_acknowledgement_after_every_claim_has_ended_still_pays() {
+    let config = comet_core::Config {
+        reload_grace_ms: 1_000,
+        ..config()
+    };
+    let mut w = world_with(World::with(config), &[(1, "u"), (2, "u")]);
+    w.private(7, "m");
+    w.open(3, Some(7), "abc", "u");
+    w.close(2);
+    w.close(3);
+    w.sleep(5_000);
+    w.pong(1);
+    assert_eq!(w.queue_len(7), 0);
+}

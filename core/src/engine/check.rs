@@ -43,9 +43,10 @@ impl Core {
                 );
             }
             assert!(
-                conn.unacknowledged.iter().is_sorted_by(|a, b| a < b),
+                conn.owed().is_sorted_by(|a, b| a < b),
                 "private messages out of order"
             );
+            conn.in_flight.check();
             match conn.probe {
                 Some(probe) => {
                     assert!(
@@ -53,10 +54,10 @@ impl Core {
                         "a probe without a deadline"
                     );
                 }
-                None => assert!(conn.unacknowledged.is_empty(), "private messages without a probe"),
+                None => assert!(conn.owed().next().is_none(), "private messages without a probe"),
             }
             assert!(
-                conn.user.is_some() || conn.unacknowledged.is_empty(),
+                conn.user.is_some() || conn.owed().next().is_none(),
                 "a private message to nobody"
             );
         }
@@ -139,7 +140,7 @@ impl Core {
         let waits_for = |id: ConnId, seq| {
             self.conns
                 .get(id)
-                .is_some_and(|conn| conn.unacknowledged.binary_search(&seq).is_ok())
+                .is_some_and(|conn| conn.owed().any(|owed| owed == seq))
         };
         live.debts.check(waits_for, queued);
     }

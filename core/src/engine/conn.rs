@@ -8,7 +8,7 @@ use super::Core;
 use crate::action::{Action, Recipients};
 use crate::event::{ClientInfo, CloseCause};
 use crate::id::ConnId;
-use crate::state::{Conn, Timer};
+use crate::state::{Conn, InFlight, Timer};
 use crate::wire::{FrameBody, Hello, Refusal};
 
 impl Core {
@@ -44,7 +44,8 @@ impl Core {
                 client,
                 channels: Vec::new(),
                 opened: self.now.mono,
-                unacknowledged: VecDeque::new(),
+                in_flight: InFlight::default(),
+                unsent: VecDeque::new(),
                 probe: None,
                 command_window: (self.now.mono, 0),
             },

@@ -1,19 +1,23 @@
 //! Private messages: a debt until a Pong proves that they arrived (protocol.md 5, 5.1). The heart of the product.
 //!
 //! Every unpaid message is in the user's durable queue. `Debts` says which devices were sent it. Per connection the
-//! messages leave in ascending `seq`, across queue and live delivery: a device gets the whole queue when it
+//! messages leave in ascending `seq`, across queue and live delivery: a device is owed the whole queue when it
 //! registers and everything newer as it is accepted, with nothing in between (Q8).
+//!
+//! At most `private_window_bytes` are on their way to a connection; the rest follows as Pongs come back. So a queue of
+//! any length reaches a slow reader, whose send buffer it would overflow at once.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Core;
-use crate::action::Action;
+use crate::action::{Action, Recipients};
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
 use crate::name::{Body, EventName};
 use crate::record::{QueuedMessage, Record, Removal};
 use crate::state::{Conn, GoneId, Probe, Timer};
 use crate::time::UnixSeconds;
-use crate::wire::FrameBody;
+use crate::wire::{self, Content, FrameBody};
 
 impl Core {
     /// Accepts a private message: stores it, and sends it to all devices of the user (S7). Returns the record to wait
@@ -35,14 +39,7 @@ impl Core {
             event,
             body,
         };
-        let op = self.commit(
-            Record::MessageQueued {
-                dev,
-                user,
-                message: message.clone(),
-            },
-            out,
-        );
+        let op = self.commit(Record::MessageQueued { dev, user, message }, out);
         self.watch_ttl(dev, user);
         let devices = self
             .tenants
@@ -50,85 +47,107 @@ impl Core {
             .map(|live| live.devices.clone())
             .unwrap_or_default();
         for &conn in &devices {
-            self.send_private(conn, &message, false, out);
             self.tenants
                 .edit_user(dev, user, |live| live.debts.sent(seq, conn));
-            self.probe(conn, out);
+            if let Some(state) = self.conns.get_mut(conn) {
+                state.unsent.push_back(seq);
+            }
+            self.send_owed(conn, Some(seq), out);
         }
         (op, devices.len() as u64)
     }
 
-    /// Sends a device that has just registered everything it is owed, in order (S10, S11, S12, Q31).
+    /// A device has just registered: everything it is owed leaves, in order (S10, S11, S12, Q31).
     pub(super) fn pay_queue(&mut self, conn: ConnId, dev: DevId, user: UserId, out: &mut Vec<Action>) {
-        let Some(state) = self.conns.get(conn) else { return };
-        let uuid = state.uuid.clone();
+        let Some(uuid) = self.conns.get(conn).map(|state| state.uuid.clone()) else {
+            return;
+        };
         let conns = &self.conns;
-        let uuid_of = |other: ConnId| conns.get(other).map(|c| c.uuid.clone());
+        let uuid_of = |other: ConnId| conns.get(other).map(|state| state.uuid.clone());
         let debts = self.tenants.user(dev, user).map(|live| &live.debts);
         let queue = self.durable.user(dev, user).map(|stored| &stored.queue);
-        let owed: Vec<QueuedMessage> = queue
+        let owed: VecDeque<Seq> = queue
             .into_iter()
             .flatten()
-            .filter(|message| debts.is_none_or(|debts| debts.owed_to(message.seq, &uuid, uuid_of)))
-            .cloned()
+            .map(|message| message.seq)
+            .filter(|&seq| debts.is_none_or(|debts| debts.owed_to(seq, &uuid, uuid_of)))
             .collect();
-        for message in &owed {
-            self.send_private(conn, message, true, out);
-            let conns = &self.conns;
-            let uuid_of = |other: ConnId| conns.get(other).map(|c| c.uuid.clone());
-            self.tenants.edit_user(dev, user, |live| {
-                live.debts.redelivered(message.seq, conn, &uuid, uuid_of)
-            });
-        }
-        self.probe(conn, out);
-    }
-
-    fn send_private(
-        &mut self,
-        conn: ConnId,
-        message: &QueuedMessage,
-        from_queue: bool,
-        out: &mut Vec<Action>,
-    ) {
-        let Some(state) = self.conns.get_mut(conn) else {
-            return;
-        };
-        assert!(
-            state.unacknowledged.back().is_none_or(|&last| last < message.seq),
-            "private messages out of order"
-        );
-        state.unacknowledged.push_back(message.seq);
-        let (dev, dialect) = (state.dev, state.dialect);
-        let body = FrameBody::Private {
-            event: message.event.as_str(),
-            body: message.body.as_str(),
-            id: message.id,
-            from_queue,
-        };
-        let content = crate::wire::Content {
-            body,
-            time: message.time,
-        };
-        let frame = crate::wire::encode(&content, dialect);
-        self.count_sent(dev, 1);
-        out.push(Action::Send {
-            to: crate::action::Recipients::One(conn),
-            frame,
+        self.tenants.edit_user(dev, user, |live| {
+            for &seq in &owed {
+                live.debts.redelivered(seq, conn, &uuid, uuid_of);
+            }
         });
+        if let Some(state) = self.conns.get_mut(conn) {
+            state.unsent = owed;
+        }
+        self.send_owed(conn, None, out);
     }
 
-    /// Sends a probe behind the newest private message, unless one is on its way or nothing is owed.
-    fn probe(&mut self, conn: ConnId, out: &mut Vec<Action>) {
-        let timeout = self.config.ack_timeout_ms;
-        let deadline = self.now.mono.plus_ms(timeout);
+    /// Sends what is owed and has room in the window, and a probe behind it. `live` is the message that was accepted
+    /// just now; everything else comes from the queue.
+    fn send_owed(&mut self, conn: ConnId, live: Option<Seq>, out: &mut Vec<Action>) {
+        loop {
+            self.fill_window(conn, live, out);
+            let sent_probe = self.probe(conn, out);
+            let waits = self.conns.get(conn).is_some_and(|state| !state.unsent.is_empty());
+            // Only if everything in flight was deleted meanwhile is there room again.
+            if sent_probe || !waits {
+                return;
+            }
+        }
+    }
+
+    fn fill_window(&mut self, conn: ConnId, live: Option<Seq>, out: &mut Vec<Action>) {
+        let window = self.config.private_window_bytes;
         let Some(state) = self.conns.get_mut(conn) else {
             return;
         };
-        let (None, Some(user)) = (state.probe, state.user) else {
-            return;
+        let Some(user) = state.user else { return };
+        let (dev, dialect) = (state.dev, state.dialect);
+        let stored = self.durable.user(dev, user);
+        let mut sent = 0;
+        while state.in_flight.bytes() < window {
+            let Some(seq) = state.unsent.pop_front() else {
+                break;
+            };
+            let Some(message) = stored.and_then(|stored| stored.queued(seq)) else {
+                continue;
+            };
+            let body = FrameBody::Private {
+                event: message.event.as_str(),
+                body: message.body.as_str(),
+                id: message.id,
+                from_queue: live != Some(seq),
+            };
+            let frame = wire::encode(
+                &Content {
+                    body,
+                    time: message.time,
+                },
+                dialect,
+            );
+            state.in_flight.push(seq, frame.bytes().len());
+            out.push(Action::Send {
+                to: Recipients::One(conn),
+                frame,
+            });
+            sent += 1;
+        }
+        self.count_sent(dev, sent);
+    }
+
+    /// Makes sure that a probe is on its way behind the newest private message. False if nothing is in flight.
+    fn probe(&mut self, conn: ConnId, out: &mut Vec<Action>) -> bool {
+        let deadline = self.now.mono.plus_ms(self.config.ack_timeout_ms);
+        let Some(state) = self.conns.get_mut(conn) else {
+            return false;
         };
+        let Some(user) = state.user else { return false };
+        if state.probe.is_some() {
+            return true;
+        }
         let queue = self.durable.user(state.dev, user);
-        while let Some(&newest) = state.unacknowledged.back() {
+        while let Some(newest) = state.in_flight.newest() {
             if let Some(message) = queue.and_then(|stored| stored.queued(newest)) {
                 state.probe = Some(Probe {
                     id: message.id,
@@ -140,10 +159,11 @@ impl Core {
                     probe: message.id,
                 });
                 self.timers.arm(deadline, Timer::Probe(conn));
-                return;
+                return true;
             }
-            state.unacknowledged.pop_back();
+            state.in_flight.forget_newest();
         }
+        false
     }
 
     /// A Pong with the payload of the outstanding probe acknowledges what was sent before it; others nothing.
@@ -160,8 +180,10 @@ impl Core {
         }
         state.probe = None;
         let dev = state.dev;
-        let acknowledged = state.take_acknowledged(probe.upto);
+        let mut acknowledged = state.in_flight.acknowledge(probe.upto);
         self.timers.disarm(probe.deadline, Timer::Probe(conn));
+        let stored = self.durable.user(dev, user);
+        acknowledged.retain(|&seq| stored.is_some_and(|stored| stored.queued(seq).is_some()));
         let paid = self.tenants.edit_user(dev, user, |live| {
             acknowledged
                 .into_iter()
@@ -169,7 +191,7 @@ impl Core {
                 .collect::<Vec<_>>()
         });
         self.remove_private(dev, user, paid, Removal::Paid, out);
-        self.probe(conn, out);
+        self.send_owed(conn, None, out);
     }
 
     /// A device left a probe unanswered: it is half dead, and its messages are owed again.
@@ -179,20 +201,15 @@ impl Core {
 
     /// A connection ends with unacknowledged messages: they go back, and the browser keeps its claim for a while.
     pub(super) fn keep_claim(&mut self, id: ConnId, conn: &Conn, user: UserId) {
-        if conn.unacknowledged.is_empty() {
+        if conn.owed().next().is_none() {
             return;
         }
         self.last_gone = GoneId(self.last_gone.0 + 1);
         let gone = self.last_gone;
         let until = self.now.mono.plus_ms(self.config.reload_grace_ms);
         let noted = self.tenants.edit_user(conn.dev, user, |live| {
-            live.debts.vanished(
-                gone,
-                id,
-                conn.uuid.clone(),
-                until,
-                conn.unacknowledged.iter().copied(),
-            )
+            live.debts
+                .vanished(gone, id, conn.uuid.clone(), until, conn.owed())
         });
         if noted {
             self.timers.arm(until, Timer::Grace(conn.dev, user, gone));

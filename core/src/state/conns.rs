@@ -22,8 +22,10 @@ pub(crate) struct Conn {
     /// In the order of subscribing.
     pub(crate) channels: Vec<ChannelName>,
     pub(crate) opened: Mono,
-    /// Private messages sent and not acknowledged, ascending.
-    pub(crate) unacknowledged: VecDeque<Seq>,
+    /// Private messages on their way, ascending.
+    pub(crate) in_flight: InFlight,
+    /// Private messages that are owed and wait for room in the window, ascending, newer than all in flight.
+    pub(crate) unsent: VecDeque<Seq>,
     /// The probe on its way, if any (protocol.md 5.1: at most one).
     pub(crate) probe: Option<Probe>,
     /// Commands in the second that began then (Q63).
@@ -42,10 +44,68 @@ pub(crate) struct Probe {
 }
 
 impl Conn {
-    /// Takes everything up to `upto` off the list of unacknowledged messages.
-    pub(crate) fn take_acknowledged(&mut self, upto: Seq) -> Vec<Seq> {
-        let count = self.unacknowledged.partition_point(|&seq| seq <= upto);
-        self.unacknowledged.drain(..count).collect()
+    /// Everything owed to this connection, ascending.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = Seq> {
+        self.in_flight.seqs().chain(self.unsent.iter().copied())
+    }
+}
+
+/// Private messages sent and not acknowledged, with the bytes of their frames.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    sent: VecDeque<(Seq, usize)>,
+    bytes: usize,
+}
+
+impl InFlight {
+    /// The message was sent in a frame of this many bytes.
+    pub(crate) fn push(&mut self, seq: Seq, bytes: usize) {
+        assert!(
+            self.newest().is_none_or(|newest| newest < seq),
+            "private messages out of order"
+        );
+        self.sent.push_back((seq, bytes));
+        self.bytes += bytes;
+    }
+
+    /// Takes off everything up to `upto`.
+    pub(crate) fn acknowledge(&mut self, upto: Seq) -> Vec<Seq> {
+        let count = self.sent.partition_point(|&(seq, _)| seq <= upto);
+        let acknowledged = self.sent.drain(..count);
+        let mut seqs = Vec::with_capacity(count);
+        for (seq, bytes) in acknowledged {
+            self.bytes -= bytes;
+            seqs.push(seq);
+        }
+        seqs
+    }
+
+    /// Takes the newest message off: it is not owed any more.
+    pub(crate) fn forget_newest(&mut self) {
+        if let Some((_, bytes)) = self.sent.pop_back() {
+            self.bytes -= bytes;
+        }
+    }
+
+    pub(crate) fn newest(&self) -> Option<Seq> {
+        self.sent.back().map(|&(seq, _)| seq)
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn seqs(&self) -> impl Iterator<Item = Seq> {
+        self.sent.iter().map(|&(seq, _)| seq)
+    }
+
+    /// Asserts that the sum is right.
+    pub(crate) fn check(&self) {
+        assert_eq!(
+            self.bytes,
+            self.sent.iter().map(|&(_, bytes)| bytes).sum::<usize>(),
+            "bytes in flight drifted"
+        );
     }
 }
 

@@ -109,7 +109,7 @@ impl Debts {
         self.sent(seq, conn);
     }
 
-    /// The message was sent to a device.
+    /// The message was sent to a device, or waits for room in its window.
     pub(crate) fn sent(&mut self, seq: Seq, conn: ConnId) {
         let debt = self.debts.entry(seq).or_default();
         assert!(
@@ -119,11 +119,11 @@ impl Debts {
         debt.holders.push(Holder::Alive(conn));
     }
 
-    /// A device acknowledged the message. True if it is paid now and must leave the queue.
+    /// A device acknowledged the message, which is still in the queue. True if it is paid now and must leave it.
+    ///
+    /// There may be no entry: a tab whose claim a sibling had taken over, and lost, can still acknowledge.
     pub(crate) fn acknowledge(&mut self, seq: Seq, conn: ConnId) -> bool {
-        let Some(debt) = self.debts.get_mut(&seq) else {
-            return false;
-        };
+        let debt = self.debts.entry(seq).or_default();
         debt.acknowledged = true;
         debt.holders.retain(|&holder| holder != Holder::Alive(conn));
         self.settle(seq)
@@ -218,7 +218,7 @@ impl Debts {
         self.gone.iter().map(|(&id, device)| (id, device.until))
     }
 
-    /// Asserts that both sides tell the same story. `alive(conn, seq)`: the connection waits for that Pong.
+    /// Asserts that both sides tell the same story. `alive(conn, seq)`: the connection is owed that message.
     pub(crate) fn check(&self, alive: impl Fn(ConnId, Seq) -> bool, queued: impl Fn(Seq) -> bool) {
         for (&seq, debt) in &self.debts {
             assert!(queued(seq), "a debt without a message");
