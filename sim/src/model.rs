@@ -225,6 +225,8 @@ pub struct Model {
     last_op: OpId,
     persisted: OpId,
     failing: bool,
+    /// The newest record when the facts were compared last.
+    checked: Option<OpId>,
     /// What the core last said about itself.
     ready: bool,
     life: u32,
@@ -274,6 +276,7 @@ impl Model {
             last_op: OpId(0),
             persisted: OpId(0),
             failing: false,
+            checked: None,
             ready: true,
             life: 0,
             crashes: Vec::new(),
@@ -350,6 +353,7 @@ impl Model {
         self.last_op = OpId(0);
         self.persisted = OpId(0);
         self.failing = false;
+        self.checked = None;
         self.ready = true;
         self.shutting_down = false;
     }

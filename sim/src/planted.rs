@@ -107,19 +107,19 @@ fn is_channel_message(action: &Action) -> bool {
 }
 
 fn rewritten(action: &Action, from: &str, to: &str) -> Option<Action> {
-    match action {
-        Action::Send {
-            to: recipients,
-            frame,
-        } if frame.as_str().contains(from) => {
-            let frame = Frame::new(frame.as_str().replacen(from, to, 1));
-            Some(Action::Send {
-                to: recipients.clone(),
-                frame,
-            })
-        }
-        _ => None,
-    }
+    let Action::Send {
+        to: recipients,
+        frame,
+    } = action
+    else {
+        return None;
+    };
+    let frame = Frame::new(frame.as_str().replacen(from, to, 1));
+    let changed = Action::Send {
+        to: recipients.clone(),
+        frame,
+    };
+    (changed != *action).then_some(changed)
 }
 
 impl Planted {
@@ -238,84 +238,72 @@ impl Planted {
 
     /// What stands in the place of an action; `None` = itself.
     fn spoil_one(&mut self, bug: Bug, action: &Action) -> Option<Vec<Action>> {
+        if let Action::Send { to, frame } = action {
+            return self.spoil_frame(bug, action, to, frame);
+        }
         match (bug, action) {
+            (
+                Bug::KeepHistory,
+                Action::Persist {
+                    op,
+                    record:
+                        Record::HistoryAppended {
+                            dev,
+                            channel,
+                            message,
+                            ..
+                        },
+                },
+            ) => {
+                let (channel, message) = (channel.clone(), message.clone());
+                let record = Record::HistoryAppended {
+                    dev: *dev,
+                    channel,
+                    message,
+                    keep_from: Seq(0),
+                };
+                Some(vec![Action::Persist { op: *op, record }])
+            }
+            (Bug::ReplyTwice, Action::Reply { .. }) if self.every(5) => {
+                Some(vec![action.clone(), action.clone()])
+            }
+            _ => None,
+        }
+    }
+
+    fn spoil_frame(&self, bug: Bug, action: &Action, to: &Recipients, frame: &Frame) -> Option<Vec<Action>> {
+        let send = |conn| Action::Send {
+            to: Recipients::One(conn),
+            frame: frame.clone(),
+        };
+        match (bug, to) {
             (Bug::DuplicatePrivate, _) if is_private(action) => {
                 let copy = rewritten(action, r#""uuid":"0"#, r#""uuid":"f"#)?;
                 Some(vec![action.clone(), copy])
             }
-            (
-                Bug::StaleConnection,
-                Action::Send {
-                    to: Recipients::One(conn),
-                    frame,
-                },
-            ) if is_private(action) => {
+            (Bug::StaleConnection, Recipients::One(conn)) if is_private(action) => {
                 let (_, dev, user) = *self.conns.iter().find(|(id, _, _)| id == conn)?;
                 let (stale, ..) = *self
                     .conns
                     .iter()
                     .find(|known| (known.1, known.2) == (dev, user))?;
-                Some(vec![Action::Send {
-                    to: Recipients::One(stale),
-                    frame: frame.clone(),
-                }])
+                Some(vec![send(stale)])
             }
-            (
-                Bug::StrangerGetsPrivate,
-                Action::Send {
-                    to: Recipients::One(conn),
-                    frame,
-                },
-            ) if is_private(action) => {
+            (Bug::StrangerGetsPrivate, Recipients::One(conn)) if is_private(action) => {
                 let (stranger, ..) = *self.conns.iter().rev().find(|(id, _, _)| id != conn)?;
-                let to = Recipients::One(stranger);
-                Some(vec![
-                    action.clone(),
-                    Action::Send {
-                        to,
-                        frame: frame.clone(),
-                    },
-                ])
+                Some(vec![action.clone(), send(stranger)])
             }
-            (Bug::WrongTenant, Action::Send { to, frame }) if is_channel_message(action) => {
+            (Bug::WrongTenant, _) if is_channel_message(action) => {
                 let first = *crate::world::recipients(to).first()?;
                 let (_, dev, _) = *self.conns.iter().find(|(id, _, _)| *id == first)?;
                 let (stranger, ..) = *self.conns.iter().rev().find(|(_, other, _)| *other != dev)?;
-                let to = Recipients::One(stranger);
-                Some(vec![
-                    action.clone(),
-                    Action::Send {
-                        to,
-                        frame: frame.clone(),
-                    },
-                ])
+                Some(vec![action.clone(), send(stranger)])
             }
-            (Bug::KeepHistory, Action::Persist { op, record }) => match record.clone() {
-                Record::HistoryAppended {
-                    dev,
-                    channel,
-                    message,
-                    keep_from: _,
-                } => {
-                    let record = Record::HistoryAppended {
-                        dev,
-                        channel,
-                        message,
-                        keep_from: Seq(0),
-                    };
-                    Some(vec![Action::Persist { op: *op, record }])
-                }
-                _ => None,
-            },
             (
                 Bug::EchoToSender,
-                Action::Send {
-                    to:
-                        Recipients::Many {
-                            list,
-                            except: Some(_),
-                        },
-                    frame,
+                Recipients::Many {
+                    list,
+                    except: Some(_),
                 },
             ) => {
                 let to = Recipients::Many {
@@ -330,10 +318,7 @@ impl Planted {
             (Bug::WrongCount, _) => rewritten(action, r#""number_messages":1"#, r#""number_messages":2"#)
                 .or_else(|| rewritten(action, r#""number_messages":0"#, r#""number_messages":1"#))
                 .map(|action| vec![action]),
-            (Bug::TrackTwice, _) if text_of(action).contains(r#"subscription","#) => {
-                Some(vec![action.clone(), action.clone()])
-            }
-            (Bug::ReplyTwice, Action::Reply { .. }) if self.every(5) => {
+            (Bug::TrackTwice, _) if frame.as_str().contains(r#"subscription","#) => {
                 Some(vec![action.clone(), action.clone()])
             }
             (Bug::EverybodyAuthorized, _) => {

@@ -134,24 +134,11 @@ fn understand(frame: &Value, new: bool) -> Option<Seen> {
         .get("history")
         .is_some_and(|flag| flag == &Value::Bool(true))
     {
-        let marker = frame
-            .get("marker")
-            .map(|marker| marker.as_str().map(str::to_owned));
-        let marker = match marker {
-            Some(text) => Some(text?),
-            None => None,
+        return if from_queue {
+            history(frame, pipe, event)
+        } else {
+            None
         };
-        if !from_queue {
-            return None;
-        }
-        return Some(Seen::History {
-            pipe,
-            event,
-            view: view(data.as_str()?),
-            user: user??,
-            marker,
-            time,
-        });
     }
     if !new && event == "answer" && frame.get("marker").is_some() {
         return users(frame, &object(data)?);
@@ -164,19 +151,7 @@ fn understand(frame: &Value, new: bool) -> Option<Seen> {
         });
     }
     if pipe.starts_with("track_") && (event == "subscription" || event == "unsubscription") {
-        let data = object(data)?;
-        let id = data.get("user_id")?.as_u64()?;
-        if !new && user? != Some(id) {
-            return None;
-        }
-        let uuid = data.get("uuid")?.as_str()?.to_owned();
-        return Some(Seen::Track {
-            pipe,
-            joined: event == "subscription",
-            user: id,
-            uuid,
-            time,
-        });
+        return track(frame, new, pipe, &event);
     }
     let user = match user {
         Some(number) => Some(number?),
@@ -188,6 +163,38 @@ fn understand(frame: &Value, new: bool) -> Option<Seen> {
         view: view(data.as_str()?),
         user,
         time,
+    })
+}
+
+fn track(frame: &Value, new: bool, pipe: String, event: &str) -> Option<Seen> {
+    let data = object(frame.get("data")?)?;
+    let user = data.get("user_id")?.as_u64()?;
+    if !new && frame.get("user_id")?.as_u64()? != user {
+        return None;
+    }
+    let uuid = data.get("uuid")?.as_str()?.to_owned();
+    let time = frame.get("message_send_time")?.as_u64()?;
+    Some(Seen::Track {
+        pipe,
+        joined: event == "subscription",
+        user,
+        uuid,
+        time,
+    })
+}
+
+fn history(frame: &Value, pipe: String, event: String) -> Option<Seen> {
+    let marker = match frame.get("marker") {
+        Some(text) => Some(text.as_str()?.to_owned()),
+        None => None,
+    };
+    Some(Seen::History {
+        pipe,
+        event,
+        view: view(frame.get("data")?.as_str()?),
+        user: frame.get("user_id")?.as_u64()?,
+        marker,
+        time: frame.get("message_send_time")?.as_u64()?,
     })
 }
 

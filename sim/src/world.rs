@@ -3,19 +3,23 @@
 //! The contract between core and runtime (`comet_core::Action`) is executed here in its worst form: late `Closed`,
 //! `Closed` after `Close`, events of connections that are already forgotten, replies to dead sessions.
 
+mod coming;
 mod finish;
 mod pages;
 mod server;
 mod steps;
 
-use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use comet_core::{Action, CloseCause, ConnId, Core, Durable, Event, Mono, Now, OpId, Recipients, UnixMillis};
+use comet_core::{
+    Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Mono, Now, Recipients, UnixMillis,
+};
 
-use crate::backend::{Ask, Session};
+use coming::{Coming, Entry};
+
+use crate::backend::Session;
 use crate::browser::{Browser, Tab};
 use crate::disk::Disk;
 use crate::model::{Cause, Failure, Model, Out, wrong};
@@ -25,70 +29,6 @@ use crate::planted::Planted;
 use crate::prng::Prng;
 use crate::profile::{Knob, Profile};
 use crate::step::Script;
-
-/// Something that will happen.
-#[derive(Debug)]
-enum Coming {
-    /// An upgrade request arrives.
-    Handshake { link: usize },
-    /// Something arrives at the server.
-    Up { link: usize },
-    /// Something arrives at a page.
-    Down { link: usize },
-    /// The server notices the end of a socket.
-    Noticed { link: usize, cause: CloseCause },
-    /// A page notices the end of its socket.
-    Lost { link: usize },
-    /// A page connects, unless a later attempt was planned.
-    Connect { tab: usize, attempt: u64 },
-    /// A commit ends.
-    Commit { life: u32 },
-    /// The core is told, wrongly, that records are safe (planted bug).
-    DiskLie { life: u32, upto: OpId },
-    /// The disk tries again.
-    DiskRetry { life: u32 },
-    /// A statement arrives.
-    Query {
-        life: u32,
-        session: u64,
-        req: u64,
-        ask: Ask,
-    },
-    /// A session ends.
-    SessionEnd { life: u32, session: u64 },
-    /// A back end tries again.
-    Retry { session: usize, ask: Ask },
-    /// The server starts again.
-    Restart,
-}
-
-#[derive(Debug)]
-struct Entry {
-    at: u64,
-    serial: u64,
-    coming: Coming,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.serial == other.serial
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    /// The earliest is the greatest; among equals the one that was planned first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.serial).cmp(&(self.at, self.serial))
-    }
-}
 
 /// FNV-1a over everything written to it.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +61,7 @@ pub struct Outcome {
 /// The world of one run.
 pub struct World {
     profile: Profile,
+    config: CheckedConfig,
     now: u64,
     serial: u64,
     heap: BinaryHeap<Entry>,
@@ -211,6 +152,7 @@ impl World {
             .collect();
         Self {
             model: Model::new(profile.clone()),
+            config: profile.config(),
             profile,
             now: 1_000_000,
             serial: 0,

@@ -12,7 +12,7 @@ impl Model {
     /// A page sent a command.
     pub(super) fn command(&mut self, id: ConnId, command: &Command, outs: &[Out]) {
         let Some(conn) = self.alive(id) else { return };
-        let (dev, user, new) = (conn.dev, conn.user, conn.new);
+        let dev = conn.dev;
         match command {
             Command::Subscribe(names) => self.subscribe(id, names),
             Command::Send {
@@ -32,25 +32,7 @@ impl Model {
                 };
                 self.send(id, &message, *anonymous, outs);
             }
-            Command::History { channel, marker } => {
-                if channel.starts_with("private_") && user == 0 {
-                    self.want(id, Seen::Error { extra: Extra::Plain });
-                    return;
-                }
-                let marker = (!new && marker != "undefined").then(|| marker.clone());
-                let kept: Vec<_> = self.told.history_of(dev, channel).cloned().collect();
-                for message in kept {
-                    let seen = Seen::History {
-                        pipe: message.channel,
-                        event: message.event,
-                        view: crate::names::view(&message.body),
-                        user: u64::from(message.sender),
-                        marker: marker.clone(),
-                        time: message.time,
-                    };
-                    self.want(id, seen);
-                }
-            }
+            Command::History { channel, marker } => self.history_asked(id, channel, marker),
             Command::Count { channel, marker } => {
                 let seen = if channel.starts_with("web_") || channel.starts_with("track_") {
                     Seen::Count {
@@ -96,6 +78,28 @@ impl Model {
             }
             Command::Statistics => {}
             Command::Nonsense(_) => self.want(id, Seen::Error { extra: Extra::Plain }),
+        }
+    }
+
+    fn history_asked(&mut self, id: ConnId, channel: &str, marker: &str) {
+        let Some(conn) = self.alive(id) else { return };
+        let (dev, user, new) = (conn.dev, conn.user, conn.new);
+        if channel.starts_with("private_") && user == 0 {
+            self.want(id, Seen::Error { extra: Extra::Plain });
+            return;
+        }
+        let marker = (!new && marker != "undefined").then(|| marker.to_owned());
+        let kept: Vec<_> = self.told.history_of(dev, channel).cloned().collect();
+        for message in kept {
+            let seen = Seen::History {
+                pipe: message.channel,
+                event: message.event,
+                view: crate::names::view(&message.body),
+                user: u64::from(message.sender),
+                marker: marker.clone(),
+                time: message.time,
+            };
+            self.want(id, seen);
         }
     }
 

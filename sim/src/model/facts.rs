@@ -1,7 +1,7 @@
 //! What the store must hold, as flat lists that are scanned. Kept twice: as the model concludes it from what was
 //! asked (`told`), and as the fold of the records the core wrote (`written`). Both must be the same.
 
-use comet_core::{HistoryMessage, Record};
+use comet_core::{HistoryMessage, QueuedMessage, Record};
 
 /// A message of a history.
 #[derive(Clone, PartialEq, Debug)]
@@ -120,14 +120,7 @@ impl Facts {
             Record::UserOnline { dev, user } => set(&mut self.times, dev.0, user.get(), 0),
             Record::UserOffline { dev, user, time } => set(&mut self.times, dev.0, user.get(), time.0),
             Record::EverybodyOffline { time } => self.everybody_offline(time.0),
-            Record::MessageQueued { dev, user, message } => self.queue.push(Queued {
-                seq: message.seq.0,
-                dev: dev.0,
-                user: user.get(),
-                event: message.event.as_str().to_owned(),
-                body: message.body.as_str().to_owned(),
-                time: message.time.0,
-            }),
+            Record::MessageQueued { dev, user, message } => self.enqueue(dev.0, user.get(), message),
             Record::MessagesRemoved {
                 dev,
                 user,
@@ -180,6 +173,17 @@ impl Facts {
                     .retain(|(d, t)| !(*d == dev.0 && t == token.reveal()));
             }
         }
+    }
+
+    fn enqueue(&mut self, dev: u32, user: u32, message: &QueuedMessage) {
+        self.queue.push(Queued {
+            seq: message.seq.0,
+            dev,
+            user,
+            event: message.event.as_str().to_owned(),
+            body: message.body.as_str().to_owned(),
+            time: message.time.0,
+        });
     }
 
     fn append(&mut self, dev: u32, channel: &str, message: &HistoryMessage, keep_from: u64) {

@@ -24,7 +24,7 @@ pub(super) struct Page {
 
 /// Why a page need not have seen a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
+pub(super) enum Reason {
     /// It expired or was deleted, or its INSERT was never answered OK.
     NotOwed,
     /// The page was closed or reloaded.

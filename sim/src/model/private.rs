@@ -119,10 +119,9 @@ impl Model {
     pub(super) fn private_frame(&mut self, id: ConnId, seen: &Seen) -> Result<(), Failure> {
         let Seen::Private {
             id: uuid,
-            event,
             view,
             queued,
-            time,
+            ..
         } = seen
         else {
             return Ok(());
@@ -142,22 +141,7 @@ impl Model {
             );
             return wrong("private to a stranger", text);
         }
-        if (&message.event, &message.view, message.time) != (event, view, *time) {
-            return wrong("private changed", format!("{seen:?} is not {message:?}"));
-        }
-        if message.id.as_ref().is_some_and(|known| known != uuid) {
-            return wrong("private id", format!("{seen:?}, but its id is {:?}", message.id));
-        }
-        if self
-            .private
-            .iter()
-            .any(|other| other.n != message.n && other.id.as_ref() == Some(uuid))
-        {
-            return wrong(
-                "private id",
-                format!("{seen:?}: the id belongs to another message"),
-            );
-        }
+        self.same_message(message, seen)?;
         let order = |n: u64| self.private.iter().position(|message| message.n == n);
         if conn.sent.last().is_some_and(|(last, _)| order(*last) >= Some(at)) {
             return wrong(
@@ -193,6 +177,37 @@ impl Model {
             conn.sent.push((n, false));
         }
         self.compared += 1;
+        Ok(())
+    }
+
+    /// The content and the id are those of the message.
+    fn same_message(&self, message: &Private, seen: &Seen) -> Result<(), Failure> {
+        let Seen::Private {
+            id: uuid,
+            event,
+            view,
+            time,
+            ..
+        } = seen
+        else {
+            return Ok(());
+        };
+        if (&message.event, &message.view, message.time) != (event, view, *time) {
+            return wrong("private changed", format!("{seen:?} is not {message:?}"));
+        }
+        if message.id.as_ref().is_some_and(|known| known != uuid) {
+            return wrong("private id", format!("{seen:?}, but its id is {:?}", message.id));
+        }
+        if self
+            .private
+            .iter()
+            .any(|other| other.n != message.n && other.id.as_ref() == Some(uuid))
+        {
+            return wrong(
+                "private id",
+                format!("{seen:?}: the id belongs to another message"),
+            );
+        }
         Ok(())
     }
 

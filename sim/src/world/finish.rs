@@ -35,6 +35,7 @@ impl World {
             return wrong("durable", "the disk holds something else than the core");
         }
         self.model.check()?;
+        self.model.check_facts()?;
         self.model.finish()
     }
 

@@ -106,7 +106,7 @@ impl World {
         let tab = &self.tabs[tab];
         let browser = &self.browsers[tab.browser];
         let target = browser::target(browser, &tab.credentials);
-        let hello = wire::hello(target.as_bytes(), None, &[], self.profile.config().dev_index_size);
+        let hello = wire::hello(target.as_bytes(), None, &[], self.config.dev_index_size);
         let conn = conn_of(index);
         let user = match tab.credentials {
             browser::Credentials::Nobody => 0,
@@ -295,7 +295,7 @@ impl World {
         if life != self.life || self.core.is_none() {
             return Ok(());
         }
-        let limits = Limits::of(&self.profile.config());
+        let limits = Limits::of(&self.config);
         let statement = cometql::parse(ask.text(req).as_bytes(), &limits);
         let event = Event::Query {
             session: SessionId(session),

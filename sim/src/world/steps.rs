@@ -54,18 +54,7 @@ impl World {
                     self.perform_tab(step, tab);
                 }
             }
-            Verb::Storm => {
-                for tab in 0..self.tabs.len() {
-                    if let Some(link) = self.tabs[tab].link {
-                        if a % 2 == 0 {
-                            self.part(tab, Parting::Reset);
-                            self.connect_in(tab, 1_000_000);
-                        } else {
-                            self.cut(link, Some(b * 1000));
-                        }
-                    }
-                }
-            }
+            Verb::Storm => self.storm(a, b),
             Verb::Intruder if self.core.is_some() => return self.intrude(a),
             Verb::Intruder => {}
             Verb::Die => return self.die(a, b),
@@ -128,6 +117,19 @@ impl World {
         self.connect_in(self.tabs.len() - 1, 1000);
     }
 
+    /// All sockets die at once.
+    fn storm(&mut self, how: u64, notice_ms: u64) {
+        for tab in 0..self.tabs.len() {
+            let Some(link) = self.tabs[tab].link else { continue };
+            if how.is_multiple_of(2) {
+                self.part(tab, Parting::Reset);
+                self.connect_in(tab, 1_000_000);
+            } else {
+                self.cut(link, Some(notice_ms * 1000));
+            }
+        }
+    }
+
     fn parting(how: u64, late_ms: u64) -> Parting {
         match how % 4 {
             0 => Parting::End,
@@ -137,6 +139,10 @@ impl World {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "`perform` names every verb and calls this for a group"
+    )]
     fn perform_tab(&mut self, step: &Step, tab: usize) {
         let Step { b, c, .. } = *step;
         match step.verb {
@@ -314,6 +320,10 @@ impl World {
         Ok(())
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "`perform` names every verb and calls this for a group"
+    )]
     fn statement(&mut self, step: &Step, dev: u32) -> Ask {
         let Step { b, c, .. } = *step;
         let user = 1 + (b % self.profile.get(Knob::Users)) as u32;
