@@ -22,6 +22,17 @@ fn list(n: usize, item: &str) -> String {
     vec![item; n].join(",")
 }
 
+/// A pattern made for matchers that try again: with those this would take minutes.
+#[test]
+fn like_is_linear_in_the_text() {
+    let text = "a".repeat(262_144);
+    let pattern = format!("%{}%{}b", "a".repeat(100), "_a".repeat(70));
+    for _ in 0..20 {
+        assert!(!comet_core::cometql::like(&text, &pattern));
+    }
+    assert!(comet_core::cometql::like(&text, &pattern.replace('b', "a")));
+}
+
 #[test]
 fn like_patterns() {
     edge(Limits::PATTERN_BYTES_MAX, ErrorCode::TooLong, |n| {

@@ -97,18 +97,73 @@ fn a_new_page_that_connects_before_the_death_of_the_old_one_is_noticed_gets_ever
 }
 
 #[test]
-fn the_returning_browser_takes_over_the_claim_of_a_zombie() {
-    let mut w = world(&[(1, "u")]);
+fn the_only_tab_of_a_browser_takes_its_claim_over_when_it_returns() {
+    let mut w = world(&[(1, "phone"), (2, "desk")]);
     w.private(7, "1");
+    w.pong(1);
+    w.close(2);
+    w.open(3, Some(7), "abc", "desk");
+    w.pong(3);
+    assert_eq!(w.queue_len(7), 0, "the desk has it now");
+    w.take();
+    w.open(4, Some(7), "abc", "desk");
+    assert!(w.privates(4).is_empty());
+}
+
+#[test]
+fn a_tab_does_not_take_the_claim_of_its_sibling() {
+    let mut w = world(&[(1, "u"), (2, "u")]);
+    w.private(7, "m");
+    w.pong(1);
+    w.close(1);
+    w.close(2);
+    w.take();
+    w.open(3, Some(7), "abc", "u");
+    w.pong(3);
+    w.open(4, Some(7), "abc", "u");
+    assert_eq!(
+        w.privates(4),
+        ["q:m"],
+        "connection 3 may have been the first tab, which had it already"
+    );
+    w.pong(4);
+    w.sleep(60_000);
+    assert_eq!(w.queue_len(7), 0);
+}
+
+#[test]
+fn a_new_tab_does_not_take_the_claim_of_a_living_one() {
+    let mut w = world(&[(1, "u")]);
+    w.private(7, "m");
     w.open(2, Some(7), "abc", "u");
     w.pong(2);
+    assert_eq!(
+        w.queue_len(7),
+        1,
+        "connection 1 has neither acknowledged nor gone"
+    );
     w.close(1);
     w.take();
     w.open(3, Some(7), "abc", "u");
-    assert!(
-        w.privates(3).is_empty(),
-        "the page of connection 2 was the returning one"
-    );
+    assert_eq!(w.privates(3), ["q:m"]);
+}
+
+#[test]
+fn every_claim_of_a_browser_with_several_tabs_lasts_its_own_time() {
+    let mut w = world(&[(1, "u"), (2, "u")]);
+    w.private(7, "m");
+    w.close(2);
+    w.sleep(9_000);
+    w.close(1);
+    w.sleep(50_000);
+    w.open(3, Some(7), "abc", "u");
+    w.pong(3);
+    w.sleep(2_000);
+    w.take();
+    w.open(4, Some(7), "abc", "u");
+    assert_eq!(w.privates(4), ["q:m"], "connection 1 was gone for 52 seconds");
+    w.pong(4);
+    w.sleep(8_000);
     assert_eq!(w.queue_len(7), 0);
 }
 
@@ -415,7 +470,7 @@ fn messages_deleted_while_they_wait_for_the_window_do_not_stop_the_rest() {
 }
 
 #[test]
-fn a_tab_whose_claim_a_sibling_took_over_can_still_acknowledge() {
+fn a_living_tab_acknowledges_after_its_siblings_came_and_went() {
     let mut w = world(&[(1, "u"), (2, "u")]);
     w.private(7, "m");
     w.open(3, Some(7), "abc", "u");

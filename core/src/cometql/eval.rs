@@ -3,6 +3,7 @@
 //! Numbers compare as numbers, texts byte for byte. The type of a column decides: its cells are compared with the
 //! number a text stands for, and a text that stands for none equals no number and is not comparable with any.
 
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -134,42 +135,85 @@ fn compare(cell: &Cell, value: &Cell) -> Option<Ordering> {
     }
 }
 
-/// LIKE: `%` any run, `_` one character, `\` takes the next one literally; byte for byte otherwise. Takes at most
-/// the product of both lengths, and no more memory.
+/// LIKE: `%` any run, `_` one character, `\\` takes the next one literally; byte for byte otherwise.
+///
+/// Linear in the text: all positions of the pattern that can be reached are followed at once, one bit each.
 pub fn like(text: &str, pattern: &str) -> bool {
-    let mut text_left = text.chars();
-    let mut pattern_left = pattern.chars();
-    // Behind the last `%`: what of the pattern must follow, and where in the text to try it next.
-    let mut retry = None;
-    loop {
-        let mut rest = pattern_left.clone();
-        let step = rest.next();
-        if step == Some('%') {
-            pattern_left = rest;
-            retry = Some((pattern_left.clone(), text_left.clone()));
-            continue;
+    let pattern = Pattern::new(pattern);
+    let mut reached = Bits::with(pattern.len + 1);
+    reached.set(0);
+    for character in text.chars() {
+        let accepting = pattern.literal.get(&character).unwrap_or(&pattern.any);
+        reached.advance(accepting, &pattern.runs);
+    }
+    reached.get(pattern.len)
+}
+
+/// A LIKE pattern taken apart: per character the positions that accept it, and the positions before which any run may
+/// stand.
+struct Pattern {
+    len: usize,
+    any: Bits,
+    literal: BTreeMap<char, Bits>,
+    runs: Bits,
+}
+
+impl Pattern {
+    fn new(pattern: &str) -> Self {
+        let size = pattern.chars().count() + 1;
+        let (mut any, mut runs) = (Bits::with(size), Bits::with(size));
+        let mut wanted: Vec<(char, usize)> = Vec::new();
+        let mut len = 0;
+        let mut left = pattern.chars();
+        while let Some(character) = left.next() {
+            match character {
+                '%' => {
+                    runs.set(len);
+                    continue;
+                }
+                '_' => any.set(len),
+                '\\' => wanted.push((left.next().unwrap_or(character), len)),
+                _ => wanted.push((character, len)),
+            }
+            len += 1;
         }
-        let wanted = match step {
-            Some('\\') => rest.next().or(step),
-            Some(_) | None => step,
-        };
-        let mut after = text_left.clone();
-        let found = after.next();
-        if found.is_none() && step.is_none() {
-            return true;
+        let mut literal = BTreeMap::new();
+        for (character, at) in wanted {
+            literal.entry(character).or_insert_with(|| any.clone()).set(at);
         }
-        if found.is_some() && (step == Some('_') || wanted == found) {
-            text_left = after;
-            pattern_left = rest;
-            continue;
+        Self {
+            len,
+            any,
+            literal,
+            runs,
         }
-        let Some((pattern_again, text_again)) = &mut retry else {
-            return false;
-        };
-        if text_again.next().is_none() {
-            return false;
+    }
+}
+
+/// A set of positions.
+#[derive(Clone)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn with(size: usize) -> Self {
+        Self(alloc::vec![0; size.div_ceil(64)])
+    }
+
+    fn set(&mut self, at: usize) {
+        self.0[at / 64] |= 1 << (at % 64);
+    }
+
+    fn get(&self, at: usize) -> bool {
+        self.0[at / 64] & 1 << (at % 64) != 0
+    }
+
+    /// One character: who accepts it moves on, who may stand before a run stays.
+    fn advance(&mut self, accepting: &Self, runs: &Self) {
+        let mut carry = 0;
+        for (at, word) in self.0.iter_mut().enumerate() {
+            let moving = *word & accepting.0[at];
+            *word = *word & runs.0[at] | moving << 1 | carry;
+            carry = moving >> 63;
         }
-        pattern_left = pattern_again.clone();
-        text_left = text_again.clone();
     }
 }

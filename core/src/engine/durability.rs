@@ -9,10 +9,12 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Core;
-use crate::action::{Action, Answer, Frame, Recipients, Reply};
+use crate::action::{Action, Answer, Reply};
 use crate::error::{ErrorCode, QueryError};
 use crate::id::{ConnId, OpId, RequestId, SessionId};
+use crate::name::{Body, ChannelName};
 use crate::record::Record;
+use crate::wire::{BadReason, FrameBody};
 
 /// The numbering of records and the list of those who wait.
 #[derive(Debug, Default)]
@@ -37,8 +39,9 @@ pub(crate) enum Waiter {
     /// A delivery report of a channel with history (F9), for good and for bad.
     Report {
         conn: ConnId,
-        stored: Frame,
-        failed: Frame,
+        channel: ChannelName,
+        receivers: u64,
+        body: Body,
     },
 }
 
@@ -117,9 +120,10 @@ impl Core {
                 }
                 Waiter::Report {
                     conn,
-                    stored,
-                    failed: _,
-                } => self.report(conn, stored, out),
+                    channel,
+                    receivers,
+                    body,
+                } => self.report(conn, &channel, receivers, &body, "", out),
             }
         }
         if self.durability.failed.is_some_and(|failed| failed <= upto) {
@@ -161,22 +165,38 @@ impl Core {
                 }
                 Waiter::Report {
                     conn,
-                    stored: _,
-                    failed,
-                } => self.report(conn, failed, out),
+                    channel,
+                    receivers,
+                    body,
+                } => {
+                    let error = BadReason::StoreUnavailable.text();
+                    self.report(conn, &channel, receivers, &body, error, out);
+                }
             }
         }
     }
 
-    fn report(&mut self, conn: ConnId, frame: Frame, out: &mut Vec<Action>) {
-        let Some(dev) = self.conns.get(conn).map(|state| state.dev) else {
-            return;
-        };
-        self.count_sent(dev, 1);
-        out.push(Action::Send {
-            to: Recipients::One(conn),
-            frame,
-        });
+    /// F9. Written when it is due, so that what waits shares the body with the history.
+    fn report(
+        &mut self,
+        conn: ConnId,
+        channel: &ChannelName,
+        receivers: u64,
+        body: &Body,
+        error: &str,
+        out: &mut Vec<Action>,
+    ) {
+        let (channel, body) = (channel.as_str(), body.as_str());
+        self.send(
+            conn,
+            FrameBody::Report {
+                channel,
+                receivers,
+                body,
+                error,
+            },
+            out,
+        );
     }
 }
 

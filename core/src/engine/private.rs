@@ -179,7 +179,7 @@ impl Core {
             return;
         }
         state.probe = None;
-        let dev = state.dev;
+        let (dev, uuid) = (state.dev, state.uuid.clone());
         let mut acknowledged = state.in_flight.acknowledge(probe.upto);
         self.timers.disarm(probe.deadline, Timer::Probe(conn));
         let stored = self.durable.user(dev, user);
@@ -187,7 +187,7 @@ impl Core {
         let paid = self.tenants.edit_user(dev, user, |live| {
             acknowledged
                 .into_iter()
-                .filter(|&seq| live.debts.acknowledge(seq, conn))
+                .filter(|&seq| live.debts.acknowledge(seq, conn, &uuid))
                 .collect::<Vec<_>>()
         });
         self.remove_private(dev, user, paid, Removal::Paid, out);

@@ -124,22 +124,31 @@ impl Core {
             from: Some(conn),
         };
         let (op, receivers) = self.publish(&message, out);
-        let channel = request.channel.as_str();
-        let report = |error| FrameBody::Report {
-            channel,
-            receivers,
-            body: request.body.as_str(),
-            error,
-        };
-        let Some(op) = op else {
-            return self.send(conn, report(""), out);
-        };
-        let Some(dialect) = self.conns.get(conn).map(|state| state.dialect) else {
-            return;
-        };
-        let stored = self.encode(report(""), dialect);
-        let failed = self.encode(report(BadReason::StoreUnavailable.text()), dialect);
-        self.durability.wait(op, Waiter::Report { conn, stored, failed });
+        let (channel, body) = (request.channel.clone(), request.body.clone());
+        match op {
+            Some(op) => self.durability.wait(
+                op,
+                Waiter::Report {
+                    conn,
+                    channel,
+                    receivers,
+                    body,
+                },
+            ),
+            None => {
+                let (channel, body) = (channel.as_str(), body.as_str());
+                self.send(
+                    conn,
+                    FrameBody::Report {
+                        channel,
+                        receivers,
+                        body,
+                        error: "",
+                    },
+                    out,
+                );
+            }
+        }
     }
 
     fn may_send(&self, dev: DevId, user: Option<UserId>, request: &SendRequest) -> Result<(), BadReason> {

@@ -26,6 +26,8 @@ enum Holder {
 struct Debt {
     /// At least one device acknowledged.
     acknowledged: bool,
+    /// The browsers whose devices acknowledged, as long as the debt is open; one entry per device.
+    acknowledged_by: Vec<ClientUuid>,
     holders: Vec<Holder>,
 }
 
@@ -60,35 +62,33 @@ impl Debts {
     ) -> bool {
         match self.debts.get(&seq) {
             None => true,
-            Some(debt) => !debt.acknowledged || self.position(debt, uuid, &uuid_of).is_some(),
+            Some(debt) => !debt.acknowledged || self.held_by(debt, uuid, &uuid_of).next().is_some(),
         }
     }
 
-    /// The holder that a returning browser takes over: the one that vanished first, else one not yet noticed.
-    fn position(
-        &self,
-        debt: &Debt,
-        uuid: &ClientUuid,
-        uuid_of: &impl Fn(ConnId) -> Option<ClientUuid>,
-    ) -> Option<usize> {
-        if uuid.is_empty() {
-            return None;
-        }
-        let gone = |holder: &Holder| match holder {
+    /// Positions of the holders that are this browser. One without a uuid cannot be recognised.
+    fn held_by<'a>(
+        &'a self,
+        debt: &'a Debt,
+        uuid: &'a ClientUuid,
+        uuid_of: &'a impl Fn(ConnId) -> Option<ClientUuid>,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let is_of_browser = move |holder: &Holder| match holder {
             Holder::Gone(id) => self.gone.get(id).is_some_and(|device| device.uuid == *uuid),
-            Holder::Alive(_) => false,
-        };
-        let alive = |holder: &Holder| match holder {
             Holder::Alive(conn) => uuid_of(*conn).as_ref() == Some(uuid),
-            Holder::Gone(_) => false,
         };
-        debt.holders
+        let positions = debt
+            .holders
             .iter()
-            .position(gone)
-            .or_else(|| debt.holders.iter().position(alive))
+            .enumerate()
+            .filter(move |(_, holder)| is_of_browser(holder));
+        positions.map(|(at, _)| at).filter(|_| !uuid.is_empty())
     }
 
-    /// The message was sent to a connection that just authorized, which takes over the claim of its former self.
+    /// The message is sent to a connection that has just authorized. If its browser was sent it once before, and that
+    /// connection is gone, this one is its return and takes over the claim. A browser with several tabs was sent it
+    /// several times, all under one uuid: then nobody can tell which tab returns, and every claim lasts until it is
+    /// acknowledged or its time is over.
     pub(crate) fn redelivered(
         &mut self,
         seq: Seq,
@@ -96,14 +96,15 @@ impl Debts {
         uuid: &ClientUuid,
         uuid_of: impl Fn(ConnId) -> Option<ClientUuid>,
     ) {
-        let former = self
-            .debts
-            .get(&seq)
-            .and_then(|debt| self.position(debt, uuid, &uuid_of));
-        let debt = self.debts.entry(seq).or_default();
-        if let Some(at) = former
-            && let Holder::Gone(id) = debt.holders.remove(at)
-        {
+        let former = self.debts.get(&seq).and_then(|debt| {
+            let mut held = self.held_by(debt, uuid, &uuid_of);
+            let only = held.next().filter(|_| held.next().is_none());
+            only.filter(|_| !debt.acknowledged_by.contains(uuid))
+                .and_then(|at| debt.holders.get(at).copied())
+        });
+        if let Some(Holder::Gone(id)) = former {
+            let debt = self.debts.entry(seq).or_default();
+            debt.holders.retain(|&holder| holder != Holder::Gone(id));
             self.release(id, seq);
         }
         self.sent(seq, conn);
@@ -121,10 +122,11 @@ impl Debts {
 
     /// A device acknowledged the message, which is still in the queue. True if it is paid now and must leave it.
     ///
-    /// There may be no entry: a tab whose claim a sibling had taken over, and lost, can still acknowledge.
-    pub(crate) fn acknowledge(&mut self, seq: Seq, conn: ConnId) -> bool {
+    /// There may be no entry: a device whose claim has ended can still acknowledge.
+    pub(crate) fn acknowledge(&mut self, seq: Seq, conn: ConnId, uuid: &ClientUuid) -> bool {
         let debt = self.debts.entry(seq).or_default();
         debt.acknowledged = true;
+        debt.acknowledged_by.push(uuid.clone());
         debt.holders.retain(|&holder| holder != Holder::Alive(conn));
         self.settle(seq)
     }
