@@ -6,22 +6,25 @@ mod channel;
 mod check;
 mod conn;
 mod durability;
+mod expiry;
 mod ids;
 mod jwt;
 mod presence;
 mod private;
 mod query;
+mod replay;
 mod request;
 mod show;
 mod statistics;
 mod tables;
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::action::{Action, Frame, Recipients};
 use crate::config::CheckedConfig;
 use crate::event::Event;
-use crate::id::{ConnId, Seq};
+use crate::id::{ConnId, DevId, Seq, UserId};
 use crate::record::Record;
 use crate::state::{Conns, Durable, GoneId, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
@@ -45,6 +48,8 @@ pub struct Core {
     conns: Conns,
     sessions: Sessions,
     timers: Timers,
+    /// Users whose `users_time` changed while the store failed.
+    unsaved_presence: BTreeSet<(DevId, UserId)>,
     message_ids: MessageIds,
     last_seq: Seq,
     last_gone: GoneId,
@@ -73,6 +78,7 @@ impl Core {
             conns: Conns::default(),
             sessions: Sessions::default(),
             timers: Timers::default(),
+            unsaved_presence: BTreeSet::new(),
             message_ids: MessageIds::new(seed),
             last_seq,
             last_gone: GoneId(0),
@@ -126,7 +132,8 @@ impl Core {
         self.timers.next()
     }
 
-    /// What a store that wrote every record would hold.
+    /// What a store that wrote every record would hold. Only `users_time` is ahead of it: while writes fail, and with
+    /// `save_last_online` off.
     pub fn durable(&self) -> &Durable {
         &self.durable
     }

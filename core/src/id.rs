@@ -71,7 +71,8 @@ impl UserId {
     }
 }
 
-/// Position in a user's queue or a channel's history: ascending per dev_id and server, never re-used.
+/// Position in a user's queue or a channel's history, ascending in the order of acceptance. After a restart it goes on
+/// behind what is stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
 pub struct Seq(pub u64);
 

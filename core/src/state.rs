@@ -7,7 +7,7 @@ mod subscribers;
 mod tenant;
 mod timers;
 
-pub(crate) use conns::{Conn, Conns, InFlight, Probe};
+pub(crate) use conns::{Conn, Conns, InFlight, Probe, Reading, Replay};
 pub(crate) use debts::{Debts, GoneId};
 pub(crate) use durable::effective_length;
 pub use durable::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};

@@ -282,3 +282,94 @@ fn orderly_stop_closes_everybody_and_records_them_as_offline_once() {
         .filter(|action| matches!(action, comet_core::Action::Persist { .. }));
     assert_eq!(persisted.count(), 1);
 }
+
+#[test]
+fn s55_a_history_of_any_size_reaches_a_page_in_windows() {
+    let mut w = World::with(comet_core::Config {
+        private_window_bytes: 2_000,
+        ..config()
+    });
+    w.history("web_log", 99);
+    for n in 0..99 {
+        w.publish("web_log", &format!("{n:0500}"));
+    }
+    w.open(1, None, "", "u");
+    w.take();
+    let ask = ClientRequest::History {
+        channel: channel("web_log"),
+        marker: Marker::parse("m").unwrap(),
+    };
+    w.request(1, ask);
+    assert!(w.frames(1).len() < 10, "one window at a time");
+    w.publish("web_log", "after the question");
+    while w.frames(1).len() < 99 {
+        let before = w.frames(1).len();
+        w.pong(1);
+        assert!(w.frames(1).len() > before, "stuck after {before}");
+    }
+    let number = |frame: &Value| frame["data"].as_str().unwrap().parse::<usize>().unwrap();
+    let numbers: Vec<usize> = w.frames(1).iter().map(number).collect();
+    assert_eq!(
+        numbers,
+        (0..99).collect::<Vec<_>>(),
+        "what was there when it asked, in order"
+    );
+}
+
+#[test]
+fn refusals_of_one_command_are_bounded() {
+    let mut w = World::new();
+    w.open(1, None, "", "u");
+    w.take();
+    let names: Vec<_> = (0..1000).map(|n| channel(&format!("private_{n}"))).collect();
+    w.request(
+        1,
+        ClientRequest::Subscribe(Subscribe {
+            names,
+            ..Subscribe::default()
+        }),
+    );
+    assert_eq!(w.frames(1).len(), 33);
+}
+
+#[test]
+fn presence_during_a_failure_of_the_store_is_written_once_when_it_is_back() {
+    let mut w = World::new();
+    w.key(7, "abc");
+    w.writes_at_once = false;
+    w.open(1, Some(7), "abc", "u");
+    let upto = w.unwritten.last().unwrap().0;
+    w.event(Event::PersistFailed { upto });
+    for _ in 0..100 {
+        w.close(1);
+        w.sleep(1_000);
+        w.open(1, Some(7), "abc", "u");
+    }
+    w.close(1);
+    assert_eq!(w.unwritten.len(), 1);
+    w.event(Event::Persisted { upto });
+    assert_eq!(w.unwritten.len(), 2);
+    w.write();
+}
+
+#[test]
+fn a_deleted_key_disconnects_a_user_who_came_with_a_token() {
+    let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjo1LCJleHAiOjk5ODMzMTEyMDB9.\
+                 jXeCiNOA1eKLiLwcA2bkyaFZOhewvt81FCIfF278aO8";
+    let mut w = World::with(comet_core::Config {
+        password: comet_core::Secret::new("CometQLPassword"),
+        ..config()
+    });
+    w.open_as(1, 1, Some(5), token, "u", Dialect::V4);
+    assert_eq!(w.frames(1)[0]["authorized"], true);
+    let statement = |w: &mut World, text: &str| {
+        let parsed = comet_core::cometql::parse(text.as_bytes(), &comet_core::cometql::Limits::of(&w.config));
+        w.statement(parsed.unwrap())
+    };
+    statement(&mut w, "USE db_1");
+    statement(&mut w, "DELETE FROM users_auth WHERE id = 5 AND hash = 'other'");
+    assert_eq!(w.was_closed(1), None);
+    let done = statement(&mut w, "DELETE FROM users_auth WHERE id = 5");
+    assert!(matches!(done, Some(Ok(Answer::Done(done))) if done.affected == 0));
+    assert_eq!(w.was_closed(1), Some(comet_core::CloseCause::Kicked));
+}

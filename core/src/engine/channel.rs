@@ -11,6 +11,9 @@ use crate::record::{HistoryMessage, Record};
 use crate::state::effective_length;
 use crate::wire::{BadReason, ErrorExtra, FrameBody, Subscribe};
 
+/// Names of one `subscription` that are refused one by one; the rest of them together get one F14.
+const REFUSALS_MAX: usize = 32;
+
 /// A message on its way into a channel.
 pub(super) struct Publication<'a> {
     pub(super) dev: DevId,
@@ -63,11 +66,15 @@ impl Core {
         }
         let mut accepted = Vec::with_capacity(request.names.len().min(self.config.subscriptions_max));
         let mut surplus = false;
+        let mut private_refused = 0;
         for name in request.names {
             match name.kind() {
                 ChannelKind::Msg => {}
                 ChannelKind::Private if user.is_none() => {
-                    self.refuse_subscription(conn, BadReason::NotAuthorized, name.as_str(), out);
+                    private_refused += 1;
+                    if private_refused <= REFUSALS_MAX {
+                        self.refuse_subscription(conn, BadReason::NotAuthorized, name.as_str(), out);
+                    }
                 }
                 ChannelKind::Plain
                 | ChannelKind::Web
@@ -83,6 +90,9 @@ impl Core {
                     }
                 }
             }
+        }
+        if private_refused > REFUSALS_MAX {
+            self.refuse_subscription(conn, BadReason::NotAuthorized, "", out);
         }
         if surplus {
             self.refuse_subscription(conn, BadReason::TooManySubscriptions, "", out);

@@ -8,7 +8,7 @@ use super::Core;
 use crate::action::{Action, Recipients};
 use crate::event::{ClientInfo, CloseCause};
 use crate::id::ConnId;
-use crate::state::{Conn, InFlight, Timer};
+use crate::state::{Conn, InFlight, Replay, Timer};
 use crate::wire::{FrameBody, Hello, Refusal};
 
 impl Core {
@@ -47,6 +47,7 @@ impl Core {
                 in_flight: InFlight::default(),
                 unsent: VecDeque::new(),
                 probe: None,
+                replay: Replay::default(),
                 command_window: (self.now.mono, 0),
             },
         );
@@ -108,7 +109,7 @@ impl Core {
             self.timers.disarm(probe.deadline, Timer::Probe(id));
         }
         if let Some(user) = conn.user {
-            self.keep_claim(id, &conn, user);
+            self.keep_claim(id, &conn, user, out);
             self.unregister_device(id, conn.dev, user, out);
         }
         for channel in &conn.channels {

@@ -128,6 +128,7 @@ impl Core {
         }
         if self.durability.failed.is_some_and(|failed| failed <= upto) {
             self.durability.failed = None;
+            self.save_presence(out);
             out.push(Action::Ready(true));
         }
     }

@@ -7,16 +7,15 @@
 //! At most `private_window_bytes` are on their way to a connection; the rest follows as Pongs come back. So a queue of
 //! any length reaches a slow reader, whose send buffer it would overflow at once.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::Core;
 use crate::action::{Action, Recipients};
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
-use crate::name::{Body, EventName};
+use crate::name::{Body, ClientUuid, EventName};
 use crate::record::{QueuedMessage, Record, Removal};
-use crate::state::{Conn, GoneId, Probe, Timer};
-use crate::time::UnixSeconds;
+use crate::state::{Conn, Debts, GoneId, Probe, Timer};
 use crate::wire::{self, Content, FrameBody};
 
 impl Core {
@@ -62,25 +61,36 @@ impl Core {
         let Some(uuid) = self.conns.get(conn).map(|state| state.uuid.clone()) else {
             return;
         };
-        let conns = &self.conns;
-        let uuid_of = |other: ConnId| conns.get(other).map(|state| state.uuid.clone());
-        let debts = self.tenants.user(dev, user).map(|live| &live.debts);
+        let siblings = self.connections_of_browser(dev, user, &uuid);
+        let live = self.tenants.user(dev, user);
         let queue = self.durable.user(dev, user).map(|stored| &stored.queue);
         let owed: VecDeque<Seq> = queue
             .into_iter()
             .flatten()
             .map(|message| message.seq)
-            .filter(|&seq| debts.is_none_or(|debts| debts.owed_to(seq, &uuid, uuid_of)))
+            .filter(|&seq| live.is_none_or(|live| live.debts.owed_to(seq, &uuid, &siblings)))
             .collect();
-        self.tenants.edit_user(dev, user, |live| {
+        self.edit_debts(dev, user, |debts| {
             for &seq in &owed {
-                live.debts.redelivered(seq, conn, &uuid, uuid_of);
+                debts.redelivered(seq, conn, &uuid, &siblings);
             }
         });
         if let Some(state) = self.conns.get_mut(conn) {
             state.unsent = owed;
         }
         self.send_owed(conn, None, out);
+    }
+
+    /// The open connections of one browser of a user; none if it told no uuid.
+    fn connections_of_browser(&self, dev: DevId, user: UserId, uuid: &ClientUuid) -> BTreeSet<ConnId> {
+        let connections = self.tenants.user(dev, user).map(|live| &live.connections);
+        let is_sibling = |id: &ConnId| self.conns.get(*id).is_some_and(|state| state.uuid == *uuid);
+        connections
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|id| !uuid.is_empty() && is_sibling(id))
+            .collect()
     }
 
     /// Sends what is owed and has room in the window, and a probe behind it. `live` is the message that was accepted
@@ -172,12 +182,13 @@ impl Core {
         let Some(state) = self.conns.get_mut(conn) else {
             return;
         };
-        let (Some(probe), Some(user)) = (state.probe, state.user) else {
+        if state.replay.probe == Some(answer) {
+            state.replay.probe = None;
+            return self.send_history(conn, out);
+        }
+        let (Some(probe), Some(user)) = (state.probe.filter(|probe| probe.id == answer), state.user) else {
             return;
         };
-        if probe.id != answer {
-            return;
-        }
         state.probe = None;
         let (dev, uuid) = (state.dev, state.uuid.clone());
         let mut acknowledged = state.in_flight.acknowledge(probe.upto);
@@ -200,27 +211,45 @@ impl Core {
     }
 
     /// A connection ends with unacknowledged messages: they go back, and the browser keeps its claim for a while.
-    pub(super) fn keep_claim(&mut self, id: ConnId, conn: &Conn, user: UserId) {
+    pub(super) fn keep_claim(&mut self, id: ConnId, conn: &Conn, user: UserId, out: &mut Vec<Action>) {
         if conn.owed().next().is_none() {
             return;
         }
         self.last_gone = GoneId(self.last_gone.0 + 1);
         let gone = self.last_gone;
         let until = self.now.mono.plus_ms(self.config.reload_grace_ms);
-        let noted = self.tenants.edit_user(conn.dev, user, |live| {
-            live.debts
-                .vanished(gone, id, conn.uuid.clone(), until, conn.owed())
+        // A stopping server makes no records any more.
+        let devices_max = if self.stopping {
+            usize::MAX
+        } else {
+            self.config.devices_per_user_max
+        };
+        let device = (conn.uuid.clone(), until);
+        let (paid, noted) = self.edit_debts(conn.dev, user, |debts| {
+            let paid = debts.vanished(gone, id, device, conn.owed(), devices_max);
+            (paid, debts.has_claim(gone))
         });
         if noted {
             self.timers.arm(until, Timer::Grace(conn.dev, user, gone));
         }
+        self.remove_private(conn.dev, user, paid, Removal::Paid, out);
+    }
+
+    /// Changes what is in flight to a user, and disarms the timers of claims that ended by that.
+    fn edit_debts<T>(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut Debts) -> T) -> T {
+        let (result, ended) = self.tenants.edit_user(dev, user, |live| {
+            let result = change(&mut live.debts);
+            (result, live.debts.take_ended())
+        });
+        for (gone, until) in ended {
+            self.timers.disarm(until, Timer::Grace(dev, user, gone));
+        }
+        result
     }
 
     /// A vanished device was away too long: what others have acknowledged is paid.
     pub(super) fn grace_over(&mut self, dev: DevId, user: UserId, gone: GoneId, out: &mut Vec<Action>) {
-        let paid = self
-            .tenants
-            .edit_user(dev, user, |live| live.debts.grace_over(gone));
+        let paid = self.edit_debts(dev, user, |debts| debts.grace_over(gone));
         self.remove_private(dev, user, paid, Removal::Paid, out);
     }
 
@@ -237,9 +266,9 @@ impl Core {
             return None;
         }
         if why != Removal::Paid {
-            self.tenants.edit_user(dev, user, |live| {
+            self.edit_debts(dev, user, |debts| {
                 for &seq in &seqs {
-                    live.debts.forget(seq);
+                    debts.forget(seq);
                 }
             });
         }
@@ -247,68 +276,4 @@ impl Core {
         self.watch_ttl(dev, user);
         Some(op)
     }
-
-    /// Keeps one timer per user with a queue, if queues expire (Q71). It looks at the oldest message; if that has
-    /// left meanwhile, the timer comes early and is armed again.
-    fn watch_ttl(&mut self, dev: DevId, user: UserId) {
-        let ttl = self.config.queue_ttl_ms;
-        if ttl == 0 {
-            return;
-        }
-        let oldest = self
-            .durable
-            .user(dev, user)
-            .and_then(|stored| stored.queue.front())
-            .map(|m| m.time);
-        let armed = self.tenants.user(dev, user).and_then(|live| live.ttl_deadline);
-        let wanted = match (oldest, armed) {
-            (None, Some(deadline)) => {
-                self.timers.disarm(deadline, Timer::QueueTtl(dev, user));
-                None
-            }
-            (Some(accepted), None) => {
-                // At least a millisecond, so that a wall clock that stands still cannot make this spin.
-                let wait = expiry_ms(accepted, ttl).saturating_sub(self.now.unix.0).max(1);
-                let deadline = self.now.mono.plus_ms(wait);
-                self.timers.arm(deadline, Timer::QueueTtl(dev, user));
-                Some(deadline)
-            }
-            (None, None) | (Some(_), Some(_)) => return,
-        };
-        self.tenants
-            .edit_user(dev, user, |live| live.ttl_deadline = wanted);
-    }
-
-    /// Messages older than `queue_ttl` leave the queue (Q71).
-    pub(super) fn expire_queue(&mut self, dev: DevId, user: UserId, out: &mut Vec<Action>) {
-        self.tenants.edit_user(dev, user, |live| live.ttl_deadline = None);
-        let (now, ttl) = (self.now.unix.0, self.config.queue_ttl_ms);
-        let Some(stored) = self.durable.user(dev, user) else {
-            return;
-        };
-        let expired = |message: &&QueuedMessage| expiry_ms(message.time, ttl) <= now;
-        let seqs: Vec<Seq> = stored
-            .queue
-            .iter()
-            .take_while(expired)
-            .map(|message| message.seq)
-            .collect();
-        self.remove_private(dev, user, seqs, Removal::Expired, out);
-        self.watch_ttl(dev, user);
-    }
-
-    /// After a restart: the stored queues expire as if nothing had happened.
-    pub(super) fn watch_stored_ttls(&mut self) {
-        let tenants = self.durable.tenants();
-        let users: Vec<(DevId, UserId)> = tenants
-            .flat_map(|(dev, tenant)| tenant.users.keys().map(move |&user| (dev, user)))
-            .collect();
-        for (dev, user) in users {
-            self.watch_ttl(dev, user);
-        }
-    }
-}
-
-fn expiry_ms(accepted: UnixSeconds, ttl_ms: u64) -> u64 {
-    accepted.0.saturating_mul(1000).saturating_add(ttl_ms)
 }

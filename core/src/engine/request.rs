@@ -41,7 +41,7 @@ impl Core {
         match request {
             ClientRequest::Subscribe(names) => self.subscribe(conn, names, out),
             ClientRequest::Send(message) => self.send_from_browser(conn, dev, user, &message, out),
-            ClientRequest::History { channel, marker } => self.tell_history(conn, &channel, &marker, out),
+            ClientRequest::History { channel, marker } => self.tell_history(conn, channel, marker, out),
             ClientRequest::Count { channel, marker } => self.tell_count(conn, &channel, &marker, out),
             ClientRequest::TrackUsers { channel, marker } => {
                 self.tell_track_users(conn, &channel, &marker, out)
@@ -53,7 +53,7 @@ impl Core {
     }
 
     /// F14, and for a refused message its copy on the report channel (Q23). One error, one frame (Q61).
-    fn reject(&mut self, conn: ConnId, bad: BadRequest, out: &mut Vec<Action>) {
+    pub(super) fn reject(&mut self, conn: ConnId, bad: BadRequest, out: &mut Vec<Action>) {
         self.send(
             conn,
             FrameBody::Error {
@@ -170,50 +170,6 @@ impl Core {
         Ok(())
     }
 
-    /// `pipe_log` (S55, S56): each stored message as F6, oldest first, no terminator.
-    fn tell_history(&mut self, conn: ConnId, channel: &ChannelName, marker: &Marker, out: &mut Vec<Action>) {
-        let Some(state) = self.conns.get(conn) else { return };
-        if channel.kind() == ChannelKind::Private && state.user.is_none() {
-            let (reason, extra) = (BadReason::NotAuthorized, ErrorExtra::Plain);
-            return self.reject(
-                conn,
-                BadRequest {
-                    reason,
-                    extra,
-                    report_to: None,
-                },
-                out,
-            );
-        }
-        let (dev, dialect) = (state.dev, state.dialect);
-        let Some(stored) = self.durable.channel(dev, channel) else {
-            return;
-        };
-        let mut sent = 0;
-        for message in &stored.history {
-            let body = FrameBody::History {
-                channel: channel.as_str(),
-                event: message.event.as_str(),
-                body: message.body.as_str(),
-                sender: message.sender,
-                marker,
-            };
-            let frame = crate::wire::encode(
-                &crate::wire::Content {
-                    body,
-                    time: message.time,
-                },
-                dialect,
-            );
-            out.push(Action::Send {
-                to: crate::action::Recipients::One(conn),
-                frame,
-            });
-            sent += 1;
-        }
-        self.count_sent(dev, sent);
-    }
-
     /// `pipe_count` (S57).
     fn tell_count(&mut self, conn: ConnId, channel: &ChannelName, marker: &Marker, out: &mut Vec<Action>) {
         let Some(dev) = self.conns.get(conn).map(|state| state.dev) else {
@@ -280,8 +236,9 @@ impl Core {
         };
         let seconds = match self.durable.user(dev, user).and_then(|stored| stored.last_seen) {
             Some(LastSeen::Online) => 0,
+            // 0 would mean that he is online.
             Some(LastSeen::Offline(time)) => {
-                i64::try_from(self.now.unix.seconds().0.saturating_sub(time.0)).unwrap_or(i64::MAX)
+                i64::try_from(self.now.unix.seconds().0.saturating_sub(time.0).max(1)).unwrap_or(i64::MAX)
             }
             None => -1,
         };

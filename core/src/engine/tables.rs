@@ -24,6 +24,8 @@ use crate::name::{ChannelName, Token};
 pub(super) enum RowId {
     /// A key, a last-online time or the data of a user.
     User(UserId),
+    /// A connected user without a key: DELETE FROM users_auth disconnects him, too.
+    Keyless(UserId),
     /// A private message.
     Queued(UserId, Seq),
     /// A history setting.
@@ -95,15 +97,18 @@ impl Core {
         delete: &Delete,
         out: &mut Vec<Action>,
     ) -> Result<Outcome, QueryError> {
-        let (mut ids, rows): (Vec<RowId>, Vec<Row>) =
-            self.rows_of(dev, delete.table, &delete.keys).into_iter().unzip();
+        let mut candidates = self.rows_of(dev, delete.table, &delete.keys);
+        if delete.table == Table::UsersAuth {
+            candidates.extend(self.keyless_users(dev, &delete.keys));
+        }
+        let (mut ids, rows): (Vec<RowId>, Vec<Row>) = candidates.into_iter().unzip();
         let chosen = cometql::choose(delete, &rows);
         let mut position = 0;
         ids.retain(|_| {
             position += 1;
             chosen.binary_search(&(position - 1)).is_ok()
         });
-        let affected = ids.len() as u64;
+        let affected = ids.iter().filter(|id| !matches!(id, RowId::Keyless(_))).count() as u64;
         let last = match delete.table {
             Table::UsersAuth => self.delete_keys(dev, ids, out),
             Table::UsersData => self.delete_data(dev, ids, out),

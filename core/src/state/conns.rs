@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::event::ClientInfo;
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
-use crate::name::{ChannelName, ClientUuid};
+use crate::name::{ChannelName, ClientUuid, Marker};
 use crate::time::Mono;
 use crate::wire::Dialect;
 
@@ -28,6 +28,8 @@ pub(crate) struct Conn {
     pub(crate) unsent: VecDeque<Seq>,
     /// The probe on its way, if any (protocol.md 5.1: at most one).
     pub(crate) probe: Option<Probe>,
+    /// Histories the page asked for and has not got completely.
+    pub(crate) replay: Replay,
     /// Commands in the second that began then (Q63).
     pub(crate) command_window: (Mono, u32),
 }
@@ -107,6 +109,25 @@ impl InFlight {
             "bytes in flight drifted"
         );
     }
+}
+
+/// Histories on their way to a page, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    pub(crate) readings: VecDeque<Reading>,
+    /// The probe that must come back before more is sent.
+    pub(crate) probe: Option<MessageId>,
+}
+
+/// One history being read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) channel: ChannelName,
+    pub(crate) marker: Marker,
+    /// The newest message sent.
+    pub(crate) after: Seq,
+    /// The newest message there was when the page asked.
+    pub(crate) upto: Seq,
 }
 
 /// All open connections. A connection that is not here is gone, whatever events about it still arrive.

@@ -44,6 +44,8 @@ struct GoneDevice {
 pub(crate) struct Debts {
     debts: BTreeMap<Seq, Debt>,
     gone: BTreeMap<GoneId, GoneDevice>,
+    /// Claims that ended before their time; their timers are to be disarmed.
+    ended: Vec<(GoneId, Mono)>,
 }
 
 impl Debts {
@@ -53,36 +55,27 @@ impl Debts {
     }
 
     /// True if a connection with this uuid, which authorizes now, gets the message: nobody has acknowledged it, or
-    /// this browser was sent it and has not.
-    pub(crate) fn owed_to(
-        &self,
-        seq: Seq,
-        uuid: &ClientUuid,
-        uuid_of: impl Fn(ConnId) -> Option<ClientUuid>,
-    ) -> bool {
-        match self.debts.get(&seq) {
-            None => true,
-            Some(debt) => !debt.acknowledged || self.held_by(debt, uuid, &uuid_of).next().is_some(),
-        }
+    /// this browser was sent it and has not. `siblings` are the open connections of the browser.
+    pub(crate) fn owed_to(&self, seq: Seq, uuid: &ClientUuid, siblings: &BTreeSet<ConnId>) -> bool {
+        let Some(debt) = self.debts.get(&seq) else {
+            return true;
+        };
+        !debt.acknowledged || self.held_by(debt, uuid, siblings).next().is_some()
     }
 
-    /// Positions of the holders that are this browser. One without a uuid cannot be recognised.
+    /// The holders that are this browser. One without a uuid cannot be recognised.
     fn held_by<'a>(
         &'a self,
         debt: &'a Debt,
         uuid: &'a ClientUuid,
-        uuid_of: &'a impl Fn(ConnId) -> Option<ClientUuid>,
-    ) -> impl Iterator<Item = usize> + 'a {
-        let is_of_browser = move |holder: &Holder| match holder {
-            Holder::Gone(id) => self.gone.get(id).is_some_and(|device| device.uuid == *uuid),
-            Holder::Alive(conn) => uuid_of(*conn).as_ref() == Some(uuid),
-        };
-        let positions = debt
-            .holders
-            .iter()
-            .enumerate()
-            .filter(move |(_, holder)| is_of_browser(holder));
-        positions.map(|(at, _)| at).filter(|_| !uuid.is_empty())
+        siblings: &'a BTreeSet<ConnId>,
+    ) -> impl Iterator<Item = Holder> + 'a {
+        debt.holders.iter().copied().filter(move |holder| match holder {
+            Holder::Gone(id) => {
+                !uuid.is_empty() && self.gone.get(id).is_some_and(|device| device.uuid == *uuid)
+            }
+            Holder::Alive(conn) => siblings.contains(conn),
+        })
     }
 
     /// The message is sent to a connection that has just authorized. If its browser was sent it once before, and that
@@ -94,13 +87,12 @@ impl Debts {
         seq: Seq,
         conn: ConnId,
         uuid: &ClientUuid,
-        uuid_of: impl Fn(ConnId) -> Option<ClientUuid>,
+        siblings: &BTreeSet<ConnId>,
     ) {
         let former = self.debts.get(&seq).and_then(|debt| {
-            let mut held = self.held_by(debt, uuid, &uuid_of);
+            let mut held = self.held_by(debt, uuid, siblings);
             let only = held.next().filter(|_| held.next().is_none());
             only.filter(|_| !debt.acknowledged_by.contains(uuid))
-                .and_then(|at| debt.holders.get(at).copied())
         });
         if let Some(Holder::Gone(id)) = former {
             let debt = self.debts.entry(seq).or_default();
@@ -131,36 +123,54 @@ impl Debts {
         self.settle(seq)
     }
 
-    /// A device vanished with these messages unacknowledged; its claim lasts until `until`. False if none of the
-    /// messages is owed any more, then nothing was noted.
+    /// A device vanished with these messages unacknowledged; its claim lasts until `until`, unless more than
+    /// `devices_max` devices of the user vanish meanwhile: then the oldest claim ends. Nothing is noted if none of the
+    /// messages is owed any more. Returns the messages that are paid by the end of an older claim.
     pub(crate) fn vanished(
         &mut self,
         id: GoneId,
         conn: ConnId,
-        uuid: ClientUuid,
-        until: Mono,
+        device: (ClientUuid, Mono),
         unacknowledged: impl Iterator<Item = Seq>,
-    ) -> bool {
+        devices_max: usize,
+    ) -> Vec<Seq> {
         let mut seqs = BTreeSet::new();
         for seq in unacknowledged {
             let Some(debt) = self.debts.get_mut(&seq) else {
                 continue;
             };
-            let Some(holder) = debt
+            let alive = debt
                 .holders
                 .iter_mut()
-                .find(|holder| **holder == Holder::Alive(conn))
-            else {
-                continue;
-            };
-            *holder = Holder::Gone(id);
-            seqs.insert(seq);
+                .find(|holder| **holder == Holder::Alive(conn));
+            if let Some(holder) = alive {
+                *holder = Holder::Gone(id);
+                seqs.insert(seq);
+            }
         }
-        let noted = !seqs.is_empty();
-        if noted {
-            self.gone.insert(id, GoneDevice { uuid, until, seqs });
+        if seqs.is_empty() {
+            return Vec::new();
         }
-        noted
+        let (uuid, until) = device;
+        self.gone.insert(id, GoneDevice { uuid, until, seqs });
+        if self.gone.len() <= devices_max {
+            return Vec::new();
+        }
+        let Some((&oldest, device)) = self.gone.first_key_value() else {
+            return Vec::new();
+        };
+        self.ended.push((oldest, device.until));
+        self.grace_over(oldest)
+    }
+
+    /// True if the claim of this device lasts.
+    pub(crate) fn has_claim(&self, id: GoneId) -> bool {
+        self.gone.contains_key(&id)
+    }
+
+    /// The claims that ended before their time since the last call.
+    pub(crate) fn take_ended(&mut self) -> Vec<(GoneId, Mono)> {
+        core::mem::take(&mut self.ended)
     }
 
     /// The claim of a vanished device ends. Returns the messages that are paid by that.
@@ -205,13 +215,15 @@ impl Debts {
         paid
     }
 
-    /// A vanished device has no claim to this message any more. Its timer stays and will find nothing.
+    /// A vanished device has no claim to this message any more.
     fn release(&mut self, id: GoneId, seq: Seq) {
-        if let Some(device) = self.gone.get_mut(&id) {
-            device.seqs.remove(&seq);
-            if device.seqs.is_empty() {
-                self.gone.remove(&id);
-            }
+        let Some(device) = self.gone.get_mut(&id) else {
+            return;
+        };
+        device.seqs.remove(&seq);
+        if device.seqs.is_empty() {
+            self.ended.push((id, device.until));
+            self.gone.remove(&id);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What survives a restart (protocol.md, appendix B): the fold of the records, nothing else.
+//! What survives a restart (protocol.md, appendix B): the fold of the records.
 //!
 //! `apply` is the only way to change it and looks at nothing but the record and the state itself: no connection, no
 //! clock, no configuration. So a store that has every record has the state, and several servers that apply the same
@@ -72,10 +72,22 @@ impl DurableUser {
         self.queue.push_back(message);
     }
 
-    /// Removes one message from the queue, usually the first.
-    fn remove_queued(&mut self, seq: Seq) {
-        if let Ok(at) = self.queue.binary_search_by_key(&seq, |m| m.seq) {
-            self.queue.remove(at);
+    /// Removes messages from the queue: usually its first ones, then in constant time each.
+    fn remove_queued(&mut self, seqs: &[Seq]) {
+        assert!(seqs.is_sorted(), "removals out of order");
+        let mut left = seqs;
+        while let (Some(front), Some((first, rest))) = (self.queue.front(), left.split_first()) {
+            if front.seq < *first {
+                break;
+            }
+            if front.seq == *first {
+                self.queue.pop_front();
+            }
+            left = rest;
+        }
+        if !left.is_empty() {
+            self.queue
+                .retain(|message| left.binary_search(&message.seq).is_err());
         }
     }
 
@@ -89,6 +101,12 @@ impl DurableUser {
 impl DurableChannel {
     fn is_empty(&self) -> bool {
         self.setting.is_none() && self.history.is_empty()
+    }
+
+    /// The oldest message behind `after`, up to `upto`.
+    pub fn next_after(&self, after: Seq, upto: Seq) -> Option<&HistoryMessage> {
+        let at = self.history.partition_point(|message| message.seq <= after);
+        self.history.get(at).filter(|message| message.seq <= upto)
     }
 
     /// How many messages are kept: `trust_*` channels always keep the maximum (Q67).
@@ -194,11 +212,7 @@ impl Durable {
                 user,
                 seqs,
                 why: _,
-            } => self.edit(*dev, *user, |u| {
-                for &seq in seqs {
-                    u.remove_queued(seq);
-                }
-            }),
+            } => self.edit(*dev, *user, |u| u.remove_queued(seqs)),
             Record::HistoryLengthSet {
                 dev,
                 channel,

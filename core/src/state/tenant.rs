@@ -1,6 +1,6 @@
 //! The part of a tenant that a restart forgets: devices, subscriptions, counters.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::{Debts, Subscribers};
@@ -31,8 +31,8 @@ pub(crate) struct LiveTenant {
 /// The live part of one user.
 #[derive(Debug, Default)]
 pub(crate) struct LiveUser {
-    /// All authorized connections, in the order of registration.
-    pub(crate) connections: Vec<ConnId>,
+    /// All authorized connections.
+    pub(crate) connections: BTreeSet<ConnId>,
     /// Those that get private messages: the newest `devices_per_user_max` (Q29), in the order of registration.
     pub(crate) devices: Vec<ConnId>,
     /// What is in flight to them.

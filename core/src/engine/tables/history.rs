@@ -1,6 +1,6 @@
 //! `pipes_messages`: channel messages and their history (protocol.md 7.10).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -81,6 +81,7 @@ impl Core {
         ids: &[MessageId],
         mut add: impl FnMut(&ChannelName, &HistoryMessage),
     ) {
+        let ids: BTreeSet<MessageId> = ids.iter().copied().collect();
         let channels = self
             .durable
             .tenant(dev)

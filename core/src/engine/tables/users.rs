@@ -52,10 +52,37 @@ impl Core {
         for id in ids {
             if let RowId::User(user) = id {
                 last = Some(self.commit(Record::KeyDeleted { dev, user }, out));
+            }
+            if let RowId::User(user) | RowId::Keyless(user) = id {
                 self.kick(dev, user, out);
             }
         }
         last
+    }
+
+    /// The listed users who are connected by a token and have no key, as rows with an empty one.
+    pub(super) fn keyless_users(&self, dev: DevId, keys: &Keys) -> Vec<(RowId, Row)> {
+        let listed = listed_users(keys, core::iter::empty())
+            .into_iter()
+            .filter_map(UserId::new);
+        let is_keyless = |user: &UserId| {
+            let has_key = self
+                .durable
+                .user(dev, *user)
+                .is_some_and(|stored| stored.hash.is_some());
+            !has_key
+                && self
+                    .tenants
+                    .user(dev, *user)
+                    .is_some_and(|live| !live.connections.is_empty())
+        };
+        let row = |user: UserId| {
+            (
+                RowId::Keyless(user),
+                vec![Cell::Int(user.get().into()), Cell::text("")],
+            )
+        };
+        listed.filter(is_keyless).map(row).collect()
     }
 
     pub(super) fn delete_data(&mut self, dev: DevId, ids: Vec<RowId>, out: &mut Vec<Action>) -> Option<OpId> {
