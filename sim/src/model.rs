@@ -88,6 +88,7 @@ pub enum Out {
         to: Vec<ConnId>,
         seen: Rc<Seen>,
         new: bool,
+        bytes: u64,
     },
     Probe {
         conn: ConnId,
@@ -129,9 +130,21 @@ struct Conn {
     /// When it ended, as the server knows it.
     gone: Option<u64>,
     /// Private messages sent to it, in order, and whether it acknowledged them.
-    sent: Vec<(u64, bool)>,
+    sent: Vec<Sent>,
+    /// Private messages it is owed that wait for room in its window, in order.
+    backlog: Vec<u64>,
+    /// Private messages it might claim when it opened, and may therefore be sent.
+    claims: Vec<u64>,
     /// Outstanding probe: payload, how many of `sent` it covers, since when.
     probe: Option<(u128, usize, u64)>,
+}
+
+/// A private message sent to a connection.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    n: u64,
+    acknowledged: bool,
+    bytes: u64,
 }
 
 /// What became of an accepted private message.
@@ -163,6 +176,8 @@ struct Private {
     id: Option<String>,
     seq: Option<u64>,
     fate: Fate,
+    /// Connections of this life of the server that were sent it or are to be, as places in the list.
+    holders: Vec<usize>,
     /// Its INSERT was answered OK.
     acknowledged: bool,
     /// Pages that were connected and registered when it was accepted.
@@ -217,6 +232,8 @@ pub struct Model {
     conns: Vec<Conn>,
     sessions: Vec<(u64, u32)>,
     private: Vec<Private>,
+    /// Place of message n in the list.
+    places: Vec<Option<usize>>,
     /// Tokens the site ever made: tenant, user, text, expiry.
     tokens: Vec<(u32, u32, String, u64)>,
     due: Vec<Due>,
@@ -242,8 +259,6 @@ pub struct Model {
     leaving: Vec<ConnId>,
     /// Connections the core closed in this step: nothing may follow.
     ended: Vec<ConnId>,
-    /// Private messages that must be sent in this step.
-    live: Vec<(ConnId, u64)>,
     /// The queue a statement of this step deletes.
     emptied: Option<(u32, u32)>,
     /// Coverage: how often which kind of thing was compared.
@@ -269,6 +284,7 @@ impl Model {
             conns: Vec::new(),
             sessions: Vec::new(),
             private: Vec::new(),
+            places: Vec::new(),
             tokens,
             due: Vec::new(),
             wanted: Vec::new(),
@@ -286,7 +302,6 @@ impl Model {
             kicks: Vec::new(),
             leaving: Vec::new(),
             ended: Vec::new(),
-            live: Vec::new(),
             emptied: None,
             compared: 0,
         }
@@ -347,6 +362,9 @@ impl Model {
             self.separated(page);
         }
         self.conns.clear();
+        for message in &mut self.private {
+            message.holders.clear();
+        }
         self.sessions.clear();
         self.due.clear();
         self.wanted.clear();
@@ -407,6 +425,7 @@ fn understand(actions: &[Action]) -> Result<Vec<Out>, Failure> {
                     to,
                     seen: Rc::new(seen),
                     new,
+                    bytes: frame.bytes().len() as u64,
                 }
             }
             Action::Probe { conn, probe } => Out::Probe {

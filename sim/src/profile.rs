@@ -49,6 +49,8 @@ knobs! {
     AckTimeout "ack_timeout" 10_000,
     /// `ws.ping_interval`, s: 2.5 of them without a sign of life end a connection.
     PingInterval "ping_interval" 30,
+    /// Bytes of private messages on their way to one connection.
+    Window "window" 65_536,
     /// `main.max_devices_per_user`.
     Devices "devices" 16,
     /// `main.queue_max`.
@@ -103,6 +105,7 @@ impl Profile {
         profile.set(Knob::AckTimeout, rng.pick(&[10_000, 10_000, 3_000, 50, 1]));
         profile.set(Knob::PingInterval, rng.pick(&[30, 30, 5]));
         profile.set(Knob::Devices, rng.pick(&[16, 16, 16, 2, 1]));
+        profile.set(Knob::Window, rng.pick(&[65_536, 65_536, 65_536, 2_000, 1]));
         profile.set(Knob::QueueMax, rng.pick(&[0, 0, 0, 0, 5, 1]));
         profile.set(Knob::QueueTtl, rng.pick(&[0, 0, 0, 0, 0, 60, 1]));
         profile.set(Knob::Subscriptions, rng.pick(&[256, 256, 256, 3, 1]));
@@ -132,6 +135,7 @@ impl Profile {
             send_online_events: self.get(Knob::Presence) == 1,
             send_offline_events: self.get(Knob::Presence) == 1,
             body_bytes_max: crate::names::BODY_MAX,
+            private_window_bytes: self.get(Knob::Window).max(1) as usize,
             devices_per_user_max: self.get(Knob::Devices).max(1) as usize,
             queue_ttl_ms: self.get(Knob::QueueTtl) * 1000,
             queue_len_max: self.get(Knob::QueueMax) as usize,

@@ -57,6 +57,8 @@ impl Model {
             device: authorized,
             gone: None,
             sent: Vec::new(),
+            backlog: Vec::new(),
+            claims: Vec::new(),
             probe: None,
         });
         self.want(claim.conn, Seen::Info { authorized, key });
@@ -97,6 +99,8 @@ impl Model {
             device: false,
             gone: Some(self.now),
             sent: Vec::new(),
+            backlog: Vec::new(),
+            claims: Vec::new(),
             probe: None,
         });
         self.want(id, Seen::Fatal { code });

@@ -3,7 +3,7 @@
 use comet_core::{Action, CloseCause, ConnId, OpId, Record};
 
 use super::answers::ANY_SECONDS;
-use super::{Cause, Failure, Fate, Model, Out, understand, wrong};
+use super::{Cause, Failure, Model, Out, understand, wrong};
 use crate::profile::Knob;
 use crate::seen::{Extra, Seen};
 
@@ -63,11 +63,12 @@ impl Model {
 
     fn compare(&mut self, out: &Out) -> Result<(), Failure> {
         match out {
-            Out::Frame { to, seen, new } => {
+            Out::Frame { to, seen, new, bytes } => {
                 if to.windows(2).any(|pair| pair[0] >= pair[1]) {
                     return wrong("recipients", format!("not ascending: {to:?}"));
                 }
-                to.iter().try_for_each(|conn| self.frame(*conn, seen, *new))
+                to.iter()
+                    .try_for_each(|conn| self.frame(*conn, seen, *new, *bytes))
             }
             Out::Probe { conn, probe } => self.probe_sent(*conn, *probe),
             Out::Close { conn, cause } => self.closed_by_core(*conn, *cause),
@@ -114,7 +115,7 @@ impl Model {
             Record::MessageQueued { dev, user, message } => {
                 let body = message.body.as_str();
                 let of = |m: &&mut super::Private| m.dev == dev.0 && m.user == user.get() && m.body == body;
-                let Some(known) = self.private.iter_mut().find(of) else {
+                let Some(known) = self.private.iter_mut().rev().find(of) else {
                     return wrong("records", format!("{record:?}: was never accepted"));
                 };
                 known.seq = Some(message.seq.0);
@@ -149,7 +150,7 @@ impl Model {
         Ok(())
     }
 
-    fn frame(&mut self, id: ConnId, seen: &Seen, new: bool) -> Result<(), Failure> {
+    fn frame(&mut self, id: ConnId, seen: &Seen, new: bool, bytes: u64) -> Result<(), Failure> {
         let Some(conn) = self.conn(id) else {
             return wrong("frame to nobody", format!("{seen:?} to {id:?}, which never was"));
         };
@@ -160,7 +161,7 @@ impl Model {
             return wrong("dialect", format!("{seen:?} to {conn:?}"));
         }
         if matches!(seen, Seen::Private { .. }) {
-            return self.private_frame(id, seen);
+            return self.private_frame(id, seen, bytes);
         }
         self.compared += 1;
         let leaving = self.leaving.contains(&id);
@@ -226,7 +227,6 @@ impl Model {
     fn settle(&mut self) -> Result<(), Failure> {
         if self.shutting_down {
             self.kicks.clear();
-            self.live.clear();
             self.wanted.retain(|wanted| wanted.after.is_some());
             return Ok(());
         }
@@ -234,10 +234,6 @@ impl Model {
             return wrong("close", format!("{conn:?} should have been closed for {cause:?}"));
         }
         let leaving = &self.leaving;
-        self.live.retain(|(conn, _)| !leaving.contains(conn));
-        if let Some((conn, n)) = self.live.first() {
-            return wrong("private missing", format!("message {n} was not sent to {conn:?}"));
-        }
         let persisted = self.persisted;
         let late = self
             .wanted
@@ -262,23 +258,30 @@ impl Model {
         self.probes()
     }
 
-    /// Every unacknowledged private message is covered by a probe that is not too old (protocol.md 5.1).
+    /// Every unacknowledged private message is covered by a probe that is not too old (protocol.md 5.1), and none
+    /// waits while there is room for it.
     fn probes(&self) -> Result<(), Failure> {
+        let window = self.profile.get(Knob::Window).max(1);
         let patience = self.profile.get(Knob::AckTimeout).max(1) * 1000;
         for conn in self
             .conns
             .iter()
             .filter(|conn| conn.gone.is_none() && conn.device)
         {
-            let owed = |n: u64| {
-                self.private
-                    .iter()
-                    .any(|message| message.n == n && message.fate == Fate::Owed)
-            };
-            let waiting = conn
+            let last = conn.sent.last();
+            let waiting = last.is_some_and(|sent| !sent.acknowledged && self.is_owed(sent.n));
+            let flying: u64 = conn
                 .sent
-                .last()
-                .is_some_and(|(n, acknowledged)| !acknowledged && owed(*n));
+                .iter()
+                .rev()
+                .filter(|sent| !sent.acknowledged)
+                .map(|sent| sent.bytes)
+                .sum();
+            if flying < window
+                && let Some(n) = conn.backlog.iter().find(|n| self.is_owed(**n))
+            {
+                return wrong("private missing", format!("message {n} was not sent to {conn:?}"));
+            }
             match conn.probe {
                 None if waiting => return wrong("probe", format!("no probe was sent to {conn:?}")),
                 Some((_, _, since)) if since + patience < self.now => {

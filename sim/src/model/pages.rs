@@ -81,7 +81,7 @@ impl Model {
 
     /// The application of a page got a private message.
     pub fn page_saw(&mut self, page: usize, n: u64, now: u64) -> Result<(), Failure> {
-        let Some(at) = self.private.iter().position(|message| message.n == n) else {
+        let Some(at) = self.place(n) else {
             return wrong(
                 "invented",
                 format!("page {page} got message {n}, which was never accepted"),

@@ -2,7 +2,7 @@
 
 use comet_core::{ConnId, MessageId, Removal};
 
-use super::{Conn, Expected, Failure, Fate, Model, Private, wrong};
+use super::{Conn, Expected, Failure, Fate, Model, Private, Sent, wrong};
 use crate::backend::NewPrivate;
 use crate::names::{number_in, view};
 use crate::profile::Knob;
@@ -34,8 +34,8 @@ impl Model {
             connections += devices.len() as u64;
             queued += u64::from(devices.is_empty());
             let owed_to = devices.iter().filter_map(|id| self.conn(*id)?.page).collect();
-            self.live.extend(devices.iter().map(|conn| (*conn, row.n)));
             messages.push(row.n);
+            self.remember(row.n);
             self.private.push(Private {
                 n: row.n,
                 dev,
@@ -48,10 +48,14 @@ impl Model {
                 id: None,
                 seq: None,
                 fate: Fate::Owed,
+                holders: Vec::new(),
                 acknowledged: false,
                 owed_to,
                 seen_by: Vec::new(),
             });
+            for conn in devices {
+                self.assign(conn, row.n);
+            }
         }
         let insert = (rows.len() == 1).then(|| u64::from(rows.first().map_or(0, |row| row.user)));
         Expected::Done {
@@ -61,11 +65,48 @@ impl Model {
         }
     }
 
-    /// All connections of this life of the server that were sent a message.
+    /// Message n gets the next place in the list.
+    fn remember(&mut self, n: u64) {
+        let n = n as usize;
+        if self.places.len() <= n {
+            self.places.resize(n + 1, None);
+        }
+        self.places[n] = Some(self.private.len());
+    }
+
+    pub(super) fn place(&self, n: u64) -> Option<usize> {
+        self.places.get(n as usize).copied().flatten()
+    }
+
+    pub(super) fn is_owed(&self, n: u64) -> bool {
+        self.place(n)
+            .is_some_and(|at| self.private[at].fate == Fate::Owed)
+    }
+
+    /// A connection is owed a message, as soon as there is room for it.
+    fn assign(&mut self, id: ConnId, n: u64) {
+        let Some(at) = self.conns.iter().rposition(|conn| conn.id == id) else {
+            return;
+        };
+        self.conns[at].backlog.push(n);
+        if let Some(place) = self.place(n) {
+            self.private[place].holders.push(at);
+        }
+    }
+
+    /// All connections of this life of the server that were sent a message or are to be, and whether they
+    /// acknowledged it.
     fn holders(&self, n: u64) -> impl Iterator<Item = (&Conn, bool)> {
-        self.conns.iter().filter_map(move |conn| {
-            let sent = conn.sent.iter().find(|(number, _)| *number == n);
-            sent.map(|(_, acknowledged)| (conn, *acknowledged))
+        let places = self.place(n).map_or(&[][..], |at| &self.private[at].holders);
+        places.iter().map(move |at| {
+            let conn = &self.conns[*at];
+            (
+                conn,
+                conn.sent
+                    .iter()
+                    .rev()
+                    .any(|sent| sent.n == n && sent.acknowledged),
+            )
         })
     }
 
@@ -104,19 +145,29 @@ impl Model {
             .iter()
             .filter(|m| m.dev == dev && m.user == user && m.fate == Fate::Owed)
             .filter(|m| {
-                if self.holders(m.n).any(|(_, acknowledged)| acknowledged) {
-                    self.claim(m.n, &uuid) == Some(true)
-                } else {
-                    self.holders(m.n).all(|(conn, _)| conn.gone.is_some())
-                }
+                let acknowledged = self.holders(m.n).any(|(_, acknowledged)| acknowledged);
+                !acknowledged || self.claim(m.n, &uuid) == Some(true)
             })
             .map(|m| m.n)
             .collect();
-        self.live.extend(owed.into_iter().map(|n| (id, n)));
+        let of = |m: &&Private| m.dev == dev && m.user == user && m.fate == Fate::Owed;
+        let claims = self
+            .private
+            .iter()
+            .filter(of)
+            .map(|m| m.n)
+            .filter(|n| self.claim(*n, &uuid).is_some())
+            .collect();
+        if let Some(conn) = self.conn_mut(id) {
+            conn.claims = claims;
+        }
+        for n in owed {
+            self.assign(id, n);
+        }
     }
 
     /// A private message is sent to a connection.
-    pub(super) fn private_frame(&mut self, id: ConnId, seen: &Seen) -> Result<(), Failure> {
+    pub(super) fn private_frame(&mut self, id: ConnId, seen: &Seen, bytes: u64) -> Result<(), Failure> {
         let Seen::Private {
             id: uuid,
             view,
@@ -127,14 +178,17 @@ impl Model {
             return Ok(());
         };
         let number = number_in(view);
-        let Some(at) = number.and_then(|n| self.private.iter().position(|message| message.n == n)) else {
+        let Some(at) = number.and_then(|n| self.place(n)) else {
             return wrong("invented", format!("{seen:?} was never accepted"));
         };
         let (message, conn) = (&self.private[at], self.alive(id));
         let Some(conn) = conn else {
             return wrong("private to nobody", format!("{seen:?} to {id:?}"));
         };
-        if conn.dev != message.dev || conn.user != message.user || !conn.device {
+        if conn.dev != message.dev
+            || conn.user != message.user
+            || !(conn.device || conn.backlog.contains(&message.n) || conn.claims.contains(&message.n))
+        {
             let text = format!(
                 "message {} of user {}/{} to {conn:?}",
                 message.n, message.dev, message.user
@@ -142,8 +196,8 @@ impl Model {
             return wrong("private to a stranger", text);
         }
         self.same_message(message, seen)?;
-        let order = |n: u64| self.private.iter().position(|message| message.n == n);
-        if conn.sent.last().is_some_and(|(last, _)| order(*last) >= Some(at)) {
+        let order = |sent: &Sent| self.place(sent.n) >= Some(at);
+        if conn.sent.last().is_some_and(order) {
             return wrong(
                 "private order",
                 format!("{seen:?} after message {:?} to {id:?}", conn.sent.last()),
@@ -162,21 +216,47 @@ impl Model {
                 format!("{seen:?} to {id:?} does not say that it comes from the queue"),
             );
         }
-        let acknowledged = self.holders(n).any(|(_, acknowledged)| acknowledged);
-        if acknowledged && self.claim(n, &conn.uuid.clone()).is_none() {
+        let next = conn.backlog.iter().copied().find(|n| self.is_owed(*n));
+        if next != Some(n) {
+            self.unassigned(id, n, next, seen)?;
+        }
+        if let Some(message) = self.private.get_mut(at) {
+            message.id = Some(uuid.clone());
+        }
+        if let Some(conn) = self.conn_mut(id) {
+            let done = conn
+                .backlog
+                .iter()
+                .position(|other| *other == n)
+                .map_or(0, |at| at + 1);
+            conn.backlog.drain(..done);
+            conn.sent.push(Sent {
+                n,
+                acknowledged: false,
+                bytes,
+            });
+        }
+        self.compared += 1;
+        Ok(())
+    }
+
+    /// A connection gets a message that it need not get: only a browser that was sent it before may.
+    fn unassigned(&mut self, id: ConnId, n: u64, next: Option<u64>, seen: &Seen) -> Result<(), Failure> {
+        let uuid = self.conn(id).map(|conn| conn.uuid.clone()).unwrap_or_default();
+        if next.is_some_and(|next| self.place(next) < self.place(n)) {
+            return wrong(
+                "private order",
+                format!("{seen:?} to {id:?}, whose next message is {next:?}"),
+            );
+        }
+        let claimed = self.conn(id).is_some_and(|conn| conn.claims.contains(&n));
+        if !claimed && self.claim(n, &uuid).is_none() {
             return wrong(
                 "private again",
                 format!("{seen:?} to {id:?}: another device acknowledged it"),
             );
         }
-        self.live.retain(|want| *want != (id, n));
-        if let Some(message) = self.private.get_mut(at) {
-            message.id = Some(uuid.clone());
-        }
-        if let Some(conn) = self.conn_mut(id) {
-            conn.sent.push((n, false));
-        }
-        self.compared += 1;
+        self.assign(id, n);
         Ok(())
     }
 
@@ -198,10 +278,11 @@ impl Model {
         if message.id.as_ref().is_some_and(|known| known != uuid) {
             return wrong("private id", format!("{seen:?}, but its id is {:?}", message.id));
         }
-        if self
-            .private
-            .iter()
-            .any(|other| other.n != message.n && other.id.as_ref() == Some(uuid))
+        if message.id.is_none()
+            && self
+                .private
+                .iter()
+                .any(|other| other.n != message.n && other.id.as_ref() == Some(uuid))
         {
             return wrong(
                 "private id",
@@ -217,19 +298,21 @@ impl Model {
         let Some(conn) = self.alive(id) else {
             return wrong("probe", format!("a probe to {id:?}, which is gone"));
         };
-        let newest = conn
-            .sent
-            .last()
-            .and_then(|(n, _)| self.private.iter().find(|message| message.n == *n));
-        let expected = newest.and_then(|message| message.id.clone());
+        // What was deleted meanwhile needs no probe.
+        let newest = conn.sent.iter().enumerate().rev().find_map(|(at, sent)| {
+            let message = &self.private[self.place(sent.n)?];
+            (message.fate == Fate::Owed).then_some((at, message))
+        });
+        let expected = newest.and_then(|(_, message)| message.id.clone());
         if expected.as_deref() != Some(MessageId(probe).to_string().as_str()) {
             return wrong("probe", format!("a probe with {} to {conn:?}", MessageId(probe)));
         }
+        let covered = newest.map_or(0, |(at, _)| at + 1);
         if conn.probe.is_some() {
             return wrong("probe", format!("a second probe to {conn:?}"));
         }
         if let Some(conn) = self.conn_mut(id) {
-            conn.probe = Some((probe, conn.sent.len(), now));
+            conn.probe = Some((probe, covered, now));
         }
         Ok(())
     }
@@ -244,8 +327,8 @@ impl Model {
         };
         if payload == probe {
             conn.probe = None;
-            for (_, acknowledged) in conn.sent.iter_mut().take(covered) {
-                *acknowledged = true;
+            for sent in conn.sent.iter_mut().take(covered) {
+                sent.acknowledged = true;
             }
         }
     }
@@ -299,6 +382,10 @@ impl Model {
 
     /// The debts that should have been settled by now.
     pub(super) fn overdue(&self) -> Option<&Private> {
+        // With a small window a device may be owed what it need not be sent, and nobody outside can know.
+        if self.profile.get(Knob::Window) < Knob::Window.calm() {
+            return None;
+        }
         let grace = self.profile.get(Knob::Grace) * 1_000_000;
         self.private
             .iter()
