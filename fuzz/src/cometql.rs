@@ -21,10 +21,7 @@ pub fn cometql(data: &[u8]) {
             // One value too many or too few is an error, never a panic.
             assert!(prepared.bind(&[], &limits).is_err());
         }
-        Err(error) => assert_eq!(
-            parsed.map(|_| ()),
-            Err(error),
-            "both doors refuse for the same reason"
-        ),
+        // The reasons may differ: a `?` is an error of its own where none may stand.
+        Err(_) => assert!(parsed.is_err(), "what cannot be prepared is no statement"),
     }
 }

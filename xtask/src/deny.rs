@@ -11,10 +11,11 @@ pub(crate) fn check() -> Outcome {
             return Outcome::of(false);
         }
     }
-    let rest = run(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]));
+    let quiet = ["deny", "--log-level", "error", "check"];
+    let rest = run(cargo(&quiet).args(["licenses", "bans", "sources"]));
     if !succeeds(env!("CARGO"), &["deny", "fetch", "db"]) {
         println!("ADVISORIES NOT CHECKED: the advisory database cannot be fetched from this machine");
         return rest;
     }
-    rest.and(run(&mut cargo(&["deny", "check", "advisories"])))
+    rest.and(run(cargo(&quiet).arg("advisories")))
 }
