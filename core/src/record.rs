@@ -77,6 +77,30 @@ pub enum Record {
     TokenRestored { dev: DevId, token: Token },
 }
 
+impl Record {
+    /// About how much memory the record takes while it waits to be written, bytes.
+    pub fn weight(&self) -> usize {
+        let texts = match self {
+            Self::MessageQueued { message, .. } => message.body.as_str().len(),
+            Self::HistoryAppended { message, .. } => message.body.as_str().len(),
+            Self::DataSet { data, .. } => data.as_str().len(),
+            Self::MessagesRemoved { seqs, .. } | Self::HistoryRemoved { seqs, .. } => {
+                size_of_val(seqs.as_slice())
+            }
+            Self::TokenRevoked { token, .. } | Self::TokenRestored { token, .. } => token.reveal().len(),
+            Self::KeySet { .. }
+            | Self::KeyDeleted { .. }
+            | Self::DataDeleted { .. }
+            | Self::UserOnline { .. }
+            | Self::UserOffline { .. }
+            | Self::EverybodyOffline { .. }
+            | Self::HistoryLengthSet { .. }
+            | Self::HistorySettingDeleted { .. } => 0,
+        };
+        size_of::<Self>() + texts
+    }
+}
+
 /// Why a private message left the queue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Removal {

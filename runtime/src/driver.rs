@@ -4,21 +4,24 @@
 //! that a full queue of events cannot keep an acknowledgement waiting. If the core finds one of its invariants broken it
 //! panics, and the whole process stops: nothing is served on a state that cannot be trusted.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comet_core::{Action, Core, Event, Mono, Now, OpId};
+use comet_core::{Action, Core, Event, Mono, Now, OpId, Record};
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, LivedTime};
 use crate::execute::Executor;
 use crate::metrics::Metrics;
 use crate::store::{StoreError, StoreEvent, Writer};
 
 /// Batches of events taken in one turn.
 const TURN_BATCHES_MAX: usize = 64;
-/// Records that may wait for a working disk before events have to wait, too.
+/// Records that may wait for a working disk before events have to wait, too, …
 const RECORDS_WAITING_MAX: u64 = 65_536;
+/// … and the bytes they may take.
+const RECORD_BYTES_WAITING_MAX: usize = 256 << 20;
 
 /// The core and everything its thread needs.
 pub(crate) struct Driver {
@@ -32,6 +35,7 @@ pub(crate) struct Driver {
     /// Reused between events.
     pub(crate) actions: Vec<Action>,
     pub(crate) progress: Progress,
+    pub(crate) time: LivedTime,
 }
 
 /// How far the records are, and whether the end is near.
@@ -40,11 +44,38 @@ pub(crate) struct Progress {
     last: Mono,
     issued: OpId,
     persisted: OpId,
+    /// The newest record of each batch that waits, and the bytes of the batch.
+    waiting: VecDeque<(OpId, usize)>,
+    waiting_bytes: usize,
     store_fails: bool,
     stopping: bool,
 }
 
 impl Progress {
+    fn issue(&mut self, records: &[(OpId, Record)]) {
+        let Some((newest, _)) = records.last() else { return };
+        let bytes = records.iter().map(|(_, record)| record.weight()).sum();
+        self.issued = *newest;
+        self.waiting.push_back((*newest, bytes));
+        self.waiting_bytes += bytes;
+    }
+
+    fn persist(&mut self, upto: OpId) {
+        self.persisted = upto;
+        while let Some(&(newest, bytes)) = self.waiting.front()
+            && newest <= upto
+        {
+            self.waiting.pop_front();
+            self.waiting_bytes -= bytes;
+        }
+    }
+
+    /// Events have to wait until the disk has caught up. Not while it fails: then they are answered 500.
+    fn disk_is_behind(&self) -> bool {
+        let records = self.issued.0 - self.persisted.0;
+        !self.store_fails && (records > RECORDS_WAITING_MAX || self.waiting_bytes > RECORD_BYTES_WAITING_MAX)
+    }
+
     /// The store makes its last attempts on a failing disk when it is closed.
     fn may_end(&self) -> bool {
         self.stopping && (self.store_fails || self.persisted >= self.issued)
@@ -94,7 +125,7 @@ impl Driver {
             match self.wait(&mut batches).await {
                 Wake::Store(event) => self.store_event(event),
                 Wake::Events => self.turn(&mut batches).await,
-                Wake::Time => self.handle(Event::Tick, self.clock.now()),
+                Wake::Time => self.handle(Event::Tick, self.now()),
                 Wake::Stop => self.progress.stopping = true,
             }
         }
@@ -102,23 +133,33 @@ impl Driver {
 
     async fn wait(&mut self, batches: &mut Vec<Vec<Event>>) -> Wake {
         let deadline = self.core.poll_timeout();
-        let now = self.clock.mono();
-        let wait = Duration::from_micros(deadline.map_or(0, |at| at.micros_since(now)));
-        let behind = self.progress.issued.0 - self.progress.persisted.0 > RECORDS_WAITING_MAX;
-        let take_events = self.progress.store_fails || !behind;
-        tokio::select! {
+        let machine = self.clock.mono();
+        self.time.pause(machine);
+        let wait = Duration::from_micros(deadline.map_or(0, |at| at.micros_since(self.time.at(machine))));
+        let take_events = !self.progress.disk_is_behind();
+        let woken = tokio::select! {
             biased;
             Some(event) = self.store_events.recv() => Wake::Store(event),
             count = self.events.recv_many(batches, TURN_BATCHES_MAX), if take_events => {
                 if count == 0 { Wake::Stop } else { Wake::Events }
             }
             () = tokio::time::sleep(wait), if deadline.is_some() => Wake::Time,
+        };
+        self.time.resume(self.clock.mono(), deadline);
+        woken
+    }
+
+    fn now(&self) -> Now {
+        let now = self.clock.now();
+        Now {
+            mono: self.time.at(now.mono),
+            unix: now.unix,
         }
     }
 
     /// One reading of the clock serves the events of a turn: they arrived together.
     async fn turn(&mut self, batches: &mut Vec<Vec<Event>>) {
-        let now = self.clock.now();
+        let now = self.now();
         let mut count = 0;
         for batch in batches.drain(..) {
             for event in batch {
@@ -137,7 +178,7 @@ impl Driver {
     fn store_event(&mut self, event: StoreEvent) {
         let event = match event {
             StoreEvent::Persisted { upto } => {
-                self.progress.persisted = upto;
+                self.progress.persist(upto);
                 self.progress.store_fails = false;
                 Event::Persisted { upto }
             }
@@ -147,7 +188,7 @@ impl Driver {
                 Event::PersistFailed { upto }
             }
         };
-        self.handle(event, self.clock.now());
+        self.handle(event, self.now());
     }
 
     fn handle(&mut self, event: Event, now: Now) {
@@ -171,10 +212,8 @@ impl Driver {
 
     fn give_records(&mut self) {
         let records = self.executor.take_records();
-        if let Some((op, _)) = records.last() {
-            self.progress.issued = *op;
-            self.metrics.records.inc_by(records.len() as u64);
-        }
+        self.progress.issue(&records);
+        self.metrics.records.inc_by(records.len() as u64);
         for (op, record) in records {
             self.writer.append(op, record);
         }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use crate::accept::{self, Accepted, Port, listen};
-use crate::clock::Clock;
+use crate::clock::{Clock, LivedTime};
 use crate::config::Settings;
 use crate::driver::{Driver, Progress};
 use crate::entropy::Entropy;
@@ -132,6 +132,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         metrics,
         actions,
         progress,
+        time: LivedTime::starting(clock.mono()),
     };
 
     let mut running = Running {
