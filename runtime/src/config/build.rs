@@ -72,7 +72,9 @@ fn core(get: &Values<'_>) -> Result<Config, SettingsError> {
         queue_len_max: get.size("main.queue_max"),
         reload_grace_ms: get.seconds_as_ms("main.reload_grace"),
         // A part of the send buffer, so that private messages alone can never overflow it.
-        private_window_bytes: Config::default().private_window_bytes.min(get.size("ws.send_buffer") / 4),
+        private_window_bytes: Config::default()
+            .private_window_bytes
+            .min(get.size("ws.send_buffer") / 4),
         ack_timeout_ms: get.seconds_as_ms("ws.ack_timeout"),
         subscriptions_max: get.size("ws.max_subscriptions"),
         commands_per_second_max: u32::try_from(get.number("ws.max_commands_per_second")).unwrap_or(u32::MAX),

@@ -54,7 +54,7 @@ const GIB: u64 = 1 << 30;
 pub(super) const KEYS: &[Key] = &[
     unset("main.password", Kind::Secret),
     key("main.node_name", Kind::Text, "NoName"),
-    number("main.dev_index_size", 1, 1 << 31, "100000"),
+    number("main.dev_index_size", 1, 1_000_000, "100000"),
     unset("main.data_dir", Kind::Text),
     key("main.durability", Kind::Word(&["fsync", "os"]), "fsync"),
     key("main.base_dir", Kind::Text, ""),
