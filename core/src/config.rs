@@ -108,6 +108,8 @@ pub enum ConfigError {
     NoDevices,
     /// `ws.ack_timeout` is 0.
     NoAckTimeout,
+    /// `private_window_bytes` is 0.
+    NoWindow,
     /// `main.max_message_body` is 0.
     NoBody,
     /// `cometql.max_query` is under the 4 bytes of the shortest statement.
@@ -122,6 +124,7 @@ impl ConfigError {
             Self::NoTenants => "main.dev_index_size must be at least 1",
             Self::NoDevices => "main.max_devices_per_user must be at least 1",
             Self::NoAckTimeout => "ws.ack_timeout must be more than 0",
+            Self::NoWindow => "the window of private messages must be more than 0",
             Self::NoBody => "main.max_message_body must be at least 1",
             Self::NoQuery => "cometql.max_query must be at least 4",
         }
@@ -151,6 +154,8 @@ impl Config {
             Err(ConfigError::NoDevices)
         } else if self.ack_timeout_ms == 0 {
             Err(ConfigError::NoAckTimeout)
+        } else if self.private_window_bytes == 0 {
+            Err(ConfigError::NoWindow)
         } else if self.body_bytes_max == 0 {
             Err(ConfigError::NoBody)
         } else if self.query_bytes_max < 4 {

@@ -36,6 +36,9 @@ fn like_is_linear_in_the_text() {
 #[test]
 fn like_patterns() {
     edge(Limits::PATTERN_BYTES_MAX, ErrorCode::TooLong, |n| {
+        format!("SHOW VARIABLES LIKE '{}'", "x".repeat(n))
+    });
+    edge(Limits::PATTERN_BYTES_MAX, ErrorCode::TooLong, |n| {
         format!(
             "SELECT * FROM pipes WHERE users = 1 AND (NOT name LIKE '{}')",
             "%".repeat(n)

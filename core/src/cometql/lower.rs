@@ -59,6 +59,7 @@ pub(super) fn statement(
         Template::Variables { pattern } => {
             // LIKE NULL matches nothing, and so does a name nobody has.
             let pattern = source.ordinary(*pattern).unwrap_or(Cow::Borrowed(""));
+            check_pattern(pattern.len())?;
             Statement::Show(Show::Variables {
                 pattern: Some(pattern.as_ref().into()),
             })
@@ -73,8 +74,13 @@ fn filter_of(
     source: Source<'_>,
 ) -> Result<Option<Expr>, QueryError> {
     let filter = filter.map(|filter| condition(table, filter, source, true));
-    match filter.as_ref().map_or(0, longest_pattern) {
-        0..=Limits::PATTERN_BYTES_MAX => Ok(filter),
+    check_pattern(filter.as_ref().map_or(0, longest_pattern))?;
+    Ok(filter)
+}
+
+fn check_pattern(bytes: usize) -> Result<(), QueryError> {
+    match bytes {
+        0..=Limits::PATTERN_BYTES_MAX => Ok(()),
         _ => Err(QueryError::new(
             ErrorCode::TooLong,
             "the pattern of a LIKE is too long",

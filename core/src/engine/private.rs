@@ -7,13 +7,13 @@
 //! At most `private_window_bytes` are on their way to a connection; the rest follows as Pongs come back. So a queue of
 //! any length reaches a slow reader, whose send buffer it would overflow at once.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Core;
 use crate::action::{Action, Recipients};
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
-use crate::name::{Body, ClientUuid, EventName};
+use crate::name::{Body, EventName};
 use crate::record::{QueuedMessage, Record, Removal};
 use crate::state::{Conn, Debts, GoneId, Probe, Timer};
 use crate::wire::{self, Content, FrameBody};
@@ -46,11 +46,12 @@ impl Core {
             .map(|live| live.devices.clone())
             .unwrap_or_default();
         for &conn in &devices {
+            let Some(state) = self.conns.get_mut(conn) else {
+                continue;
+            };
+            state.unsent.push_back(seq);
             self.tenants
-                .edit_user(dev, user, |live| live.debts.sent(seq, conn));
-            if let Some(state) = self.conns.get_mut(conn) {
-                state.unsent.push_back(seq);
-            }
+                .edit_user(dev, user, |live| live.debts.owe(seq, conn, &state.uuid));
             self.send_owed(conn, Some(seq), out);
         }
         (op, devices.len() as u64)
@@ -61,36 +62,23 @@ impl Core {
         let Some(uuid) = self.conns.get(conn).map(|state| state.uuid.clone()) else {
             return;
         };
-        let siblings = self.connections_of_browser(dev, user, &uuid);
         let live = self.tenants.user(dev, user);
         let queue = self.durable.user(dev, user).map(|stored| &stored.queue);
         let owed: VecDeque<Seq> = queue
             .into_iter()
             .flatten()
             .map(|message| message.seq)
-            .filter(|&seq| live.is_none_or(|live| live.debts.owed_to(seq, &uuid, &siblings)))
+            .filter(|&seq| live.is_none_or(|live| live.debts.owed_to(seq, &uuid)))
             .collect();
         self.edit_debts(dev, user, |debts| {
             for &seq in &owed {
-                debts.redelivered(seq, conn, &uuid, &siblings);
+                debts.redelivered(seq, conn, &uuid);
             }
         });
         if let Some(state) = self.conns.get_mut(conn) {
             state.unsent = owed;
         }
         self.send_owed(conn, None, out);
-    }
-
-    /// The open connections of one browser of a user; none if it told no uuid.
-    fn connections_of_browser(&self, dev: DevId, user: UserId, uuid: &ClientUuid) -> BTreeSet<ConnId> {
-        let connections = self.tenants.user(dev, user).map(|live| &live.connections);
-        let is_sibling = |id: &ConnId| self.conns.get(*id).is_some_and(|state| state.uuid == *uuid);
-        connections
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(|id| !uuid.is_empty() && is_sibling(id))
-            .collect()
     }
 
     /// Sends what is owed and has room in the window, and a probe behind it. `live` is the message that was accepted
@@ -116,13 +104,14 @@ impl Core {
         let (dev, dialect) = (state.dev, state.dialect);
         let stored = self.durable.user(dev, user);
         let mut sent = 0;
-        while state.in_flight.bytes() < window {
-            let Some(seq) = state.unsent.pop_front() else {
+        while let Some(&seq) = state.unsent.front() {
+            let message = stored.and_then(|stored| stored.queued(seq));
+            let bytes = message.map_or(0, |message| message.body.as_str().len());
+            if state.in_flight.bytes() > 0 && state.in_flight.bytes() + bytes > window {
                 break;
-            };
-            let Some(message) = stored.and_then(|stored| stored.queued(seq)) else {
-                continue;
-            };
+            }
+            state.unsent.pop_front();
+            let Some(message) = message else { continue };
             let body = FrameBody::Private {
                 event: message.event.as_str(),
                 body: message.body.as_str(),
@@ -224,9 +213,8 @@ impl Core {
         } else {
             self.config.devices_per_user_max
         };
-        let device = (conn.uuid.clone(), until);
         let (paid, noted) = self.edit_debts(conn.dev, user, |debts| {
-            let paid = debts.vanished(gone, id, device, conn.owed(), devices_max);
+            let paid = debts.vanished(gone, id, until, conn.owed(), devices_max);
             (paid, debts.has_claim(gone))
         });
         if noted {

@@ -15,9 +15,15 @@ use crate::time::Mono;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct GoneId(pub(crate) u64);
 
-/// A device that was sent a message and has not acknowledged it.
+/// A device that was sent a message, or is about to be, and has not acknowledged it.
+#[derive(Clone, Debug)]
+struct Holder {
+    device: Device,
+    uuid: ClientUuid,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Holder {
+enum Device {
     Alive(ConnId),
     Gone(GoneId),
 }
@@ -26,15 +32,29 @@ enum Holder {
 struct Debt {
     /// At least one device acknowledged.
     acknowledged: bool,
-    /// The browsers whose devices acknowledged, as long as the debt is open; one entry per device.
+    /// The browsers whose devices acknowledged, as long as the debt is open.
     acknowledged_by: Vec<ClientUuid>,
     holders: Vec<Holder>,
+}
+
+impl Debt {
+    /// The holders that are this browser. One without a uuid cannot be recognised.
+    fn held_by<'a>(&'a self, uuid: &'a ClientUuid) -> impl Iterator<Item = Device> + 'a {
+        let mine = self
+            .holders
+            .iter()
+            .filter(move |holder| !uuid.is_empty() && holder.uuid == *uuid);
+        mine.map(|holder| holder.device)
+    }
+
+    fn release(&mut self, device: Device) {
+        self.holders.retain(|holder| holder.device != device);
+    }
 }
 
 /// A device that vanished with unacknowledged messages.
 #[derive(Debug)]
 struct GoneDevice {
-    uuid: ClientUuid,
     until: Mono,
     seqs: BTreeSet<Seq>,
 }
@@ -55,61 +75,44 @@ impl Debts {
     }
 
     /// True if a connection with this uuid, which authorizes now, gets the message: nobody has acknowledged it, or
-    /// this browser was sent it and has not. `siblings` are the open connections of the browser.
-    pub(crate) fn owed_to(&self, seq: Seq, uuid: &ClientUuid, siblings: &BTreeSet<ConnId>) -> bool {
+    /// this browser was sent it and has not.
+    pub(crate) fn owed_to(&self, seq: Seq, uuid: &ClientUuid) -> bool {
         let Some(debt) = self.debts.get(&seq) else {
             return true;
         };
-        !debt.acknowledged || self.held_by(debt, uuid, siblings).next().is_some()
+        !debt.acknowledged || debt.held_by(uuid).next().is_some()
     }
 
-    /// The holders that are this browser. One without a uuid cannot be recognised.
-    fn held_by<'a>(
-        &'a self,
-        debt: &'a Debt,
-        uuid: &'a ClientUuid,
-        siblings: &'a BTreeSet<ConnId>,
-    ) -> impl Iterator<Item = Holder> + 'a {
-        debt.holders.iter().copied().filter(move |holder| match holder {
-            Holder::Gone(id) => {
-                !uuid.is_empty() && self.gone.get(id).is_some_and(|device| device.uuid == *uuid)
-            }
-            Holder::Alive(conn) => siblings.contains(conn),
-        })
-    }
-
-    /// The message is sent to a connection that has just authorized. If its browser was sent it once before, and that
+    /// The message is owed to a connection that has just authorized. If its browser was sent it once before, and that
     /// connection is gone, this one is its return and takes over the claim. A browser with several tabs was sent it
     /// several times, all under one uuid: then nobody can tell which tab returns, and every claim lasts until it is
     /// acknowledged or its time is over.
-    pub(crate) fn redelivered(
-        &mut self,
-        seq: Seq,
-        conn: ConnId,
-        uuid: &ClientUuid,
-        siblings: &BTreeSet<ConnId>,
-    ) {
+    pub(crate) fn redelivered(&mut self, seq: Seq, conn: ConnId, uuid: &ClientUuid) {
         let former = self.debts.get(&seq).and_then(|debt| {
-            let mut held = self.held_by(debt, uuid, siblings);
+            let mut held = debt.held_by(uuid);
             let only = held.next().filter(|_| held.next().is_none());
             only.filter(|_| !debt.acknowledged_by.contains(uuid))
         });
-        if let Some(Holder::Gone(id)) = former {
+        if let Some(Device::Gone(id)) = former {
             let debt = self.debts.entry(seq).or_default();
-            debt.holders.retain(|&holder| holder != Holder::Gone(id));
+            debt.release(Device::Gone(id));
             self.release(id, seq);
         }
-        self.sent(seq, conn);
+        self.owe(seq, conn, uuid);
     }
 
-    /// The message was sent to a device, or waits for room in its window.
-    pub(crate) fn sent(&mut self, seq: Seq, conn: ConnId) {
+    /// The message is owed to this device: it was sent, or waits for room in the window.
+    pub(crate) fn owe(&mut self, seq: Seq, conn: ConnId, uuid: &ClientUuid) {
+        let device = Device::Alive(conn);
         let debt = self.debts.entry(seq).or_default();
         assert!(
-            !debt.holders.contains(&Holder::Alive(conn)),
-            "sent twice to one connection"
+            debt.holders.iter().all(|holder| holder.device != device),
+            "owed twice to one connection"
         );
-        debt.holders.push(Holder::Alive(conn));
+        debt.holders.push(Holder {
+            device,
+            uuid: uuid.clone(),
+        });
     }
 
     /// A device acknowledged the message, which is still in the queue. True if it is paid now and must leave it.
@@ -118,8 +121,10 @@ impl Debts {
     pub(crate) fn acknowledge(&mut self, seq: Seq, conn: ConnId, uuid: &ClientUuid) -> bool {
         let debt = self.debts.entry(seq).or_default();
         debt.acknowledged = true;
-        debt.acknowledged_by.push(uuid.clone());
-        debt.holders.retain(|&holder| holder != Holder::Alive(conn));
+        if !uuid.is_empty() && !debt.acknowledged_by.contains(uuid) {
+            debt.acknowledged_by.push(uuid.clone());
+        }
+        debt.release(Device::Alive(conn));
         self.settle(seq)
     }
 
@@ -130,7 +135,7 @@ impl Debts {
         &mut self,
         id: GoneId,
         conn: ConnId,
-        device: (ClientUuid, Mono),
+        until: Mono,
         unacknowledged: impl Iterator<Item = Seq>,
         devices_max: usize,
     ) -> Vec<Seq> {
@@ -142,17 +147,16 @@ impl Debts {
             let alive = debt
                 .holders
                 .iter_mut()
-                .find(|holder| **holder == Holder::Alive(conn));
+                .find(|holder| holder.device == Device::Alive(conn));
             if let Some(holder) = alive {
-                *holder = Holder::Gone(id);
+                holder.device = Device::Gone(id);
                 seqs.insert(seq);
             }
         }
         if seqs.is_empty() {
             return Vec::new();
         }
-        let (uuid, until) = device;
-        self.gone.insert(id, GoneDevice { uuid, until, seqs });
+        self.gone.insert(id, GoneDevice { until, seqs });
         if self.gone.len() <= devices_max {
             return Vec::new();
         }
@@ -181,7 +185,7 @@ impl Debts {
         let mut paid = Vec::new();
         for seq in device.seqs {
             if let Some(debt) = self.debts.get_mut(&seq) {
-                debt.holders.retain(|&holder| holder != Holder::Gone(id));
+                debt.release(Device::Gone(id));
                 if self.settle(seq) {
                     paid.push(seq);
                 }
@@ -196,7 +200,7 @@ impl Debts {
             return;
         };
         for holder in debt.holders {
-            if let Holder::Gone(id) = holder {
+            if let Device::Gone(id) = holder.device {
                 self.release(id, seq);
             }
         }
@@ -238,10 +242,10 @@ impl Debts {
             assert!(queued(seq), "a debt without a message");
             assert!(!debt.holders.is_empty(), "a settled debt was kept");
             for holder in &debt.holders {
-                match holder {
-                    Holder::Alive(conn) => assert!(alive(*conn, seq), "a device holds what it was not sent"),
-                    Holder::Gone(id) => {
-                        let device = self.gone.get(id);
+                match holder.device {
+                    Device::Alive(conn) => assert!(alive(conn, seq), "a device holds what it was not sent"),
+                    Device::Gone(id) => {
+                        let device = self.gone.get(&id);
                         assert!(
                             device.is_some_and(|d| d.seqs.contains(&seq)),
                             "a vanished device was forgotten"
@@ -258,7 +262,7 @@ impl Debts {
             for seq in &device.seqs {
                 let debt = self.debts.get(seq);
                 assert!(
-                    debt.is_some_and(|d| d.holders.contains(&Holder::Gone(*id))),
+                    debt.is_some_and(|d| d.holders.iter().any(|holder| holder.device == Device::Gone(*id))),
                     "a claim to nothing"
                 );
             }
