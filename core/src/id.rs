@@ -45,7 +45,7 @@ pub struct DevId(pub u32);
 pub struct UserId(u32);
 
 impl UserId {
-    /// Largest user id.
+    /// Largest user id; nine digits are promised (S4).
     pub const MAX: u32 = i32::MAX as u32;
 
     /// A user id, if `n` is inside the bounds.

@@ -62,7 +62,7 @@ impl ChannelName {
     pub const BROWSER_MIN: usize = 2;
     /// Shortest name CometQL may use, bytes.
     pub const COMETQL_MIN: usize = 3;
-    /// Longest name, bytes (Q59).
+    /// Longest name, bytes (Q59); 31 are promised (S27).
     pub const MAX: usize = 64;
 
     /// Checks a name sent by a browser.
@@ -122,7 +122,7 @@ impl EventName {
         check(text, 0, Self::MAX, is_name_byte).map(|()| Self(text.into()))
     }
 
-    /// The name, may be empty.
+    /// The name, may be empty (S49).
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -188,7 +188,7 @@ impl AuthHash {
     /// Longest hash, bytes.
     pub const MAX: usize = 32;
 
-    /// Checks a hash (Q46: an empty one is refused).
+    /// Checks a hash: any text of the alphabet, the site chooses (S3; Q46: an empty one is refused).
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'+' | b'/' | b'_');
         check(text, 1, Self::MAX, allowed).map(|()| Self(text.into()))

@@ -19,7 +19,7 @@ pub use url::{hello, is_ws_route, normalise_path, origin_allowed};
 use crate::id::{DevId, UserId};
 use crate::name::{Body, ChannelName, ClientUuid, EventName, Marker, Token};
 
-/// How frames are written for a client version (protocol.md 2.5.2).
+/// How frames are written for a client version (protocol.md 2.5.2), so that old client files keep working (S63).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Dialect {
     /// `v` < 4, and when the version is not known.

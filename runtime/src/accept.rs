@@ -1,4 +1,4 @@
-//! From the kernel's queue of connections to the shards: one acceptor hands sockets round robin, so that shards are
+//! From the kernel's queue of connections, on the port the administrator chose (S22), to the shards: one acceptor hands sockets round robin, so that shards are
 //! balanced however few addresses the clients come from.
 //!
 //! Promise: a port that somebody else has is one clear error; running out of descriptors delays new connections and

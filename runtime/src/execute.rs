@@ -1,7 +1,7 @@
 //! Turns the core's actions into work for the shards and the store. One match, no opinion.
 //!
 //! Promise: per connection and per session the order of the actions is kept; what belongs to one shard is handed over
-//! as one batch, so that the shard is woken once. A shard that cannot keep up makes the core wait, and the core its
+//! as one batch, so that the shard is woken once and a message is on its way at once (S64). A shard that cannot keep up makes the core wait, and the core its
 //! senders; nothing piles up.
 
 use std::ops::Range;

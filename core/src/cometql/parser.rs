@@ -24,7 +24,7 @@ use crate::error::{ErrorCode, QueryError};
 
 type Parsed<T> = Result<T, QueryError>;
 
-/// Parses one statement.
+/// Parses one statement, also as it is printed in published texts, odd blanks and all (S2).
 pub fn parse(text: &[u8], limits: &Limits) -> Result<Statement, QueryError> {
     let text = check_text(text, limits)?;
     let (template, _) = Parser::new(text, limits, false).run()?;

@@ -27,7 +27,8 @@ pub(super) struct Publication<'a> {
 }
 
 impl Core {
-    /// `subscription`: the complete new set replaces the old one; only the difference is seen by others (Q20).
+    /// `subscription`: the complete new set replaces the old one; only the difference is seen by others (Q20). Whoever
+    /// knows the name of an open channel may have it (S1, S26), any number of them at once (S66).
     pub(super) fn subscribe(&mut self, conn: ConnId, request: Subscribe, out: &mut Vec<Action>) {
         let Some(state) = self.conns.get(conn) else { return };
         let (dev, user, uuid, dialect) = (state.dev, state.user, state.uuid.clone(), state.dialect);

@@ -12,7 +12,8 @@ use crate::state::{Conn, InFlight, Replay, Timer};
 use crate::wire::{FrameBody, Hello, Refusal};
 
 impl Core {
-    /// A browser connected: decide who it is, greet it, register it, pay what is owed (2.3, in this order).
+    /// A browser connected: decide who it is, greet it, register it, pay what is owed (2.3, in this order). Every page
+    /// is told by F1 whether it is authorized (S5, S16, S19).
     pub(super) fn opened(
         &mut self,
         id: ConnId,

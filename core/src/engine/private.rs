@@ -57,7 +57,7 @@ impl Core {
         (op, devices.len() as u64)
     }
 
-    /// A device has just registered: everything it is owed leaves, in order (S10, S11, S12, Q31).
+    /// A device has just registered: everything it is owed leaves, in order (S9, S10, S11, S12, Q31).
     pub(super) fn pay_queue(&mut self, conn: ConnId, dev: DevId, user: UserId, out: &mut Vec<Action>) {
         let Some(uuid) = self.conns.get(conn).map(|state| state.uuid.clone()) else {
             return;

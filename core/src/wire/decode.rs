@@ -39,7 +39,7 @@ fn refuse(reason: BadReason, extra: ErrorExtra) -> BadRequest {
     }
 }
 
-/// `["@"] name LF event LF flag LF body`. A refusal is reported to the channel, if the name is one (Q23).
+/// `["@"] name LF event LF flag LF body`; `@` hides the sender (S47). A refusal is reported to the channel, if the name is one (Q23).
 fn send(arguments: &str, body_bytes_max: usize) -> Result<SendRequest, BadRequest> {
     let (target, rest) = match arguments.split_once('\n') {
         Some((target, rest)) => (target, Some(rest)),
@@ -114,7 +114,7 @@ fn history(arguments: &str) -> Result<ClientRequest, BadReason> {
 
 fn count(arguments: &str) -> Result<ClientRequest, BadReason> {
     let (channel, marker) = channel_and_marker(arguments)?;
-    // Track lists are open anyway (Q24).
+    // Plain channels are refused (S58); track lists are open anyway (Q24).
     let open = matches!(channel.kind(), ChannelKind::Web | ChannelKind::Track);
     if open {
         Ok(ClientRequest::Count { channel, marker })

@@ -22,14 +22,14 @@ pub enum FrameBody<'a> {
         authorized: bool,
         key: &'a str,
     },
-    /// F2 and F3. `sender`: `None` = sent by CometQL; `Some(None)` = a browser that is anonymous or used `@`.
+    /// F2 and F3, live: never `history`, never a marker (S48, S50, S52). `sender`: `None` = sent by CometQL; `Some(None)` = a browser that is anonymous or used `@`.
     Message {
         channel: &'a str,
         event: &'a str,
         body: &'a str,
         sender: Option<Option<UserId>>,
     },
-    /// F4 and F5.
+    /// F4 and F5. `pipe` is "msg" (S14), and the event is told so that pages can choose (S13).
     Private {
         event: &'a str,
         body: &'a str,
@@ -53,7 +53,7 @@ pub enum FrameBody<'a> {
         user: Option<UserId>,
         uuid: &'a ClientUuid,
     },
-    /// F9.
+    /// F9: what `#channel` subscribers see (S31), with the number of receivers (S45).
     Report {
         channel: &'a str,
         receivers: u64,

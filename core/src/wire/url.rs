@@ -53,7 +53,8 @@ fn last_leading_slash(path: &[u8], from: usize) -> usize {
 /// Reads the request target of a WebSocket request, for instance `/ws/sesion=…&myid=…`. `origin` is the Origin
 /// header, `origins` the allow-list, `dev_index_size` the number of tenants.
 ///
-/// Of several errors the first in the order 401, 406, 418, 423 is told. Of several values the first counts.
+/// Of several errors the first in the order 401, 406, 418, 423 is told. Of several values the first counts. The user
+/// id is a text (S6), tenant, user and key come as the page's `start` got them (S21), and both may be missing (S23).
 pub fn hello(
     target: &[u8],
     origin: Option<&[u8]>,

@@ -1,4 +1,5 @@
-//! Static files (protocol.md 2.1, Q3): off without a base directory, and never a file outside of it.
+//! Static files (protocol.md 2.1, Q3), the client file among them (S62): off without a base directory, and never a file
+//! outside of it.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,7 +1,8 @@
 //! One browser connection as its shard sees it: the socket, the outbox, and how it is to end.
 //!
 //! Promise: frames leave in the order they were queued, whoever writes them; once the end is decided nothing more is
-//! queued. No Close frame is ever written, in no case (protocol.md 2.4, Q9).
+//! queued. No Close frame is ever written, in no case (protocol.md 2.4, Q9): clients reconnect by themselves only after
+//! an unclean end, which `restart()` relies on, too (S24, S25, S67).
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};

@@ -14,7 +14,7 @@ pub const NAMES_MAX: usize = 65_536;
 /// Most names of a wrong length that are kept for the report.
 const REFUSED_MAX: usize = 32;
 
-/// Splits the list at every run of characters that are no name characters. Lengths are judged here; everything that
+/// Splits the list at every run of characters that are no name characters, so `channel.event` needs no rule (S30). Lengths are judged here; everything that
 /// depends on the connection is not.
 pub(super) fn names(arguments: &str) -> Subscribe {
     let mut seen = BTreeSet::new();
