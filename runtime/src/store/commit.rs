@@ -8,6 +8,8 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -34,6 +36,8 @@ const LAST_ATTEMPTS: u32 = 5;
 #[derive(Debug)]
 pub struct Writer {
     commands: Sender<Command>,
+    /// Set by `stop`, whose command may never be reached: a full batch takes nothing from the queue.
+    stop_wanted: Arc<AtomicBool>,
     thread: JoinHandle<Result<(), StoreError>>,
     stats: StatsHandle,
 }
@@ -51,9 +55,11 @@ impl Store {
     pub fn spawn(self, events: impl FnMut(StoreEvent) + Send + 'static) -> std::io::Result<Writer> {
         let (commands, receiver) = mpsc::channel();
         let stats = StatsHandle::default();
+        let stop_wanted = Arc::new(AtomicBool::new(false));
         let committer = Committer {
             store: self,
             commands: receiver,
+            stop_wanted: stop_wanted.clone(),
             events,
             stats: stats.clone(),
             batch: Vec::new(),
@@ -66,6 +72,7 @@ impl Store {
             .spawn(move || committer.run())?;
         Ok(Writer {
             commands,
+            stop_wanted,
             thread,
             stats,
         })
@@ -89,6 +96,7 @@ impl Writer {
     /// Writes everything that was queued, folds the log into the main file and closes it. Blocks; with a failing
     /// disk it gives up after a few attempts and says how many records were lost.
     pub fn stop(self) -> Result<(), StoreError> {
+        self.stop_wanted.store(true, Ordering::Relaxed);
         // Fails only if the thread has ended already, and then joining tells why.
         let _ = self.commands.send(Command::Stop);
         match self.thread.join() {
@@ -101,6 +109,7 @@ impl Writer {
 struct Committer<F> {
     store: Store,
     commands: Receiver<Command>,
+    stop_wanted: Arc<AtomicBool>,
     events: F,
     stats: StatsHandle,
     /// What the next transaction covers, in order.
@@ -108,6 +117,7 @@ struct Committer<F> {
     batch_bytes: usize,
     /// The newest record ever taken.
     newest: OpId,
+    /// The queue is at its end.
     stopping: bool,
 }
 
@@ -168,7 +178,7 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
             self.stats.failed();
             tracing::error!(%error, records = self.batch.len(), "writing failed; it is tried again");
             (self.events)(StoreEvent::PersistFailed { upto });
-            if self.stopping {
+            if self.stopping || self.stop_wanted.load(Ordering::Relaxed) {
                 last_attempts -= 1;
                 if last_attempts == 0 {
                     return Err(self.unwritten(&error));

@@ -21,6 +21,7 @@ fn committer(dir: &std::path::Path) -> Committer<impl FnMut(StoreEvent)> {
     Committer {
         store,
         commands,
+        stop_wanted: Arc::default(),
         events: |_| {},
         stats: StatsHandle::default(),
         batch: Vec::new(),
@@ -30,28 +31,30 @@ fn committer(dir: &std::path::Path) -> Committer<impl FnMut(StoreEvent)> {
     }
 }
 
-fn limit_pages(committer: &Committer<impl FnMut(StoreEvent)>, pages: u32) {
-    committer
-        .store
+fn limit_pages(store: &Store, pages: u32) {
+    store
         .connection
         .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
         .unwrap();
+}
+
+fn pages(store: &Store) -> u32 {
+    store
+        .connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .unwrap()
 }
 
 #[test]
 fn a_full_disk_keeps_everything_until_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let mut committer = committer(dir.path());
-    let pages: u32 = committer
-        .store
-        .connection
-        .pragma_query_value(None, "page_count", |row| row.get(0))
-        .unwrap();
+    let pages = pages(&committer.store);
     let records: Vec<Record> = (1..=20).map(data).collect();
     for (n, record) in records.iter().enumerate() {
         committer.take(Command::Append(OpId(n as u64 + 1), record.clone()));
     }
-    limit_pages(&committer, pages + 5);
+    limit_pages(&committer.store, pages + 5);
     for _ in 0..2 {
         let error = committer.attempt().unwrap_err();
         assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
@@ -64,7 +67,7 @@ fn a_full_disk_keeps_everything_until_there_is_room() {
             .unwrap();
         assert_eq!((rows, committer.batch.len()), (0, 20));
     }
-    limit_pages(&committer, 1 << 30);
+    limit_pages(&committer.store, 1 << 30);
     committer.commit().unwrap();
     assert!(committer.batch.is_empty());
     committer.close().unwrap();
@@ -100,4 +103,21 @@ fn a_batch_is_bounded_in_records_and_bytes() {
         committer.take(Command::Append(OpId(n), large.clone()));
     }
     assert!(!committer.has_room());
+}
+
+/// A full batch takes nothing more from the queue, also not the command to stop.
+#[test]
+fn a_full_disk_and_a_full_batch_do_not_hold_up_the_stop() {
+    const RECORDS: u64 = BATCH_RECORDS_MAX as u64 + 1;
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path(), Durability::Fsync).unwrap();
+    limit_pages(&store, pages(&store));
+    let writer = store.spawn(|_| {}).unwrap();
+    for n in 1..=RECORDS {
+        writer.append(OpId(n), data(1));
+    }
+    let Err(StoreError::Unwritten { records, .. }) = writer.stop() else {
+        panic!("nothing can have been written")
+    };
+    assert_eq!(records, RECORDS);
 }
