@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::TrustedProxies;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address shown for a browser. Headers count only if the peer is a trusted proxy: then the right-most entry of
 /// `X-Forwarded-For` that is no trusted proxy itself, else `X-Real-IP`. Entries further left can be forged.
@@ -13,19 +15,27 @@ pub(crate) fn client_ip(peer: SocketAddr, headers: &HeaderMap, trusted: &Trusted
     if !trusted.contains(peer) {
         return peer.to_string();
     }
-    forwarded_for(headers, trusted)
-        .or_else(|| real_ip(headers))
-        .unwrap_or(peer)
-        .to_string()
+    // A line of the one that cannot be believed does not make the other better.
+    let shown = if headers.contains_key(FORWARDED_FOR) {
+        forwarded_for(headers, trusted)
+    } else {
+        real_ip(headers)
+    };
+    shown.unwrap_or(peer).to_string()
 }
 
 fn forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
-    let lines: Vec<&str> = headers
-        .get_all("x-forwarded-for")
+    let lines: Vec<&[u8]> = headers
+        .get_all(FORWARDED_FOR)
         .iter()
-        .filter_map(|line| line.to_str().ok())
+        .map(HeaderValue::as_bytes)
         .collect();
-    for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+    // Split as bytes: what a client wrote must not hide what the proxy wrote behind it.
+    for entry in lines
+        .iter()
+        .rev()
+        .flat_map(|line| line.rsplit(|&byte| byte == b','))
+    {
         // Who wrote an entry that is no address is not to be believed about those before it, either.
         let ip = address(entry)?;
         if !trusted.contains(ip) {
@@ -36,12 +46,12 @@ fn forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr
 }
 
 fn real_ip(headers: &HeaderMap) -> Option<IpAddr> {
-    address(headers.get("x-real-ip")?.to_str().ok()?)
+    address(headers.get("x-real-ip")?.as_bytes())
 }
 
 /// An address, perhaps with a port or in brackets.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?.trim();
     let bare = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'))
@@ -88,6 +98,21 @@ mod tests {
             ("x-forwarded-for", "203.0.113.9, 10.0.0.2"),
         ];
         assert_eq!(ip("127.0.0.1:1", &lines), "203.0.113.9");
+    }
+
+    /// A proxy forwards what the client wrote, byte for byte, and adds its own entry.
+    #[test]
+    fn bytes_that_are_no_text_hide_nothing() {
+        let trusted = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+        let shown = |line: &[u8]| {
+            let mut map = HeaderMap::new();
+            map.append("x-forwarded-for", "6.6.6.6".parse().unwrap());
+            map.append("x-forwarded-for", HeaderValue::from_bytes(line).unwrap());
+            map.append("x-real-ip", "6.6.6.6".parse().unwrap());
+            client_ip("127.0.0.1:1".parse().unwrap(), &map, &trusted)
+        };
+        assert_eq!(shown(b"\xff, 203.0.113.5"), "203.0.113.5");
+        assert_eq!(shown(b"203.0.113.5, \xff"), "127.0.0.1");
     }
 
     #[test]
