@@ -3,6 +3,7 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -74,9 +75,13 @@ pub(crate) fn record(n: u64, dice: u32) -> Record {
     let text = texts[(dice / 48 % 5) as usize];
     let token = Token::parse(["t", "token with blanks", "😀"][(dice / 240 % 3) as usize]).unwrap();
     let time = UnixSeconds(u64::from(dice % 1000) + 1);
-    let recent: Vec<Seq> = (0..4)
-        .map(|back| Seq((n + 1).saturating_sub(u64::from(dice % 7) + back)))
-        .collect();
+    // Ascending, none twice.
+    let recent: Vec<Seq> =
+        BTreeSet::from_iter((0..4).map(|back| (n + 1).saturating_sub(u64::from(dice % 7) + back)))
+            .into_iter()
+            .map(Seq)
+            .collect();
+    let newest = recent[recent.len() - 1];
     match dice / 720 % 16 {
         0 => Record::KeySet {
             dev,
@@ -110,7 +115,7 @@ pub(crate) fn record(n: u64, dice: u32) -> Record {
                 dev,
                 channel: name,
                 length,
-                keep_from: recent[0],
+                keep_from: newest,
             }
         }
         11 => Record::HistorySettingDeleted { dev, channel: name },
@@ -120,7 +125,7 @@ pub(crate) fn record(n: u64, dice: u32) -> Record {
                 dev,
                 channel: name,
                 message,
-                keep_from: recent[3],
+                keep_from: recent[0],
             }
         }
         14 => Record::HistoryRemoved {
