@@ -1,11 +1,11 @@
 //! The real binary as a child process on free loopback ports with a data directory of its own. It is killed when the
 //! test drops it, so a failed test leaves nothing behind.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -14,6 +14,9 @@ use crate::DEADLINE;
 
 /// The password of every server a test starts.
 pub const PASSWORD: &str = "CometQLPassword";
+
+/// A port of the server's choice.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A running server.
 pub struct Server {
@@ -39,29 +42,29 @@ impl Server {
         Self::launch(data, settings.iter().map(own).collect())
     }
 
+    /// The server chooses free ports itself and tells them in the lines it prints for a newcomer.
     fn launch(data: TempDir, settings: Vec<(String, String)>) -> Self {
         raise_descriptor_limit();
-        // A port found free may be taken before the server binds it; then it exits and the next pair is tried.
-        for _ in 0..10 {
-            let (ws, cometql) = (free_port(), free_port());
-            let mut child = command(ws, cometql, data.path())
-                .envs(settings.iter().map(|(name, value)| (name, value)))
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("the server binary starts");
-            if wait_ready(&mut child, ws, cometql) {
-                return Self {
-                    child,
-                    ws,
-                    cometql,
-                    data: Some(data),
-                    settings,
-                };
+        let mut child = command(ANY_PORT, ANY_PORT, data.path())
+            .envs(settings.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server binary starts");
+        let printed = child.stdout.take().expect("its output");
+        match printed_addresses(printed) {
+            Some((ws, cometql)) => Self {
+                child,
+                ws,
+                cometql,
+                data: Some(data),
+                settings,
+            },
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the server does not come up with {settings:?}");
             }
-            let _ = child.kill();
-            let _ = child.wait();
         }
-        panic!("the server does not come up with {settings:?}");
     }
 
     /// Kills it without a warning (SIGKILL), as a power cut would, and starts it again on the same data.
@@ -221,33 +224,28 @@ pub fn target_dir() -> PathBuf {
         .map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// A loopback address nobody listens on.
-pub fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address")
-}
-
-/// True once both ports answer (the browser port with anything at all: it may want TLS); false if the process ended.
-fn wait_ready(child: &mut Child, ws: SocketAddr, cometql: SocketAddr) -> bool {
-    let end = Instant::now() + DEADLINE;
-    while Instant::now() < end {
-        if child.try_wait().is_ok_and(|status| status.is_some()) {
-            return false;
+/// Browser and CometQL address from the two lines to copy: `mysql -h 127.0.0.1 -P 3307 …` and `http://…/demo`.
+fn printed_addresses(printed: ChildStdout) -> Option<(SocketAddr, SocketAddr)> {
+    let (sender, lines) = mpsc::channel();
+    // Reads to the end, so that the server can always write.
+    std::thread::spawn(move || {
+        for line in BufReader::new(printed).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
         }
-        if http(ws, b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n").is_ok() && greets(cometql) {
-            return true;
+    });
+    let mut cometql = None;
+    while let Ok(line) = lines.recv_timeout(DEADLINE) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["mysql", "-h", host, "-P", port, ..] = words.as_slice() {
+            cometql = format!("{host}:{port}").parse().ok();
+        } else if let Some((_, rest)) = line.split_once("://") {
+            let ws = rest
+                .strip_suffix("/demo")
+                .and_then(|address| address.parse().ok());
+            return ws.zip(cometql);
         }
-        std::thread::sleep(Duration::from_millis(10));
     }
-    false
-}
-
-fn greets(cometql: SocketAddr) -> bool {
-    let Ok(mut socket) = TcpStream::connect(cometql) else {
-        return false;
-    };
-    let mut first = [0; 5];
-    socket.set_read_timeout(Some(DEADLINE)).is_ok() && socket.read_exact(&mut first).is_ok() && first[4] == 10
+    None
 }
 
 /// Sends a request and reads until the server closes.

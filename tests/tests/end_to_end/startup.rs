@@ -5,12 +5,12 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use comet_tests::server::{Server, bare_command, command, free_port, run_to_end};
+use comet_tests::server::{ANY_PORT, Server, bare_command, command, run_to_end};
 use comet_tests::sql::{connect, run};
 use tempfile::TempDir;
 
 fn on(data: &Path) -> Command {
-    command(free_port(), free_port(), data)
+    command(ANY_PORT, ANY_PORT, data)
 }
 
 /// Status 2, one line, and the line names what it is about.
@@ -83,11 +83,11 @@ fn a_port_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address");
     refuses(
-        &run_to_end(&mut command(address, free_port(), data.path())),
+        &run_to_end(&mut command(address, ANY_PORT, data.path())),
         &address.to_string(),
     );
     refuses(
-        &run_to_end(&mut command(free_port(), address, data.path())),
+        &run_to_end(&mut command(ANY_PORT, address, data.path())),
         &address.to_string(),
     );
 }
