@@ -169,7 +169,7 @@ fn lanes() -> (Lanes, Inbox) {
     ((actions_to, accepted_to), Inbox { actions, accepted })
 }
 
-fn shared(
+pub(crate) fn shared(
     settings: &Settings,
     config: &comet_core::CheckedConfig,
     addresses: Addresses,

@@ -78,16 +78,7 @@ pub(crate) fn run(index: u16, shared: Arc<Shared>, inbox: Inbox) {
         .enable_all()
         .build()
         .expect("the system gives each thread an epoll descriptor");
-    let shard = Rc::new(Shard {
-        index,
-        shared,
-        scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
-        conns: RefCell::default(),
-        sessions: RefCell::default(),
-        serial: Cell::new(0),
-        session_serial: Cell::new(0),
-        marked: RefCell::default(),
-    });
+    let shard = Rc::new(Shard::new(index, shared));
     LocalSet::new().block_on(&runtime, serve(shard, inbox));
 }
 
@@ -112,6 +103,19 @@ async fn serve(shard: Rc<Shard>, inbox: Inbox) {
 }
 
 impl Shard {
+    pub(crate) fn new(index: u16, shared: Arc<Shared>) -> Self {
+        Self {
+            index,
+            shared,
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
+            conns: RefCell::default(),
+            sessions: RefCell::default(),
+            serial: Cell::new(0),
+            session_serial: Cell::new(0),
+            marked: RefCell::default(),
+        }
+    }
+
     /// Numbers a new connection and makes it reachable for the core's actions.
     pub(crate) fn register(&self, new: impl FnOnce(ConnId) -> Conn) -> Rc<Conn> {
         let serial = self.serial.get() + 1;

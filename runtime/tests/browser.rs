@@ -40,6 +40,18 @@ fn frames_cut_anywhere() {
     }
 }
 
+/// Q81: more than one turn of the connection takes, and then the end of the stream.
+#[test]
+fn many_messages_in_one_segment_are_all_executed() {
+    const MESSAGES: usize = 500;
+    let server = server();
+    let mut browser = Browser::open(server.ws());
+    browser.send_bytes(&frame(TEXT, COUNT.as_bytes()).repeat(MESSAGES));
+    for _ in 0..MESSAGES {
+        assert!(is_count(&browser.next_text().unwrap()));
+    }
+}
+
 /// Q10: fragments with a Ping between them, every length form, binary frames.
 #[test]
 fn every_legal_form_of_a_message() {

@@ -4,6 +4,9 @@
 //! the socket has refused a write. Whatever breaks the WebSocket protocol closes TCP, without a Close frame (Q9, Q10).
 //! Must never know: what a command means.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -22,6 +25,9 @@ use crate::shard::Shard;
 const READ_BUFFER_BYTES: usize = 128;
 /// Bytes taken from one socket before the others have their turn.
 const TURN_BYTES_MAX: usize = 64 * 1024;
+/// Events handed to the core before the others have their turn. A message can be six bytes long, and the core's queue
+/// is bounded in batches.
+const TURN_EVENTS_MAX: usize = 32;
 /// How long a closed connection may take to receive what was queued.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
 /// How long the server waits for the browser to notice the end of the stream. Closing while the browser still sends
@@ -40,11 +46,25 @@ pub(crate) fn decoder(message_bytes_max: usize, already_read: &[u8]) -> WebSocke
     WebSocketContext::from_partially_read(already_read.to_vec(), Role::Server, Some(config))
 }
 
+/// The receiving half of a connection.
+struct Input {
+    ws: WebSocketContext,
+    /// Decoded in this turn.
+    events: Vec<Event>,
+    /// `Some`: the turn ended before its input did, and these bytes are to be decoded first, after what the decoder
+    /// still holds.
+    rest: Option<Vec<u8>>,
+}
+
 /// Serves a connection that finished its handshake until it is gone.
-pub(crate) async fn serve(shard: Rc<Shard>, conn: Rc<Conn>, mut ws: WebSocketContext, opened: Event) {
-    let mut events = vec![opened];
-    // What came in the same segment as the request.
-    let mut end = decode(&shard, &conn, &mut ws, &[], &mut events).err();
+pub(crate) async fn serve(shard: Rc<Shard>, conn: Rc<Conn>, ws: WebSocketContext, opened: Event) {
+    let mut input = Input {
+        ws,
+        events: vec![opened],
+        // What came in the same segment as the request is in the decoder.
+        rest: Some(Vec::new()),
+    };
+    let mut end = None;
     loop {
         let busy = |cx: &mut Context<'_>| {
             let _ = conn.poll_flush(cx, &shard.shared.metrics);
@@ -52,7 +72,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, conn: Rc<Conn>, mut ws: WebSocketCon
         if shard
             .shared
             .events
-            .send(std::mem::take(&mut events), busy)
+            .send(std::mem::take(&mut input.events), busy)
             .await
             .is_err()
         {
@@ -61,9 +81,12 @@ pub(crate) async fn serve(shard: Rc<Shard>, conn: Rc<Conn>, mut ws: WebSocketCon
         if end.is_some() {
             break;
         }
-        end = std::future::poll_fn(|cx| turn(&shard, &conn, &mut ws, &mut events, cx)).await;
+        if input.rest.is_some() {
+            tokio::task::yield_now().await;
+        }
+        end = std::future::poll_fn(|cx| turn(&shard, &conn, &mut input, cx)).await;
     }
-    drop(ws);
+    drop(input);
     let cause = end.unwrap_or(CloseCause::Io);
     shard.forget(&conn, cause);
     let closed = vec![Event::Closed { conn: conn.id, cause }];
@@ -74,22 +97,25 @@ pub(crate) async fn serve(shard: Rc<Shard>, conn: Rc<Conn>, mut ws: WebSocketCon
     }
 }
 
-/// Writes, reads, decodes. `Ready`: there are events, or the connection ends.
-fn turn(
-    shard: &Shard,
-    conn: &Conn,
-    ws: &mut WebSocketContext,
-    events: &mut Vec<Event>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<CloseCause>> {
+/// Writes, reads, decodes. `Ready`: there are events, or more to decode, or the connection ends.
+fn turn(shard: &Shard, conn: &Conn, input: &mut Input, cx: &mut Context<'_>) -> Poll<Option<CloseCause>> {
     conn.register(cx);
     let _ = conn.poll_flush(cx, &shard.shared.metrics);
     if let Some(end) = conn.end() {
         return Poll::Ready(Some(end.cause()));
     }
+    if let Some(rest) = input.rest.take()
+        && let Err(cause) = decode(shard, conn, input, &rest)
+    {
+        return Poll::Ready(Some(cause));
+    }
     let mut scratch = shard.scratch.borrow_mut();
     let mut taken = 0;
-    while taken < TURN_BYTES_MAX {
+    while input.rest.is_none() {
+        if taken >= TURN_BYTES_MAX {
+            input.rest = Some(Vec::new());
+            break;
+        }
         let count = match conn.socket.poll_read(cx, &mut scratch) {
             Poll::Pending => break,
             Poll::Ready(Ok(0)) => return Poll::Ready(Some(CloseCause::Peer)),
@@ -98,35 +124,30 @@ fn turn(
         };
         taken += count;
         conn.hear(shard.shared.clock.mono());
-        if let Err(cause) = decode(shard, conn, ws, &scratch[..count], events) {
+        if let Err(cause) = decode(shard, conn, input, &scratch[..count]) {
             return Poll::Ready(Some(cause));
         }
     }
     // Pongs were queued.
     let _ = conn.poll_flush(cx, &shard.shared.metrics);
-    if events.is_empty() && taken < TURN_BYTES_MAX {
+    if input.events.is_empty() && input.rest.is_none() {
         Poll::Pending
     } else {
         Poll::Ready(None)
     }
 }
 
-/// Turns all of `bytes` into events. `Err`: the connection is to be closed.
-fn decode(
-    shard: &Shard,
-    conn: &Conn,
-    ws: &mut WebSocketContext,
-    bytes: &[u8],
-    events: &mut Vec<Event>,
-) -> Result<(), CloseCause> {
+/// Turns `bytes` into events, as far as the turn has room for them. `Err`: the connection is to be closed.
+fn decode(shard: &Shard, conn: &Conn, input: &mut Input, bytes: &[u8]) -> Result<(), CloseCause> {
     let mut feed = Feed { bytes, shard, conn };
-    loop {
-        let text = match ws.read(&mut feed) {
+    while input.events.len() < TURN_EVENTS_MAX {
+        let text = match input.ws.read(&mut feed) {
             Ok(Message::Text(text)) => Bytes::from(text),
             Ok(Message::Binary(bytes)) => bytes,
             Ok(Message::Pong(payload)) => {
                 let probe = frame::probe_of_pong(&payload);
-                events.extend(probe.map(|probe| Event::ProbeAnswered { conn: conn.id, probe }));
+                let answered = |probe| Event::ProbeAnswered { conn: conn.id, probe };
+                input.events.extend(probe.map(answered));
                 continue;
             }
             // Answered by the decoder.
@@ -142,11 +163,13 @@ fn decode(
         if let Err(bad) = &request {
             shard.shared.metrics.bad_request(bad.reason);
         }
-        events.push(Event::Request {
+        input.events.push(Event::Request {
             conn: conn.id,
             request,
         });
     }
+    input.rest = Some(feed.bytes.to_vec());
+    Ok(())
 }
 
 /// Lets the browser receive everything, then waits for it to hang up.

@@ -1,0 +1,61 @@
+//! The bound on what one turn of a connection hands to the core.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use comet_core::ConnId;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::cli::Cli;
+use crate::clock::Clock;
+use crate::config::{self, Env};
+use crate::entropy::Entropy;
+use crate::server::{self, Addresses};
+use crate::socket::Socket;
+
+fn shard(dir: &std::path::Path) -> Shard {
+    let cli = Cli {
+        password: Some("secret".to_owned()),
+        data_dir: Some(dir.display().to_string()),
+        ..Cli::default()
+    };
+    let settings = config::load(&cli, &Env::new()).unwrap().settings;
+    let config = settings.core.clone().check().unwrap();
+    let addresses = Addresses {
+        ws: SocketAddr::from(([127, 0, 0, 1], 0)),
+        cometql: None,
+        metrics: None,
+    };
+    let (sender, _) = crate::events::queue();
+    let (clock, entropy) = (Clock::start(), Entropy::open().unwrap());
+    let shared = server::shared(&settings, &config, addresses, sender, clock, entropy).unwrap();
+    Shard::new(0, Arc::new(shared))
+}
+
+/// The core's queue is bounded in batches; without this bound one batch could hold ten thousand events.
+#[tokio::test]
+async fn a_turn_is_bounded_in_events_and_nothing_is_lost() {
+    const MESSAGES: usize = 1000;
+    let dir = tempfile::tempdir().unwrap();
+    let shard = shard(dir.path());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let conn = Conn::new(ConnId::new(0, 1), Socket::Plain(tcp), shard.shared.clock.mono());
+    let mut input = Input {
+        ws: decoder(1024, &[]),
+        events: Vec::new(),
+        rest: None,
+    };
+    let empty_message = [0x81, 0x80, 0, 0, 0, 0];
+    let mut bytes = empty_message.repeat(MESSAGES);
+    let mut decoded = 0;
+    loop {
+        decode(&shard, &conn, &mut input, &bytes).unwrap();
+        assert!(input.events.len() <= TURN_EVENTS_MAX);
+        decoded += input.events.drain(..).len();
+        let Some(rest) = input.rest.take() else { break };
+        bytes = rest;
+    }
+    assert_eq!(decoded, MESSAGES);
+}
