@@ -99,8 +99,12 @@ fn targets(settings: &LogSettings) -> Targets {
         .tags
         .keys()
         .flat_map(|&tag| tag.targets().iter().map(move |target| (tag, *target)));
+    let own = level(LogTag::Any);
+    // Libraries print what they receive, message bodies and all.
+    let of_others = own.min(LogLevel::WARNING);
     Targets::new()
-        .with_default(level(LogTag::Any).filter())
+        .with_default(of_others.filter())
+        .with_target("comet_server", own.filter())
         .with_targets(tagged.map(|(tag, target)| (target, level(tag).filter())))
         .with_target(STATEMENT_TARGET, LevelFilter::TRACE)
 }
@@ -116,7 +120,7 @@ pub fn log_statement(dev: DevId, kind: &str, text: &str) {
 /// Longest part of a statement that is logged, bytes.
 const STATEMENT_BYTES_MAX: usize = 1000;
 
-/// A statement without the contents of its literals and without comments. What is not closed counts as secret up to
+/// A statement without the contents of its literals, without numbers and without comments. What is not closed counts as secret up to
 /// the end (literals as protocol.md 7.4 delimits them).
 pub fn redact(text: &str) -> String {
     let mut out = String::new();
@@ -133,12 +137,19 @@ pub fn redact(text: &str) -> String {
             rest.split_once("*/").map_or("", |(_, after)| after)
         } else if first == '#' || rest.starts_with("--") {
             rest.split_once('\n').map_or("", |(_, after)| after)
+        } else if first.is_ascii_digit() && !out.ends_with(in_word) {
+            out.push('…');
+            rest.trim_start_matches(in_word)
         } else {
             out.push(if first.is_control() { ' ' } else { first });
             rest.get(first.len_utf8()..).unwrap_or_default()
         };
     }
     out
+}
+
+fn in_word(char: char) -> bool {
+    char.is_alphanumeric() || char == '_'
 }
 
 /// What follows the literal at the start of `text`.
@@ -165,7 +176,7 @@ mod tests {
         let cases = [
             (
                 "INSERT INTO users_auth (id, hash) VALUES (12, 'hash1')",
-                "INSERT INTO users_auth (id, hash) VALUES (12, '…')",
+                "INSERT INTO users_auth (id, hash) VALUES (…, '…')",
             ),
             ("a 'x''y' b", "a '…' b"),
             (r"a 'x\'y' b", "a '…' b"),
@@ -173,6 +184,8 @@ mod tests {
             ("a \"x\" `y` 'open and on", "a \"…\" `…` '…'"),
             ("a /* 'x' */ b # it's\nc -- 'y'\nd", "a  b c d"),
             ("a '", "a '…'"),
+            ("VALUES (7,123456789, -0x1F, 1.5e3)", "VALUES (…,…, -…, ….…)"),
+            ("cometqlcluster_v1 2", "cometqlcluster_v1 …"),
             ("ä 'ö' ü", "ä '…' ü"),
         ];
         for (statement, logged) in cases {
@@ -204,8 +217,29 @@ mod tests {
         assert!(enabled(&settings, "comet_server::store", tracing::Level::INFO));
         assert!(!enabled(&settings, "comet_server::store", tracing::Level::DEBUG));
         assert!(enabled(&settings, "comet_server::ws", tracing::Level::INFO));
+        settings.level = LogLevel::ALL;
+        assert!(enabled(&settings, "comet_server::ws", tracing::Level::TRACE));
         settings.level = LogLevel::OFF;
         assert!(!enabled(&settings, "comet_server::ws", tracing::Level::ERROR));
         assert!(enabled(&settings, STATEMENT_TARGET, tracing::Level::INFO));
+    }
+
+    /// Q64: the WebSocket library prints messages, and others print what they receive, too.
+    #[test]
+    fn q64_libraries_only_warn_whatever_the_level() {
+        let settings = |level| LogSettings {
+            level,
+            format: LogFormat::Text,
+            tags: [].into(),
+            queries: false,
+            statistics: false,
+        };
+        let enabled = |level, of| targets(&settings(level)).would_enable("tungstenite::protocol", &of);
+        for level in [LogLevel::INFO, LogLevel::DEBUG, LogLevel::ALL] {
+            assert!(enabled(level, tracing::Level::WARN));
+            assert!(!enabled(level, tracing::Level::INFO));
+            assert!(!enabled(level, tracing::Level::TRACE));
+        }
+        assert!(!enabled(LogLevel::ERROR, tracing::Level::WARN));
     }
 }
