@@ -290,6 +290,33 @@ fn a_damaged_log_loses_nothing_silently() {
     );
 }
 
+/// A loss of power while the log is made, before anything is in it.
+#[test]
+fn a_torn_header_alone_is_no_damage() {
+    let image = killed_after(1);
+    let path = image.path().join(LOG_NAME);
+    let log = fs::read(&path).unwrap();
+    for length in [1, 31, 32] {
+        let mut header = log[..length].to_vec();
+        header[0] ^= 1;
+        fs::write(&path, header).unwrap();
+        assert!(read(image.path()).unwrap() == after(0), "{length}");
+    }
+}
+
+/// With `durability = os` nothing is promised for a loss of power, which may leave gaps in the log.
+#[test]
+fn a_gap_in_the_log_is_normal_with_durability_os() {
+    let image = killed_after(4);
+    let path = image.path().join(LOG_NAME);
+    let mut log = fs::read(&path).unwrap();
+    log[32 + 24 + 100] ^= 1;
+    fs::write(&path, &log).unwrap();
+    assert!(refusal(image.path()).contains(LOG_NAME));
+    let (_, durable) = store::open(image.path(), Durability::Os).unwrap();
+    assert!(durable == after(0));
+}
+
 /// A loss of power tears the end of the log; what was acknowledged is before it.
 #[test]
 fn a_torn_end_of_the_log_is_no_damage() {

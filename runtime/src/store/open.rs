@@ -45,7 +45,7 @@ pub fn open(dir: &Path, durability: Durability) -> Result<(Store, Durable), Stor
     if !is_there(&path)? {
         create(dir, &path)?;
     }
-    check_log(&path.with_extension("db-wal"))?;
+    check_log(&path.with_extension("db-wal"), durability)?;
     let connection = connect(&path, durability)?;
     check(&connection, &path)?;
     let mut durable = Durable::default();
@@ -165,13 +165,19 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
 }
 
 /// Must be done before SQLite opens the log and forgets what it cannot read.
-fn check_log(path: &Path) -> Result<(), StoreError> {
-    match wal::damage(path).map_err(|cause| io_error(path, cause))? {
-        None => Ok(()),
-        Some(what) => Err(StoreError::DamagedLog {
+fn check_log(path: &Path, durability: Durability) -> Result<(), StoreError> {
+    let damage = wal::damage(path).map_err(|cause| io_error(path, cause))?;
+    match (damage, durability) {
+        (None, _) => Ok(()),
+        (Some(what), Durability::Fsync) => Err(StoreError::DamagedLog {
             path: path.to_owned(),
             what,
         }),
+        (Some(what), Durability::Os) => {
+            let path = path.display();
+            tracing::warn!(%path, what, "the newest changes are lost, as a loss of power may do with durability = os");
+            Ok(())
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //! the log and forgets what follows; that is right after a loss of power and wrong for a damaged file, whose later
 //! transactions were acknowledged. This tells one from the other.
 //!
-//! A transaction is written only after the one before it has reached the disk. So an unreadable frame is the torn
-//! end if nothing of a later transaction follows it, and damage otherwise. Format: SQLite's "WAL-mode File Format".
+//! With `durability = fsync` a transaction is written only after the one before it has reached the disk. So an unreadable frame is the torn
+//! end if nothing of a later transaction follows it, and damage otherwise. With `durability = os` a loss of power may
+//! leave such gaps, so there it is only worth a warning. Format: SQLite's "WAL-mode File Format".
 
 use std::fs;
 use std::io;
@@ -14,14 +15,15 @@ const FRAME_HEADER: usize = 24;
 /// Its last bit tells the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
 
-/// What is wrong with the log at `path`; `None` if it can be trusted, is empty or is not there.
+/// What is wrong with the log at `path`; `None` if it can be trusted, holds nothing or is not there.
 pub(super) fn damage(path: &Path) -> io::Result<Option<String>> {
     let log = match fs::read(path) {
         Ok(log) => log,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if log.is_empty() {
+    // The header reaches the disk before the first frame, so nothing was acknowledged yet.
+    if log.len() <= HEADER {
         return Ok(None);
     }
     let Some(reader) = Reader::new(&log) else {

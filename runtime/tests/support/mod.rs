@@ -161,7 +161,7 @@ pub(crate) fn write(dir: &Path, records: &[Record]) {
 }
 
 pub(crate) fn read(dir: &Path) -> Result<Durable, StoreError> {
-    store::open(dir, Durability::Os).map(|(_, durable)| durable)
+    store::open(dir, Durability::Fsync).map(|(_, durable)| durable)
 }
 
 /// The text of a refusal. It is one line and names the file.
