@@ -135,6 +135,10 @@ struct Conn {
     backlog: Vec<u64>,
     /// Private messages it might claim when it opened, and may therefore be sent.
     claims: Vec<u64>,
+    /// History it asked for and has not got, in order: channel, body, frame.
+    readings: Vec<Reading>,
+    /// The probe behind a window of history.
+    reading_probe: Option<u128>,
     /// Outstanding probe: payload, how many of `sent` it covers, since when.
     probe: Option<(u128, usize, u64)>,
 }
@@ -145,6 +149,14 @@ struct Sent {
     n: u64,
     acknowledged: bool,
     bytes: u64,
+}
+
+/// A message of a history on its way to a page that asked for it.
+#[derive(Clone, Debug)]
+struct Reading {
+    channel: String,
+    body: String,
+    seen: Seen,
 }
 
 /// What became of an accepted private message.
@@ -230,6 +242,8 @@ pub struct Model {
     told: Facts,
     written: Facts,
     conns: Vec<Conn>,
+    /// Places of the living ones, ascending.
+    living: Vec<usize>,
     sessions: Vec<(u64, u32)>,
     private: Vec<Private>,
     /// Place of message n in the list.
@@ -282,6 +296,7 @@ impl Model {
             told: Facts::default(),
             written: Facts::default(),
             conns: Vec::new(),
+            living: Vec::new(),
             sessions: Vec::new(),
             private: Vec::new(),
             places: Vec::new(),
@@ -362,6 +377,7 @@ impl Model {
             self.separated(page);
         }
         self.conns.clear();
+        self.living.clear();
         for message in &mut self.private {
             message.holders.clear();
         }
@@ -398,18 +414,21 @@ impl Model {
         });
     }
 
+    /// All living connections, oldest first.
+    fn living(&self) -> impl Iterator<Item = &Conn> {
+        self.living.iter().map(|at| &self.conns[*at])
+    }
+
     /// The devices of a user, oldest first.
     fn devices(&self, dev: u32, user: u32) -> Vec<ConnId> {
-        let of = |conn: &&Conn| conn.gone.is_none() && conn.device && conn.dev == dev && conn.user == user;
-        self.conns.iter().filter(of).map(|conn| conn.id).collect()
+        let of = |conn: &&Conn| conn.device && conn.dev == dev && conn.user == user;
+        self.living().filter(of).map(|conn| conn.id).collect()
     }
 
     /// The connections subscribed to a channel.
     fn subscribers(&self, dev: u32, channel: &str) -> Vec<ConnId> {
-        let of = |conn: &&Conn| {
-            conn.gone.is_none() && conn.dev == dev && conn.channels.iter().any(|name| name == channel)
-        };
-        self.conns.iter().filter(of).map(|conn| conn.id).collect()
+        let of = |conn: &&Conn| conn.dev == dev && conn.channels.iter().any(|name| name == channel);
+        self.living().filter(of).map(|conn| conn.id).collect()
     }
 }
 

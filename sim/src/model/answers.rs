@@ -4,7 +4,7 @@ use comet_core::ConnId;
 
 use super::channels::Publication;
 use super::facts::get;
-use super::{Model, Out};
+use super::{Failure, Model, Out, Reading, wrong};
 use crate::browser::Command;
 use crate::seen::{Extra, Seen};
 
@@ -90,17 +90,81 @@ impl Model {
         }
         let marker = (!new && marker != "undefined").then(|| marker.to_owned());
         let kept: Vec<_> = self.told.history_of(dev, channel).cloned().collect();
-        for message in kept {
+        let readings = kept.into_iter().map(|message| {
             let seen = Seen::History {
-                pipe: message.channel,
+                pipe: message.channel.clone(),
                 event: message.event,
                 view: crate::names::view(&message.body),
                 user: u64::from(message.sender),
                 marker: marker.clone(),
                 time: message.time,
             };
-            self.want(id, seen);
+            Reading {
+                channel: message.channel,
+                body: message.body,
+                seen,
+            }
+        });
+        let readings: Vec<_> = readings.collect();
+        if let Some(conn) = self.conn_mut(id) {
+            conn.readings.extend(readings);
         }
+    }
+
+    fn is_kept(&self, dev: u32, reading: &Reading) -> bool {
+        self.told
+            .history_of(dev, &reading.channel)
+            .any(|kept| kept.body == reading.body)
+    }
+
+    /// A message of a history is sent: the next one that is still kept (protocol.md 2.6.3, S55, S56).
+    pub(super) fn history_frame(&mut self, id: ConnId, seen: &Seen) -> Result<(), Failure> {
+        let Some(conn) = self.alive(id) else {
+            return wrong("history", format!("{seen:?} to {id:?}"));
+        };
+        let next = conn
+            .readings
+            .iter()
+            .position(|reading| self.is_kept(conn.dev, reading));
+        let Some(next) = next.filter(|at| conn.readings[*at].seen == *seen) else {
+            return wrong(
+                "history",
+                format!("{seen:?} to {id:?}, where {:?} is due", conn.readings.first()),
+            );
+        };
+        if let Some(conn) = self.conn_mut(id) {
+            conn.readings.drain(..=next);
+        }
+        Ok(())
+    }
+
+    /// A window of history is over: true if this probe may be the one behind it.
+    pub(super) fn reading_probe(&mut self, id: ConnId, probe: u128) -> bool {
+        let Some(conn) = self.conn_mut(id) else {
+            return false;
+        };
+        let waits = conn.reading_probe.is_none() && !conn.readings.is_empty();
+        if waits {
+            conn.reading_probe = Some(probe);
+        }
+        waits
+    }
+
+    /// Nobody waits for history that could be sent.
+    pub(super) fn readings(&self) -> Result<(), Failure> {
+        for conn in self.living().filter(|conn| conn.reading_probe.is_none()) {
+            if let Some(reading) = conn
+                .readings
+                .iter()
+                .find(|reading| self.is_kept(conn.dev, reading))
+            {
+                return wrong(
+                    "missing frame",
+                    format!("{reading:?} was not sent to {:?}", conn.id),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// User and uuid of everybody in a channel, sorted.

@@ -1,6 +1,6 @@
 //! Channel messages: to every subscriber as of acceptance, in order, not to the sender, kept as protocol.md 6 says.
 
-use comet_core::{ConnId, OpId, Record};
+use comet_core::{ConnId, OpId, Record, Removal};
 
 use super::facts::Kept;
 use super::{Model, Out, Wanted};
@@ -22,7 +22,13 @@ pub(super) struct Publication<'a> {
 pub(super) fn newest_record(outs: &[Out]) -> Option<OpId> {
     outs.iter().rev().find_map(|out| match out {
         Out::Record {
-            record: Record::UserOnline { .. } | Record::UserOffline { .. },
+            record:
+                Record::UserOnline { .. }
+                | Record::UserOffline { .. }
+                | Record::MessagesRemoved {
+                    why: Removal::Paid | Removal::Expired,
+                    ..
+                },
             ..
         } => None,
         Out::Record { op, .. } => Some(*op),

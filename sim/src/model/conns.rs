@@ -59,8 +59,11 @@ impl Model {
             sent: Vec::new(),
             backlog: Vec::new(),
             claims: Vec::new(),
+            readings: Vec::new(),
+            reading_probe: None,
             probe: None,
         });
+        self.living.push(self.conns.len() - 1);
         self.want(claim.conn, Seen::Info { authorized, key });
         self.page_joined(claim, authorized);
         if !authorized {
@@ -101,6 +104,8 @@ impl Model {
             sent: Vec::new(),
             backlog: Vec::new(),
             claims: Vec::new(),
+            readings: Vec::new(),
+            reading_probe: None,
             probe: None,
         });
         self.want(id, Seen::Fatal { code });
@@ -137,6 +142,8 @@ impl Model {
         let channels = std::mem::take(&mut conn.channels);
         let (dev, user, device) = (conn.dev, conn.user, conn.device);
         let (uuid, page) = (conn.uuid.clone(), conn.page);
+        let conns = &self.conns;
+        self.living.retain(|at| conns[*at].gone.is_none());
         self.wanted.retain(|wanted| wanted.conn != id);
         self.leaving.push(id);
         if device && self.devices(dev, user).is_empty() {

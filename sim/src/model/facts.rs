@@ -204,8 +204,9 @@ impl Facts {
             .retain(|kept| !(kept.dev == dev && kept.channel == channel && kept.seq < keep_from));
     }
 
-    /// The first difference to what was written, apart from the queue, whose payments only the core decides.
-    pub fn difference(&self, written: &Self) -> Option<String> {
+    /// The first difference to what was written, apart from the queue, whose payments only the core decides. While
+    /// the disk fails, nobody's coming and going is written.
+    pub fn difference(&self, written: &Self, times: bool) -> Option<String> {
         fn sorted<T: Clone + Ord>(rows: &[T]) -> Vec<T> {
             let mut rows = rows.to_vec();
             rows.sort();
@@ -235,7 +236,11 @@ impl Facts {
         };
         differ("users_auth", &self.keys, &written.keys)
             .or_else(|| differ("users_data", &self.data, &written.data))
-            .or_else(|| differ("users_time", &self.times, &written.times))
+            .or_else(|| {
+                times
+                    .then(|| differ("users_time", &self.times, &written.times))
+                    .flatten()
+            })
             .or_else(|| differ("pipes_settings", &self.lengths, &written.lengths))
             .or_else(|| differ("revoked_tokens", &self.revoked, &written.revoked))
             .or_else(|| {

@@ -20,6 +20,8 @@ pub(super) struct Page {
     anonymous_claims: bool,
     /// When the page lost its right to private messages: not authorized, or one device too many.
     excused: Vec<u64>,
+    /// When it connected, and whether it was authorized then.
+    joins: Vec<(u64, bool)>,
 }
 
 /// Why a page need not have seen a message.
@@ -59,6 +61,7 @@ impl Model {
         if let Some(from) = page.apart_since.take() {
             page.apart.push((from, now));
         }
+        page.joins.push((now, authorized));
         if !authorized {
             page.excused.push(now);
         }
@@ -149,7 +152,14 @@ impl Model {
             Some(Reason::TooLate)
         } else if page.anonymous_claims {
             Some(Reason::SharedUuid)
-        } else if page.excused.iter().any(|at| *at >= message.at) {
+        } else if page.excused.iter().any(|at| *at >= message.at)
+            || page
+                .joins
+                .iter()
+                .rev()
+                .find(|(at, _)| *at <= message.at)
+                .is_some_and(|(_, authorized)| !authorized)
+        {
             Some(Reason::NotAuthorized)
         } else {
             None

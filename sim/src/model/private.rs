@@ -118,6 +118,17 @@ impl Model {
             })
     }
 
+    /// So many devices of the user vanished lately that the oldest claims have ended before their time.
+    fn crowded(&self, conn: &Conn) -> bool {
+        let grace = self.profile.get(Knob::Grace) * 1_000_000;
+        let of = |other: &&Conn| {
+            let lately = other.gone.is_some_and(|at| at + grace >= self.now);
+            lately && other.dev == conn.dev && other.user == conn.user
+        };
+        let devices = self.profile.get(Knob::Devices) as usize;
+        self.conns.iter().rev().filter(of).take(devices + 1).count() > devices
+    }
+
     /// A browser with this uuid was sent the message and has not acknowledged it: `Some(true)` if the server knows
     /// that its socket is gone.
     fn claim(&self, n: u64, uuid: &str) -> Option<bool> {
@@ -128,12 +139,19 @@ impl Model {
                 continue;
             }
             match conn.gone {
-                Some(at) if at + grace > self.now && !self.superseded(n, conn) => return Some(true),
+                Some(at) if at + grace > self.now && !self.superseded(n, conn) && !self.crowded(conn) => {
+                    return Some(true);
+                }
                 Some(at) if at + grace < self.now => {}
                 Some(_) | None => found = Some(false),
             }
         }
-        found
+        // Or may have been handed the claim, which still waits for room.
+        let heir = |conn: &Conn| {
+            let lives = conn.gone.is_none_or(|at| at + grace >= self.now);
+            lives && !uuid.is_empty() && conn.uuid == uuid && conn.claims.contains(&n)
+        };
+        found.or_else(|| self.conns.iter().any(heir).then_some(false))
     }
 
     /// A connection was authorized: what it must be sent at once.
@@ -151,11 +169,13 @@ impl Model {
             .map(|m| m.n)
             .collect();
         let of = |m: &&Private| m.dev == dev && m.user == user && m.fate == Fate::Owed;
+        let paid = |n: u64| self.holders(n).any(|(_, acknowledged)| acknowledged);
         let claims = self
             .private
             .iter()
             .filter(of)
             .map(|m| m.n)
+            .filter(|n| paid(*n))
             .filter(|n| self.claim(*n, &uuid).is_some())
             .collect();
         if let Some(conn) = self.conn_mut(id) {
@@ -257,6 +277,10 @@ impl Model {
             );
         }
         self.assign(id, n);
+        // It goes before everything else this connection is owed.
+        if let Some(conn) = self.conn_mut(id) {
+            conn.backlog.rotate_right(1);
+        }
         Ok(())
     }
 
@@ -305,6 +329,10 @@ impl Model {
         });
         let expected = newest.and_then(|(_, message)| message.id.clone());
         if expected.as_deref() != Some(MessageId(probe).to_string().as_str()) {
+            if self.reading_probe(id, probe) {
+                return Ok(());
+            }
+            let conn = self.conn(id);
             return wrong("probe", format!("a probe with {} to {conn:?}", MessageId(probe)));
         }
         let covered = newest.map_or(0, |(at, _)| at + 1);
@@ -322,6 +350,10 @@ impl Model {
         let Some(conn) = self.conn_mut(id).filter(|conn| conn.gone.is_none()) else {
             return;
         };
+        if conn.reading_probe == Some(probe) {
+            conn.reading_probe = None;
+            return;
+        }
         let Some((payload, covered, _)) = conn.probe else {
             return;
         };
@@ -374,10 +406,30 @@ impl Model {
         self.holders(n).any(|(_, acknowledged)| acknowledged)
             && self.holders(n).all(|(conn, acknowledged)| {
                 acknowledged
-                    || conn.gone.is_some_and(|at| at + grace <= self.now)
+                    || conn
+                        .gone
+                        .is_some_and(|at| at + grace <= self.now || self.crowded(conn))
                     || self.superseded(n, conn)
                     || (conn.gone.is_none() && !conn.device)
             })
+    }
+
+    /// Devices that stayed away too long hold nothing any more.
+    pub(super) fn forget_old_claims(&mut self) {
+        let over = self.now.saturating_sub(self.profile.get(Knob::Grace) * 1_000_000);
+        let conns = &self.conns;
+        for message in self
+            .private
+            .iter_mut()
+            .filter(|message| message.fate == Fate::Owed)
+        {
+            let n = message.n;
+            message.holders.retain(|at| {
+                let conn = &conns[*at];
+                conn.gone.is_none_or(|gone| gone >= over)
+                    || conn.sent.iter().any(|sent| sent.n == n && sent.acknowledged)
+            });
+        }
     }
 
     /// The debts that should have been settled by now.
