@@ -8,8 +8,6 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -21,7 +19,8 @@ pub use stats::{StatsHandle, StoreStats};
 
 use super::{Store, StoreError, StoreEvent, open, write};
 
-/// Most records in one transaction: bounds the time until the first of them is acknowledged.
+/// Most records in one transaction, unless a failing disk has kept them waiting: bounds the time until the first of
+/// them is acknowledged.
 const BATCH_RECORDS_MAX: usize = 8192;
 /// Most bytes of records in one transaction, as `record_bytes` counts them, but for the last record.
 const BATCH_BYTES_MAX: usize = 8 << 20;
@@ -36,8 +35,6 @@ const LAST_ATTEMPTS: u32 = 5;
 #[derive(Debug)]
 pub struct Writer {
     commands: Sender<Command>,
-    /// Set by `stop`, whose command may never be reached: a full batch takes nothing from the queue.
-    stop_wanted: Arc<AtomicBool>,
     thread: JoinHandle<Result<(), StoreError>>,
     stats: StatsHandle,
 }
@@ -55,11 +52,9 @@ impl Store {
     pub fn spawn(self, events: impl FnMut(StoreEvent) + Send + 'static) -> std::io::Result<Writer> {
         let (commands, receiver) = mpsc::channel();
         let stats = StatsHandle::default();
-        let stop_wanted = Arc::new(AtomicBool::new(false));
         let committer = Committer {
             store: self,
             commands: receiver,
-            stop_wanted: stop_wanted.clone(),
             events,
             stats: stats.clone(),
             batch: Vec::new(),
@@ -72,7 +67,6 @@ impl Store {
             .spawn(move || committer.run())?;
         Ok(Writer {
             commands,
-            stop_wanted,
             thread,
             stats,
         })
@@ -96,7 +90,6 @@ impl Writer {
     /// Writes everything that was queued, folds the log into the main file and closes it. Blocks; with a failing
     /// disk it gives up after a few attempts and says how many records were lost.
     pub fn stop(self) -> Result<(), StoreError> {
-        self.stop_wanted.store(true, Ordering::Relaxed);
         // Fails only if the thread has ended already, and then joining tells why.
         let _ = self.commands.send(Command::Stop);
         match self.thread.join() {
@@ -109,7 +102,6 @@ impl Writer {
 struct Committer<F> {
     store: Store,
     commands: Receiver<Command>,
-    stop_wanted: Arc<AtomicBool>,
     events: F,
     stats: StatsHandle,
     /// What the next transaction covers, in order.
@@ -117,7 +109,6 @@ struct Committer<F> {
     batch_bytes: usize,
     /// The newest record ever taken.
     newest: OpId,
-    /// The queue is at its end.
     stopping: bool,
 }
 
@@ -178,7 +169,7 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
             self.stats.failed();
             tracing::error!(%error, records = self.batch.len(), "writing failed; it is tried again");
             (self.events)(StoreEvent::PersistFailed { upto });
-            if self.stopping || self.stop_wanted.load(Ordering::Relaxed) {
+            if self.stopping {
                 last_attempts -= 1;
                 if last_attempts == 0 {
                     return Err(self.unwritten(&error));
@@ -212,7 +203,8 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
         (self.events)(StoreEvent::Persisted { upto });
     }
 
-    /// Lets time pass after a failure, still taking records, so that the next failure is reported to them too.
+    /// Lets time pass after a failure, still taking records, however many there are, so that the next failure is reported
+    /// to them too, and the command to stop is found behind them. The core issues no more while the disk fails.
     fn pause(&mut self, pause: Duration) {
         let end = Instant::now() + pause;
         let was_stopping = self.stopping;
@@ -221,7 +213,7 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
             if left.is_zero() || self.stopping != was_stopping {
                 return;
             }
-            if self.stopping || !self.has_room() {
+            if self.stopping {
                 thread::sleep(left);
                 continue;
             }

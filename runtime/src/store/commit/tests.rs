@@ -21,7 +21,6 @@ fn committer(dir: &std::path::Path) -> Committer<impl FnMut(StoreEvent)> {
     Committer {
         store,
         commands,
-        stop_wanted: Arc::default(),
         events: |_| {},
         stats: StatsHandle::default(),
         batch: Vec::new(),
@@ -105,17 +104,20 @@ fn a_batch_is_bounded_in_records_and_bytes() {
     assert!(!committer.has_room());
 }
 
-/// A full batch takes nothing more from the queue, also not the command to stop.
+/// More records than a batch may have are told of the failure, too, and the command to stop behind them is heard.
 #[test]
-fn a_full_disk_and_a_full_batch_do_not_hold_up_the_stop() {
+fn a_failing_disk_is_reported_to_everything_that_waits() {
     const RECORDS: u64 = BATCH_RECORDS_MAX as u64 + 1;
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path(), Durability::Fsync).unwrap();
     limit_pages(&store, pages(&store));
-    let writer = store.spawn(|_| {}).unwrap();
+    let (events, reported) = mpsc::channel();
+    let writer = store.spawn(move |event| events.send(event).unwrap()).unwrap();
     for n in 1..=RECORDS {
         writer.append(OpId(n), data(1));
     }
+    let all = StoreEvent::PersistFailed { upto: OpId(RECORDS) };
+    assert!(reported.iter().any(|event| event == all));
     let Err(StoreError::Unwritten { records, .. }) = writer.stop() else {
         panic!("nothing can have been written")
     };
