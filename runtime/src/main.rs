@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         };
         return match config::check_config(&cli, &env) {
             Ok(report) => {
-                print!("{report}");
+                say(format_args!("{}", report.trim_end()));
                 ExitCode::SUCCESS
             }
             Err(error) => refuse(&error),
@@ -78,7 +78,6 @@ fn run(loaded: Loaded) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let pidfile = settings.pidfile.as_deref().filter(|path| write_pidfile(path));
-    greet(&settings, &running);
     let stop = wait(&settings, &running, &logging);
     tracing::info!("stopping");
     let stopped = running.stop();
@@ -125,30 +124,35 @@ fn write_pidfile(path: &Path) -> bool {
     written.is_ok()
 }
 
+/// A line on standard output, which may have been closed: nobody has to read it.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// The two lines a newcomer needs: one to paste into a terminal, one for the browser.
 fn greet(settings: &Settings, running: &Running) {
     let addresses = running.addresses();
-    println!("{} is running.", settings.core.product);
+    say(format_args!("{} is running.", settings.core.product));
     if let Some(address) = addresses.cometql {
         let address = reachable(address);
         let password = match &settings.password_source {
             PasswordSource::Given => "-p".to_owned(),
             PasswordSource::File(path) => format!("--password=\"$(cat {})\"", shell_quoted(path)),
         };
-        println!("Send from a terminal:");
-        println!(
+        say(format_args!("Send from a terminal:"));
+        say(format_args!(
             "  mysql -h {} -P {} -u root {password} CometQL_v1",
             address.ip(),
             address.port()
-        );
+        ));
     }
     let scheme = if settings.ws.tls.is_some() {
         "https"
     } else {
         "http"
     };
-    println!("Watch messages arrive:");
-    println!("  {scheme}://{}/demo", reachable(addresses.ws));
+    say(format_args!("Watch messages arrive:"));
+    say(format_args!("  {scheme}://{}/demo", reachable(addresses.ws)));
 }
 
 /// "Any address" is no address to connect to.
@@ -178,7 +182,7 @@ fn shell_quoted(path: &Path) -> String {
     }
 }
 
-/// Returns when somebody wants the server to stop.
+/// Says how to use the server, and returns when somebody wants it to stop.
 fn wait(settings: &Settings, running: &Running, logging: &Logging) -> Stop {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -193,6 +197,8 @@ fn wait(settings: &Settings, running: &Running, logging: &Logging) -> Stop {
             tracing::error!("signals cannot be received");
             return Stop::Exit;
         };
+        // Whoever reads this may signal at once.
+        greet(settings, running);
         let mut commands = read_console(settings.console);
         loop {
             tokio::select! {
@@ -212,7 +218,8 @@ fn wait(settings: &Settings, running: &Running, logging: &Logging) -> Stop {
 
 fn reload(running: &Running) {
     match running.reload_tls() {
-        Ok(()) => tracing::info!("certificates read again"),
+        Ok(0) => {}
+        Ok(certificates) => tracing::info!(certificates, "read again"),
         Err(error) => tracing::error!(%error, "the old certificates stay in force"),
     }
 }
@@ -221,7 +228,7 @@ fn obey(command: &Command, settings: &Settings, logging: &Logging) -> Option<Sto
     match command {
         Command::Exit => return Some(Stop::Exit),
         Command::Restart => return Some(Stop::Restart),
-        Command::Version => println!("{}", settings.core.product),
+        Command::Version => say(format_args!("{}", settings.core.product)),
         Command::LogLevel(level) => logging.set_level(*level),
         Command::TagLog(tag, level) => logging.set_tag(*tag, *level),
         Command::LogQueries(on) => logging.set_queries(*on),
@@ -240,7 +247,7 @@ fn read_console(on: bool) -> mpsc::Receiver<Command> {
                     Ok(Some(Command::Sleep(pause))) => std::thread::sleep(pause),
                     Ok(Some(command)) => drop(sender.blocking_send(command)),
                     Ok(None) => {}
-                    Err(error) => println!("{error}"),
+                    Err(error) => say(format_args!("{error}")),
                 }
             }
         });

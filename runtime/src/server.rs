@@ -288,13 +288,15 @@ impl Running {
         self.addresses
     }
 
-    /// Reads the certificates again; connections that are open keep theirs.
+    /// Reads the certificates again, and says how many there are; connections that are open keep theirs.
     ///
     /// # Errors
     /// A file cannot be used; the old certificate stays in force.
-    pub fn reload_tls(&self) -> Result<(), TlsError> {
+    pub fn reload_tls(&self) -> Result<usize, TlsError> {
         let ports = [&self.shared.ws_tls, &self.shared.cometql_tls];
-        ports.into_iter().flatten().try_for_each(TlsPort::reload)
+        let ports: Vec<&TlsPort> = ports.into_iter().flatten().collect();
+        ports.iter().try_for_each(|port| port.reload())?;
+        Ok(ports.len())
     }
 
     /// Stops in order and returns when everything is on disk and every socket is closed.

@@ -175,3 +175,12 @@ fn metrics_have_a_port_of_their_own() {
     program.signal(Signal::TERM);
     assert_eq!(program.status(), Some(0));
 }
+
+/// Whoever read the first lines may be gone.
+#[test]
+fn a_closed_standard_output_stops_nothing() {
+    let mut program = start(&["--cli"]);
+    drop(program.child.stdout.take());
+    program.stdin.write_all(b"version\nnonsense\nexit\n").unwrap();
+    assert_eq!(program.status(), Some(0));
+}

@@ -131,7 +131,7 @@ fn certificates_are_read_again() {
     browser(server.ws(), &old);
 
     let new = certificate(dir.path());
-    server.running.reload_tls().unwrap();
+    assert_eq!(server.running.reload_tls().unwrap(), 2);
     browser(server.ws(), &new);
     early.sync();
 }
