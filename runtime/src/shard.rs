@@ -40,6 +40,8 @@ pub(crate) struct Shard {
     session_serial: Cell<u64>,
     /// Connections with frames that were queued in the present turn.
     marked: RefCell<Vec<Rc<Conn>>>,
+    /// Held by every task that serves somebody, until it has said its last words.
+    serving: Rc<()>,
 }
 
 /// The numbers are ours and ascending: spreading them needs no secret.
@@ -94,7 +96,7 @@ async fn serve(shard: Rc<Shard>, inbox: Inbox) {
     }
     shard.close_all();
     let gone = async {
-        while !(shard.conns.borrow().is_empty() && shard.sessions.borrow().is_empty()) {
+        while Rc::strong_count(&shard.serving) > 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -113,6 +115,7 @@ impl Shard {
             serial: Cell::new(0),
             session_serial: Cell::new(0),
             marked: RefCell::default(),
+            serving: Rc::default(),
         }
     }
 
@@ -126,6 +129,11 @@ impl Shard {
         self.shared.metrics.connections.inc();
         self.shared.metrics.connections_opened.inc();
         conn
+    }
+
+    /// To be held while somebody is served: the shard does not end before, for a while.
+    pub(crate) fn serving(&self) -> Rc<()> {
+        self.serving.clone()
     }
 
     /// Drops actions for a connection from here on.

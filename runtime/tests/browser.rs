@@ -7,6 +7,7 @@ mod harness;
 use std::net::Shutdown;
 
 use harness::browser::{ANONYMOUS, BINARY, Browser, CLOSE, PING, PONG, TEXT, frame, masked, request};
+use harness::mysql::Client;
 use harness::{server, server_with};
 
 const COUNT: &str = "pipe_count\nweb_a\nm1";
@@ -267,4 +268,27 @@ fn many_connections_that_never_finish_do_not_disturb() {
     browser.sync();
     drop(idle);
     browser.sync();
+}
+
+/// protocol.md 2.4: what was sent to a browser before the stop still arrives.
+#[test]
+fn the_stop_waits_for_last_bytes() {
+    const MESSAGES: usize = 100;
+    let server = server_with(|settings| settings.ws.send_buffer_bytes = 64 << 20);
+    let mut browser = Browser::open(server.ws());
+    browser.subscribe("room");
+    let mut client = Client::open(server.cometql());
+    let body = "y".repeat(200_000);
+    let insert = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('room', 'e', '{body}')");
+    for _ in 0..MESSAGES {
+        assert!(client.run(&insert).contains("delivered=1"));
+    }
+    drop(client);
+    let running = server.running;
+    let stopping = std::thread::spawn(move || running.stop());
+    let received = browser.rest();
+    let messages = received.iter().filter(|frame| frame.payload.len() > body.len());
+    assert_eq!(messages.count(), MESSAGES);
+    drop(browser);
+    stopping.join().unwrap().unwrap();
 }

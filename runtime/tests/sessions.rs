@@ -8,7 +8,9 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use harness::browser::{Browser, PING, PONG, frame};
-use harness::mysql::{COM_PING, COM_QUIT, COM_STATISTICS, Client, error_code, packet, query_packet};
+use harness::mysql::{
+    COM_PING, COM_QUIT, COM_STATISTICS, COM_STMT_PREPARE, Client, error_code, packet, query_packet,
+};
 use harness::{connect, read_to_end, server, server_with};
 
 fn insert(n: usize) -> String {
@@ -158,6 +160,21 @@ fn refused_logins() {
 }
 
 /// Q84: malformed logins and garbage are refused, and nobody else notices.
+/// protocol.md 7.1: a health check needs no password, so it may only ping and quit, and not stay.
+#[test]
+fn a_health_check_holds_nothing() {
+    let server = server_with(|settings| settings.cometql.as_mut().unwrap().handshake_timeout_ms = 1000);
+    let mut client = Client::open_as(server.cometql(), "haproxy_check", "");
+    let prepare = [&[COM_STMT_PREPARE], "SELECT 1".as_bytes()].concat();
+    for command in [&prepare[..], &[COM_STATISTICS]] {
+        client.write(&packet(0, command));
+        assert_eq!(error_code(&client.read()), 403);
+    }
+    client.write(&packet(0, &[COM_PING]));
+    assert_eq!(client.read()[0], 0);
+    assert_eq!(read_to_end(&mut client.stream), b"");
+}
+
 #[test]
 fn garbage_is_hung_up_on() {
     let server = server_with(|settings| {

@@ -18,7 +18,7 @@ use comet_core::cometql::{self, Prepared, Statement};
 use comet_core::{DevId, ErrorCode, Event, Login, QueryError, Reply, RequestId, SessionId};
 use comet_mysql::{Connection, Input, StatementId};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::login::{PIPELINE_MAX, decide, error_packet, greeting};
 use super::mailbox::Mailbox;
@@ -50,6 +50,8 @@ struct Session {
     /// For the statement log.
     dev: DevId,
     logged_in: bool,
+    /// A health check needs no password; therefore it has an end.
+    health_check_ends: Option<Instant>,
     /// Nothing more is taken until all answers are out.
     barrier: bool,
     /// Nothing more will be received.
@@ -96,6 +98,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream) {
     let Ok(Some(mut session)) = timeout(limit, session.log_in()).await else {
         return;
     };
+    let _serving = shard.serving();
     session.open();
     while session.step().await.is_continue() {}
     session.close().await;
@@ -117,6 +120,7 @@ impl Session {
             streaming: None,
             dev: DevId::default(),
             logged_in: false,
+            health_check_ends: None,
             barrier: false,
             eof: false,
             broken: false,
@@ -166,7 +170,15 @@ impl Session {
         if self.eof && self.slots.is_empty() && self.streaming.is_none() && !self.has_output() {
             return Step::Break(End::Over);
         }
-        std::future::poll_fn(|cx| self.poll_io(cx)).await;
+        match self.health_check_ends {
+            None => std::future::poll_fn(|cx| self.poll_io(cx)).await,
+            Some(end) => {
+                let io = std::future::poll_fn(|cx| self.poll_io(cx));
+                if timeout_at(end, io).await.is_err() {
+                    return Step::Break(End::Over);
+                }
+            }
+        }
         Step::Continue(())
     }
 
@@ -212,6 +224,10 @@ impl Session {
                 self.query(statement);
             }
             Input::InitDb(name) => self.query(cometql::use_database(&name, limits.dev_index_size)),
+            // The core refuses every query of a health check; these it does not see.
+            Input::Prepare(_) | Input::Statistics if self.health_check_ends.is_some() => {
+                self.query(Err(ErrorCode::AccessDenied.into()));
+            }
             Input::Statistics => self.slots.push_back(Slot::Statistics),
             Input::Prepare(text) => {
                 self.slots
@@ -252,9 +268,9 @@ impl Session {
         };
         self.mysql.accept_login();
         self.prepared.clear();
-        self.dev = match login {
-            Login::Tenant(dev) => dev,
-            Login::HealthCheck => DevId::default(),
+        (self.dev, self.health_check_ends) = match login {
+            Login::Tenant(dev) => (dev, None),
+            Login::HealthCheck => (DevId::default(), Some(Instant::now() + self.handshake_timeout())),
         };
         self.events.push(Event::SessionOpened {
             session: self.id,
@@ -266,6 +282,11 @@ impl Session {
         } else {
             Step::Break(End::LoggedIn)
         }
+    }
+
+    fn handshake_timeout(&self) -> Duration {
+        let settings = self.shard.shared.cometql.as_ref();
+        Duration::from_millis(settings.map_or(0, |settings| settings.handshake_timeout_ms))
     }
 
     fn log(&self, text: &[u8], statement: &Result<Statement, QueryError>) {

@@ -58,6 +58,7 @@ struct Input {
 
 /// Serves a connection that finished its handshake until it is gone.
 pub(crate) async fn serve(shard: Rc<Shard>, conn: Rc<Conn>, ws: WebSocketContext, opened: Event) {
+    let _serving = shard.serving();
     let mut input = Input {
         ws,
         events: vec![opened],

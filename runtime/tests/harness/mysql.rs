@@ -9,6 +9,7 @@ pub(crate) const COM_QUIT: u8 = 0x01;
 pub(crate) const COM_QUERY: u8 = 0x03;
 pub(crate) const COM_STATISTICS: u8 = 0x09;
 pub(crate) const COM_PING: u8 = 0x0E;
+pub(crate) const COM_STMT_PREPARE: u8 = 0x16;
 
 const CAPABILITIES: u32 = 0x0000_0001 | 0x0000_0200 | 0x0000_8000 | 0x0008_0000;
 
@@ -56,8 +57,13 @@ impl Client {
 
     /// Connects and logs in as root.
     pub(crate) fn open(address: SocketAddr) -> Self {
+        Self::open_as(address, "root", super::PASSWORD)
+    }
+
+    /// Connects and logs in.
+    pub(crate) fn open_as(address: SocketAddr, user: &str, password: &str) -> Self {
         let mut client = Self::greeted(address);
-        let login = client.login("root", super::PASSWORD);
+        let login = client.login(user, password);
         client.write(&login);
         let answer = client.read();
         assert_eq!(answer[0], 0, "{answer:?}");
@@ -72,8 +78,12 @@ impl Client {
         login.extend([0; 23]);
         login.extend(user.as_bytes());
         login.push(0);
-        login.push(20);
-        login.extend(scramble(password, &self.salt));
+        if password.is_empty() {
+            login.push(0);
+        } else {
+            login.push(20);
+            login.extend(scramble(password, &self.salt));
+        }
         login.extend(b"mysql_native_password\0");
         packet(1, &login)
     }
