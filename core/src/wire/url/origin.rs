@@ -9,17 +9,15 @@ use core::net::Ipv6Addr;
 
 /// True if a browser of this Origin may connect (Q7).
 ///
-/// An empty list, and one whose first entry is `*`, means everybody. A first entry `*.example.com` does not: it is
-/// an ordinary entry.
+/// An empty list, and one with an entry that is exactly `*`, means everybody. `*.example.com` is an ordinary entry, and
+/// a misspelt one such as `*example.com` admits nobody.
 pub fn origin_allowed(origin: Option<&[u8]>, origins: &[String]) -> bool {
     let mut entries = origins
         .iter()
         .map(|entry| entry.trim())
         .filter(|entry| !entry.is_empty());
-    let Some(first) = entries.clone().next() else {
-        return true;
-    };
-    if first.starts_with('*') && !first.starts_with("*.") {
+    let is_empty = entries.clone().next().is_none();
+    if is_empty || entries.clone().any(|entry| entry == "*") {
         return true;
     }
     let Some(origin) = origin.and_then(|origin| core::str::from_utf8(origin).ok()) else {
@@ -143,6 +141,14 @@ mod tests {
             ] {
                 assert!(origin_allowed(origin, &list), "{origin:?} {list:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_wildcard_admits_nobody() {
+        for entry in ["*example.com", "**", "*.", "*:80"] {
+            assert!(!allowed("https://example.com", &[entry]), "{entry}");
+            assert!(!allowed("https://evil.org", &[entry]), "{entry}");
         }
     }
 
