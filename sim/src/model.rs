@@ -190,6 +190,8 @@ struct Private {
     fate: Fate,
     /// Connections of this life of the server that were sent it or are to be, as places in the list.
     holders: Vec<usize>,
+    /// One of them acknowledged it.
+    somebody_has_it: bool,
     /// Its INSERT was answered OK.
     acknowledged: bool,
     /// Pages that were connected and registered when it was accepted.
@@ -380,6 +382,7 @@ impl Model {
         self.living.clear();
         for message in &mut self.private {
             message.holders.clear();
+            message.somebody_has_it = false;
         }
         self.sessions.clear();
         self.due.clear();

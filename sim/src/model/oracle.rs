@@ -279,7 +279,9 @@ impl Model {
                 .sum();
             if let Some(n) = conn.backlog.iter().find(|n| self.is_owed(**n))
                 && (flying == 0
-                    || (flying + self.largest_frame(*n) <= window && !self.may_go_first(conn, *n)))
+                    || (flying + self.largest_frame(*n) <= window
+                        && !self.may_go_first(conn, *n)
+                        && conn.backlog.first() == Some(n)))
             {
                 return wrong("private missing", format!("message {n} was not sent to {conn:?}"));
             }

@@ -49,6 +49,7 @@ impl Model {
                 seq: None,
                 fate: Fate::Owed,
                 holders: Vec::new(),
+                somebody_has_it: false,
                 acknowledged: false,
                 owed_to,
                 seen_by: Vec::new(),
@@ -97,16 +98,13 @@ impl Model {
     /// All connections of this life of the server that were sent a message or are to be, and whether they
     /// acknowledged it.
     fn holders(&self, n: u64) -> impl Iterator<Item = (&Conn, bool)> {
-        let places = self.place(n).map_or(&[][..], |at| &self.private[at].holders);
-        places.iter().map(move |at| {
+        let place = self.place(n);
+        let holders = place.map_or(&[][..], |at| &self.private[at].holders);
+        holders.iter().map(move |at| {
             let conn = &self.conns[*at];
-            (
-                conn,
-                conn.sent
-                    .iter()
-                    .rev()
-                    .any(|sent| sent.n == n && sent.acknowledged),
-            )
+            // Sent in the order of acceptance, or the oracle would have complained.
+            let sent = conn.sent.binary_search_by_key(&place, |sent| self.place(sent.n));
+            (conn, sent.is_ok_and(|at| conn.sent[at].acknowledged))
         })
     }
 
@@ -162,20 +160,16 @@ impl Model {
             .private
             .iter()
             .filter(|m| m.dev == dev && m.user == user && m.fate == Fate::Owed)
-            .filter(|m| {
-                let acknowledged = self.holders(m.n).any(|(_, acknowledged)| acknowledged);
-                !acknowledged || self.claim(m.n, &uuid) == Some(true)
-            })
+            .filter(|m| !m.somebody_has_it || self.claim(m.n, &uuid) == Some(true))
             .map(|m| m.n)
             .collect();
         let of = |m: &&Private| m.dev == dev && m.user == user && m.fate == Fate::Owed;
-        let paid = |n: u64| self.holders(n).any(|(_, acknowledged)| acknowledged);
         let claims = self
             .private
             .iter()
             .filter(of)
+            .filter(|m| m.somebody_has_it)
             .map(|m| m.n)
-            .filter(|n| paid(*n))
             .filter(|n| self.claim(*n, &uuid).is_some())
             .collect();
         if let Some(conn) = self.conn_mut(id) {
@@ -359,8 +353,20 @@ impl Model {
         };
         if payload == probe {
             conn.probe = None;
-            for sent in conn.sent.iter_mut().take(covered) {
-                sent.acknowledged = true;
+            let covered: Vec<u64> = conn
+                .sent
+                .iter_mut()
+                .take(covered)
+                .filter(|sent| !sent.acknowledged)
+                .map(|sent| {
+                    sent.acknowledged = true;
+                    sent.n
+                })
+                .collect();
+            for n in covered {
+                if let Some(at) = self.place(n) {
+                    self.private[at].somebody_has_it = true;
+                }
             }
         }
     }
@@ -443,7 +449,7 @@ impl Model {
             .iter()
             .filter(|message| message.fate == Fate::Owed)
             .find(|message| {
-                self.holders(message.n).any(|(_, acknowledged)| acknowledged)
+                message.somebody_has_it
                     && self.holders(message.n).all(|(conn, acknowledged)| {
                         acknowledged || conn.gone.is_some_and(|at| at + grace < self.now)
                     })
