@@ -13,7 +13,7 @@ use hyper::{Response, StatusCode};
 
 use super::pages;
 use super::routes::Route;
-use super::static_files::{Served, StaticFiles};
+use super::static_files::{NotServed, Served, StaticFiles};
 use crate::config::Settings;
 use crate::ws::accept::BadUpgrade;
 
@@ -53,7 +53,11 @@ impl Site {
             Route::Info => self.info(ready),
             Route::Index => page(self.index.clone()),
             Route::Demo => page(self.demo.clone()),
-            Route::File { path } => self.file(path.to_owned()).await.map_or_else(not_found, file),
+            Route::File { path } => match self.file(path.to_owned()).await {
+                Ok(served) => file(served),
+                Err(NotServed::Missing) => not_found(),
+                Err(NotServed::Busy) => busy(),
+            },
             Route::Options => plain(StatusCode::OK, TEXT, Bytes::from_static(b"+OK")),
             Route::Nothing | Route::WebSocket { .. } => not_found(),
         }
@@ -70,13 +74,12 @@ impl Site {
         plain(status, "application/json", body.into())
     }
 
-    async fn file(&self, path: String) -> Option<Served> {
-        let files = self.files.clone()?;
+    async fn file(&self, path: String) -> Result<Served, NotServed> {
+        let files = self.files.clone().ok_or(NotServed::Missing)?;
         // Only a panic could come instead of an answer.
         tokio::task::spawn_blocking(move || files.read(&path))
             .await
-            .ok()
-            .flatten()
+            .unwrap_or(Err(NotServed::Missing))
     }
 }
 
@@ -124,12 +127,20 @@ fn not_found() -> Answer {
     plain(StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"not found\n"))
 }
 
+fn busy() -> Answer {
+    plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        TEXT,
+        Bytes::from_static(b"too many files are being sent, come back later\n"),
+    )
+}
+
 fn page(content: Bytes) -> Answer {
     cached(plain(StatusCode::OK, HTML, content))
 }
 
 fn file(served: Served) -> Answer {
-    let mut answer = cached(plain(StatusCode::OK, &served.content_type, served.content.into()));
+    let mut answer = cached(plain(StatusCode::OK, &served.content_type, served.content));
     for name in [ACCESS_CONTROL_ALLOW_METHODS, ALLOW] {
         answer
             .headers_mut()
@@ -193,7 +204,7 @@ mod tests {
         }
         let served = Served {
             content_type: "a/b; charset=UTF-8".to_owned(),
-            content: vec![1],
+            content: Bytes::from_static(&[1]),
         };
         let answer = file(served);
         assert_eq!(answer.headers()["allow"], "GET");

@@ -2,25 +2,56 @@
 //! outside of it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fs::OFlags;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Larger files are not served: an answer is held in memory while it is sent.
-const FILE_BYTES_MAX: u64 = 32 << 20;
+const FILE_BYTES_MAX: u32 = 32 << 20;
+/// Bytes of all files that are being sent. Clients may take a minute to receive one.
+const SENDING_BYTES_MAX: usize = 256 << 20;
 
 /// The directory that is served.
 #[derive(Clone, Debug)]
 pub(crate) struct StaticFiles {
     base: PathBuf,
     content_types: BTreeMap<String, String>,
+    /// Bytes that may still be read.
+    room: Arc<Semaphore>,
 }
 
 /// A file to answer with.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Served {
     pub(crate) content_type: String,
-    pub(crate) content: Vec<u8>,
+    pub(crate) content: Bytes,
+}
+
+/// Why there is no file to answer with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NotServed {
+    /// 404.
+    Missing,
+    /// 503: too much is being sent at the moment.
+    Busy,
+}
+
+/// A content whose room is free again when the last reference to it is gone.
+struct Sending {
+    content: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Sending {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
 }
 
 impl StaticFiles {
@@ -28,29 +59,46 @@ impl StaticFiles {
         Self {
             base: base.to_owned(),
             content_types,
+            room: Arc::new(Semaphore::new(SENDING_BYTES_MAX)),
         }
     }
 
-    /// Reads the file of a request path, which is not decoded yet. `None` is a 404. Touches the disk.
-    pub(crate) fn read(&self, path: &str) -> Option<Served> {
+    /// Reads the file of a request path, which is not decoded yet. Touches the disk.
+    pub(crate) fn read(&self, path: &str) -> Result<Served, NotServed> {
+        let (content_type, found) = self.find(path).ok_or(NotServed::Missing)?;
+        Ok(Served {
+            content_type,
+            content: self.content(&found)?,
+        })
+    }
+
+    /// The Content-Type and the file itself, which is inside of the base directory.
+    fn find(&self, path: &str) -> Option<(String, PathBuf)> {
         let name = relative_path(path)?;
         let content_type = format!("{}; charset=UTF-8", self.content_types.get(extension(&name)?)?);
         let base = self.base.canonicalize().ok()?;
         let found = base.join(&name).canonicalize().ok()?;
-        if !found.starts_with(&base) {
-            return None;
+        found.starts_with(&base).then_some((content_type, found))
+    }
+
+    fn content(&self, path: &Path) -> Result<Bytes, NotServed> {
+        let missing = |_| NotServed::Missing;
+        // Whoever opens a pipe waits for its other end otherwise.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let file = file.map_err(missing)?;
+        let metadata = file.metadata().map_err(missing)?;
+        let length = u32::try_from(metadata.len()).unwrap_or(u32::MAX);
+        if !metadata.is_file() || length > FILE_BYTES_MAX {
+            return Err(NotServed::Missing);
         }
-        let file = File::open(found).ok()?;
-        let metadata = file.metadata().ok()?;
-        if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-            return None;
-        }
+        let room = self.room.clone().try_acquire_many_owned(length);
+        let room = room.map_err(|_| NotServed::Busy)?;
         let mut content = Vec::new();
-        file.take(FILE_BYTES_MAX).read_to_end(&mut content).ok()?;
-        Some(Served {
-            content_type,
-            content,
-        })
+        file.take(length.into())
+            .read_to_end(&mut content)
+            .map_err(missing)?;
+        Ok(Bytes::from_owner(Sending { content, _room: room }))
     }
 }
 
@@ -106,6 +154,9 @@ mod tests {
         std::fs::write(base.join("secret.key"), "S").unwrap();
         std::fs::write(base.join("noextension"), "N").unwrap();
         std::fs::write(dir.path().join("outside.js"), "O").unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, base.join("pipe.js"), fifo, mode, 0).unwrap();
         symlink("../outside.js", base.join("out.js")).unwrap();
         symlink("a.js", base.join("in.js")).unwrap();
         let types = BTreeMap::from([("js".to_owned(), "text/javascript".to_owned())]);
@@ -126,7 +177,7 @@ mod tests {
             ("/./a.js", "A"),
             ("/a%252ejs.js", "percent"),
         ] {
-            let served = disk.files.read(path).unwrap_or_else(|| panic!("{path}"));
+            let served = disk.files.read(path).unwrap_or_else(|_| panic!("{path}"));
             assert_eq!(served.content, content.as_bytes(), "{path}");
             assert_eq!(served.content_type, "text/javascript; charset=UTF-8");
         }
@@ -151,11 +202,26 @@ mod tests {
             "/noextension",
             "/missing.js",
             "/folder.js",
+            "/pipe.js",
             "/a.JS",
             "/",
             "",
         ] {
-            assert_eq!(disk.files.read(path), None, "{path}");
+            assert_eq!(disk.files.read(path), Err(NotServed::Missing), "{path}");
         }
+    }
+
+    /// Clients that ask and do not read hold what they asked for.
+    #[test]
+    fn what_is_being_sent_is_bounded() {
+        let disk = disk();
+        let large = vec![b' '; FILE_BYTES_MAX as usize];
+        std::fs::write(disk.files.base.join("large.js"), large).unwrap();
+        let mut sending: Vec<Served> = (0..SENDING_BYTES_MAX / FILE_BYTES_MAX as usize)
+            .map(|_| disk.files.read("/large.js").unwrap())
+            .collect();
+        assert_eq!(disk.files.read("/a.js"), Err(NotServed::Busy));
+        sending.pop();
+        assert!(disk.files.read("/a.js").is_ok());
     }
 }
