@@ -91,7 +91,8 @@ pub enum StoreError {
     /// The database is not a healthy store of ours.
     #[error(
         "{path} is damaged or not a comet-server store ({what}); nothing was changed. Restore a backup, or save what \
-         can be read with `sqlite3 {path} .recover | sqlite3 recovered.db`, or move the file away to start empty"
+         can be read as docs/operations.md says (\"A damaged store\": `.dump` into a new file and two PRAGMAs), or \
+         move the file away to start empty"
     )]
     Damaged {
         /// The file.

@@ -39,7 +39,7 @@ fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
 fn assert_damaged(dir: &Path) {
     let before = fs::read(dir.join(FILE_NAME)).unwrap();
     let text = refusal(dir);
-    assert!(text.contains("damaged") && text.contains(".recover"), "{text}");
+    assert!(text.contains("damaged") && text.contains(".dump"), "{text}");
     assert_eq!(
         fs::read(dir.join(FILE_NAME)).unwrap(),
         before,
