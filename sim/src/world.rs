@@ -313,7 +313,7 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), Failure> {
-        if self.handled > 300 && !self.handled.is_multiple_of(32) {
+        if self.handled > 200 && !self.handled.is_multiple_of(64) {
             return Ok(());
         }
         if let Some(core) = &self.core {

@@ -24,6 +24,22 @@ pub(super) struct Page {
     joins: Vec<(u64, bool)>,
 }
 
+impl Page {
+    /// At that time the page was not authorized, or had been one device too many and had not come back since.
+    fn outside(&self, at: u64) -> bool {
+        self.excused
+            .iter()
+            .rev()
+            .find(|excused| **excused <= at)
+            .is_some_and(|excused| {
+                !self
+                    .joins
+                    .iter()
+                    .any(|(joined, authorized)| *authorized && joined > excused && *joined <= at)
+            })
+    }
+}
+
 /// Why a page need not have seen a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reason {
@@ -152,14 +168,7 @@ impl Model {
             Some(Reason::TooLate)
         } else if page.anonymous_claims {
             Some(Reason::SharedUuid)
-        } else if page.excused.iter().any(|at| *at >= message.at)
-            || page
-                .joins
-                .iter()
-                .rev()
-                .find(|(at, _)| *at <= message.at)
-                .is_some_and(|(_, authorized)| !authorized)
-        {
+        } else if page.excused.iter().any(|at| *at >= message.at) || page.outside(message.at) {
             Some(Reason::NotAuthorized)
         } else {
             None
