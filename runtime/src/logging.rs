@@ -110,7 +110,7 @@ fn targets(settings: &LogSettings) -> Targets {
 }
 
 /// Logs a CometQL statement if `main.useQueryLoger` asks for it, without its literals (Q64). `kind` is
-/// `Statement::kind`, or a word for a statement that could not be parsed. The caller leaves out SET and SHOW.
+/// `Statement::kind`, or a word for a statement that could not be parsed, whose text is not to be trusted. The caller leaves out SET and SHOW.
 pub fn log_statement(dev: DevId, kind: &str, text: &str) {
     if STATEMENTS.load(Ordering::Relaxed) {
         tracing::info!(target: STATEMENT_TARGET, dev = dev.0, kind, statement = redact(text));

@@ -5,15 +5,15 @@
 //! delays only itself. A SELECT waits until its result is on its way before the next statement is taken, so that a
 //! client cannot make the server hold many large results.
 
+mod io;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::io::IoSlice;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use comet_core::cometql::{self, Prepared, Statement};
 use comet_core::{DevId, ErrorCode, Event, Login, QueryError, Reply, RequestId, SessionId};
 use comet_mysql::{Connection, Input, StatementId};
@@ -29,8 +29,8 @@ use crate::socket::{Rewound, Socket};
 
 /// Output that may wait for the client before nothing more is added to it.
 const OUTPUT_MAX: usize = 256 * 1024;
-/// How long the client may take to receive the last bytes.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(3);
+/// Statements handed to the core at once.
+const BATCH_MAX: usize = 128;
 
 struct Session {
     shard: Rc<Shard>,
@@ -70,6 +70,8 @@ enum Slot {
     Ignored,
     Prepared(Result<Prepared, QueryError>),
     Statistics,
+    /// A health check asked for something.
+    Refused,
 }
 
 /// Why a step ended the session, or what only the caller can do.
@@ -154,6 +156,9 @@ impl Session {
 
     /// Takes what is there, hands it on, answers; waits only if there was nothing to do.
     async fn step(&mut self) -> Step {
+        if self.health_check_ends.is_some_and(|end| end <= Instant::now()) {
+            return Step::Break(End::Over);
+        }
         for (req, reply) in self.mailbox.take() {
             self.place(req, reply);
         }
@@ -195,7 +200,7 @@ impl Session {
     /// True: there was some input.
     fn take_inputs(&mut self) -> ControlFlow<End, bool> {
         let mut taken = false;
-        while !self.barrier && self.slots.len() < PIPELINE_MAX {
+        while !self.barrier && self.slots.len() < PIPELINE_MAX && self.events.len() < BATCH_MAX {
             match self.mysql.next_input() {
                 Ok(Some(input)) => {
                     taken = true;
@@ -218,16 +223,25 @@ impl Session {
             Input::TlsRequested { rest } => return Step::Break(End::Tls(rest)),
             Input::Login(login) => return self.login(decide(&self.shard.shared, &login)),
             Input::LoginTooOld => return self.login(Err(ErrorCode::LoginRefused.into())),
+            Input::Quit => self.eof = true,
+            // Nothing of it costs the core anything: no password was needed (protocol.md 7.1).
+            Input::StatementClosed(_) | Input::Reset if self.health_check_ends.is_some() => {}
+            Input::Query(_)
+            | Input::InitDb(_)
+            | Input::Statistics
+            | Input::Prepare(_)
+            | Input::Execute { .. }
+            | Input::TooLarge
+                if self.health_check_ends.is_some() =>
+            {
+                self.slots.push_back(Slot::Refused);
+            }
             Input::Query(text) => {
                 let statement = cometql::parse(&text, &limits);
                 self.log(&text, &statement);
                 self.query(statement);
             }
             Input::InitDb(name) => self.query(cometql::use_database(&name, limits.dev_index_size)),
-            // The core refuses every query of a health check; these it does not see.
-            Input::Prepare(_) | Input::Statistics if self.health_check_ends.is_some() => {
-                self.query(Err(ErrorCode::AccessDenied.into()));
-            }
             Input::Statistics => self.slots.push_back(Slot::Statistics),
             Input::Prepare(text) => {
                 self.slots
@@ -249,7 +263,6 @@ impl Session {
                 self.ask_core(Ok(Statement::End), Slot::Ignored);
             }
             Input::TooLarge => self.query(Err(ErrorCode::TooLong.into())),
-            Input::Quit => self.eof = true,
         }
         Step::Continue(())
     }
@@ -293,7 +306,8 @@ impl Session {
         let kind = match statement {
             Ok(Statement::Nothing | Statement::Show(_) | Statement::ShowHost { .. }) => return,
             Ok(statement) => statement.kind(),
-            Err(_) => "refused",
+            // Where quotes are missing, a secret may be a bare word.
+            Err(_) => return crate::logging::log_statement(self.dev, "refused", ""),
         };
         if let Ok(text) = std::str::from_utf8(text) {
             crate::logging::log_statement(self.dev, kind, text);
@@ -334,7 +348,8 @@ impl Session {
             .and_then(|index| usize::try_from(index).ok());
         match index.and_then(|index| self.slots.get_mut(index)) {
             Some(slot @ Slot::Waiting) => *slot = Slot::Replied(reply),
-            Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics) | None => {}
+            Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics | Slot::Refused)
+            | None => {}
         }
     }
 
@@ -364,7 +379,8 @@ impl Session {
     fn answer_next(&mut self) -> bool {
         match self.slots.front() {
             None | Some(Slot::Waiting) => return false,
-            Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics) => {}
+            Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics | Slot::Refused) => {
+            }
         }
         let Some(slot) = self.slots.pop_front() else {
             return false;
@@ -375,6 +391,7 @@ impl Session {
             Slot::Replied(reply) => self.streaming = reply::begin(&mut self.mysql, reply),
             Slot::Prepared(statement) => self.prepared.extend(reply::prepared(&mut self.mysql, statement)),
             Slot::Statistics => self.mysql.statistics(&self.statistics()),
+            Slot::Refused => self.mysql.error(&error_packet(ErrorCode::AccessDenied.into())),
         }
         true
     }
@@ -396,75 +413,6 @@ impl Session {
         }
     }
 
-    /// Writes what the kernel takes at once.
-    fn write_now(&mut self) {
-        while self.refill() {
-            match self.socket.try_write(&[IoSlice::new(&self.out)]) {
-                Ok(count) if count > 0 => self.out.advance(count),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => self.break_off(),
-            }
-        }
-    }
-
-    /// True: `out` has something.
-    fn refill(&mut self) -> bool {
-        if self.out.is_empty() {
-            self.out = self.mysql.take_output();
-        }
-        !self.out.is_empty()
-    }
-
-    fn break_off(&mut self) {
-        self.broken = true;
-        self.drop_output_if_broken();
-    }
-
-    // Waiting.
-
-    /// Ready as soon as something happened that a step can go on with.
-    fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let replies = self.mailbox.poll(cx) || self.mailbox.is_closed();
-        let written = self.poll_write(cx);
-        let read = self.poll_read(cx);
-        if replies || written || read {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut progress = false;
-        while self.refill() {
-            match self.socket.poll_write(cx, &[IoSlice::new(&self.out)]) {
-                Poll::Pending => return progress,
-                Poll::Ready(Ok(count)) if count > 0 => self.out.advance(count),
-                Poll::Ready(Ok(_) | Err(_)) => self.break_off(),
-            }
-            progress = true;
-        }
-        if let Poll::Ready(Err(_)) = self.socket.poll_flush(cx) {
-            self.broken = true;
-        }
-        progress
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
-        let paused = self.eof || self.barrier || self.is_full() || self.slots.len() >= PIPELINE_MAX;
-        if paused || !self.mysql.wants_bytes() {
-            return false;
-        }
-        let mut scratch = self.shard.scratch.borrow_mut();
-        match self.socket.poll_read(cx, &mut scratch) {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(count)) if count > 0 => self.mysql.receive(&scratch[..count]),
-            // The end, or an error after which nothing comes.
-            Poll::Ready(Ok(_) | Err(_)) => self.eof = true,
-        }
-        true
-    }
-
     fn open(&self) {
         self.shard.register_session(self.id, self.mailbox.clone());
         self.shard.shared.metrics.sessions.inc();
@@ -479,35 +427,5 @@ impl Session {
         // The core may have stopped before; then nobody counts any more.
         let _ = self.shard.shared.events.send(events, |_| {}).await;
         self.last_words().await;
-    }
-
-    /// Lets the client receive what is left, then ends the stream.
-    async fn last_words(&mut self) {
-        let write = std::future::poll_fn(|cx| {
-            self.poll_write(cx);
-            if self.has_output() {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            }
-        });
-        if timeout(LAST_WORDS_MAX, write).await.is_ok() && self.socket.shutdown_write().is_ok() {
-            self.hang_up().await;
-        }
-    }
-
-    /// Closing with bytes unread would make the kernel drop what the client has not read yet.
-    async fn hang_up(&mut self) {
-        let end = std::future::poll_fn(|cx| {
-            let mut scratch = self.shard.scratch.borrow_mut();
-            loop {
-                match self.socket.poll_read(cx, &mut scratch) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-                    Poll::Ready(Ok(_)) => {}
-                }
-            }
-        });
-        let _ = timeout(Duration::from_secs(1), end).await;
     }
 }
