@@ -9,6 +9,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+use crate::ws::frame::FIN_PONG;
+
 /// Most slices handed to the kernel in one call.
 pub(crate) const SLICES_MAX: usize = 64;
 
@@ -36,10 +38,16 @@ impl Outbox {
     /// Appends a frame, unless more than `bytes_max` bytes would wait behind the oldest one. That one may be of any size:
     /// whoever reads can have it, and nobody would ever get it otherwise.
     pub(crate) fn push(&mut self, frame: Bytes, bytes_max: usize) -> Result<(), Overflow> {
-        if !self.is_empty() && self.bytes - self.oldest() + frame.len() > bytes_max {
+        let replaced = self.pong_to_replace(&frame).map_or(0, |pong| pong.len());
+        let waiting = self.bytes - self.oldest() - replaced;
+        if !self.is_empty() && waiting + frame.len() > bytes_max {
             return Err(Overflow);
         }
-        self.bytes += frame.len();
+        self.bytes = self.bytes - replaced + frame.len();
+        if let Some(pong) = self.pong_to_replace(&frame) {
+            *pong = frame;
+            return Ok(());
+        }
         self.frames = match std::mem::take(&mut self.frames) {
             Frames::None => Frames::One(frame),
             Frames::One(first) => Frames::Many(VecDeque::from([first, frame])),
@@ -49,6 +57,18 @@ impl Outbox {
             }
         };
         Ok(())
+    }
+
+    /// Only the newest of several Pings needs an answer (RFC 6455, 5.5.3); many Pongs, small as they are, would take much
+    /// more memory than their bytes. The oldest frame may be partly written, so it stays.
+    fn pong_to_replace(&mut self, frame: &Bytes) -> Option<&mut Bytes> {
+        let is_pong = |frame: &Bytes| frame.first() == Some(&FIN_PONG);
+        match &mut self.frames {
+            Frames::Many(frames) if frames.len() > 1 && is_pong(frame) => {
+                frames.back_mut().filter(|last| is_pong(last))
+            }
+            Frames::None | Frames::One(_) | Frames::Many(_) => None,
+        }
     }
 
     /// Bytes of the oldest frame that still wait.
@@ -155,6 +175,16 @@ mod tests {
         assert_eq!(outbox.push(Bytes::from_static(b"12345"), 10), Ok(()));
         assert_eq!(outbox.push(Bytes::from_static(b"1"), 10), Err(Overflow));
         assert_eq!(outbox.len(), 3);
+    }
+
+    #[test]
+    fn pongs_that_wait_behind_others_are_one() {
+        let mut outbox = Outbox::default();
+        for frame in [&b"\x8a1"[..], b"\x8a2", b"\x8a3", b"\x81x", b"\x8a4", b"\x8a56"] {
+            outbox.push(Bytes::copy_from_slice(frame), 100).unwrap();
+        }
+        assert_eq!(text(&outbox), b"\x8a1\x8a3\x81x\x8a56");
+        assert_eq!(outbox.clear(), 9);
     }
 
     #[test]

@@ -53,7 +53,7 @@ struct Input {
     events: Vec<Event>,
     /// `Some`: the turn ended before its input did, and these bytes are to be decoded first, after what the decoder
     /// still holds.
-    rest: Option<Vec<u8>>,
+    rest: Option<Bytes>,
 }
 
 /// Serves a connection that finished its handshake until it is gone.
@@ -63,7 +63,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, conn: Rc<Conn>, ws: WebSocketContext
         ws,
         events: vec![opened],
         // What came in the same segment as the request is in the decoder.
-        rest: Some(Vec::new()),
+        rest: Some(Bytes::new()),
     };
     let mut end = None;
     loop {
@@ -105,16 +105,17 @@ fn turn(shard: &Shard, conn: &Conn, input: &mut Input, cx: &mut Context<'_>) -> 
     if let Some(end) = conn.end() {
         return Poll::Ready(Some(end.cause()));
     }
-    if let Some(rest) = input.rest.take()
-        && let Err(cause) = decode(shard, conn, input, &rest)
-    {
-        return Poll::Ready(Some(cause));
+    if let Some(rest) = input.rest.take() {
+        match decode(shard, conn, input, &rest) {
+            Ok(unread) => input.rest = unread.map(|unread| rest.slice_ref(unread)),
+            Err(cause) => return Poll::Ready(Some(cause)),
+        }
     }
     let mut scratch = shard.scratch.borrow_mut();
     let mut taken = 0;
     while input.rest.is_none() {
         if taken >= TURN_BYTES_MAX {
-            input.rest = Some(Vec::new());
+            input.rest = Some(Bytes::new());
             break;
         }
         let count = match conn.socket.poll_read(cx, &mut scratch) {
@@ -125,8 +126,9 @@ fn turn(shard: &Shard, conn: &Conn, input: &mut Input, cx: &mut Context<'_>) -> 
         };
         taken += count;
         conn.hear(shard.shared.clock.mono());
-        if let Err(cause) = decode(shard, conn, input, &scratch[..count]) {
-            return Poll::Ready(Some(cause));
+        match decode(shard, conn, input, &scratch[..count]) {
+            Ok(unread) => input.rest = unread.map(Bytes::copy_from_slice),
+            Err(cause) => return Poll::Ready(Some(cause)),
         }
     }
     // Pongs were queued.
@@ -138,8 +140,14 @@ fn turn(shard: &Shard, conn: &Conn, input: &mut Input, cx: &mut Context<'_>) -> 
     }
 }
 
-/// Turns `bytes` into events, as far as the turn has room for them. `Err`: the connection is to be closed.
-fn decode(shard: &Shard, conn: &Conn, input: &mut Input, bytes: &[u8]) -> Result<(), CloseCause> {
+/// Turns `bytes` into events. `Some`: the turn has no room for more, and these bytes are left. `Err`: the connection is to
+/// be closed.
+fn decode<'a>(
+    shard: &Shard,
+    conn: &Conn,
+    input: &mut Input,
+    bytes: &'a [u8],
+) -> Result<Option<&'a [u8]>, CloseCause> {
     let mut feed = Feed { bytes, shard, conn };
     while input.events.len() < TURN_EVENTS_MAX {
         let text = match input.ws.read(&mut feed) {
@@ -154,7 +162,7 @@ fn decode(shard: &Shard, conn: &Conn, input: &mut Input, bytes: &[u8]) -> Result
             // Answered by the decoder.
             Ok(Message::Ping(_) | Message::Frame(_)) => continue,
             Ok(Message::Close(_)) => return Err(CloseCause::Peer),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(_) => return Err(CloseCause::Protocol),
         };
         let Ok(text) = std::str::from_utf8(&text) else {
@@ -169,8 +177,8 @@ fn decode(shard: &Shard, conn: &Conn, input: &mut Input, bytes: &[u8]) -> Result
             request,
         });
     }
-    input.rest = Some(feed.bytes.to_vec());
-    Ok(())
+    let unread = feed.bytes.len();
+    Ok(Some(&bytes[bytes.len() - unread..]))
 }
 
 /// Lets the browser receive everything, then waits for it to hang up.

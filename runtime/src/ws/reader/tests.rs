@@ -48,14 +48,13 @@ async fn a_turn_is_bounded_in_events_and_nothing_is_lost() {
         rest: None,
     };
     let empty_message = [0x81, 0x80, 0, 0, 0, 0];
-    let mut bytes = empty_message.repeat(MESSAGES);
+    let bytes = empty_message.repeat(MESSAGES);
+    let mut unread = Some(&bytes[..]);
     let mut decoded = 0;
-    loop {
-        decode(&shard, &conn, &mut input, &bytes).unwrap();
+    while let Some(bytes) = unread {
+        unread = decode(&shard, &conn, &mut input, bytes).unwrap();
         assert!(input.events.len() <= TURN_EVENTS_MAX);
         decoded += input.events.drain(..).len();
-        let Some(rest) = input.rest.take() else { break };
-        bytes = rest;
     }
     assert_eq!(decoded, MESSAGES);
 }
