@@ -328,6 +328,24 @@ fn q50_a_comet_ini_without_password_is_refused() {
     }
 }
 
+/// Somebody meant to set one; a generated one would surprise.
+#[test]
+fn an_empty_password_is_refused() {
+    let refused = |place: &Place, args: &[&str], env: &[(&str, &str)]| {
+        let error = config::load(&place.cli(args), &place.env(env))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("main.password cannot be used") && error.contains("not an empty one"),
+            "{error}"
+        );
+        assert!(!place.data_dir().exists());
+    };
+    refused(&toml(""), &["--password", ""], &[]);
+    refused(&toml(""), &[], &[("COMET_PASSWORD", "")]);
+    refused(&toml("[main]\npassword = \"\"\n"), &[], &[]);
+}
+
 #[test]
 fn a_generated_password_is_kept_for_its_owner() {
     let place = toml("");

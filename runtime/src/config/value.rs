@@ -99,8 +99,12 @@ impl Kind {
         let text = raw.text().map(str::trim);
         match self {
             Self::Text => text.map(|text| Value::Text(text.to_owned())),
-            // Blanks belong to a password unless comet.ini has cut them off.
-            Self::Secret => raw.text().map(|text| Value::Secret(Secret::new(text))),
+            // Blanks belong to a password unless comet.ini has cut them off. An empty one is a mistake; in comet.ini it
+            // has an error of its own, unless another source sets it.
+            Self::Secret => raw
+                .text()
+                .filter(|text| !text.is_empty() || matches!(raw, Raw::Ini(_)))
+                .map(|text| Value::Secret(Secret::new(text))),
             Self::Flag => flag(raw).map(Value::Flag),
             Self::Number { min, max } => {
                 let number = match raw {
@@ -139,7 +143,8 @@ impl Kind {
     /// What the key accepts, to be read after "it must be".
     pub(super) fn allowed(self) -> String {
         match self {
-            Self::Text | Self::Secret => "a text".to_owned(),
+            Self::Text => "a text".to_owned(),
+            Self::Secret => "a text, and not an empty one".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Number { min, max } => format!("a whole number from {min} to {max}"),
             Self::Ip => "an IP address of this machine, like 127.0.0.1 or 0.0.0.0 for all of them".to_owned(),
