@@ -14,9 +14,8 @@ use crate::login::{STATUS_AUTOCOMMIT, STATUS_IN_TRANSACTION};
 use crate::statement::StatementId;
 use crate::wire::{put_length_encoded, put_length_encoded_bytes};
 
-/// Character set 45, `utf8mb4_general_ci`: the default of a [`Column`]. protocol.md 7.2 names 33 (three-byte `utf8`),
-/// but node's mysql2 decodes cells by the character set of their column and was seen to turn 4-byte text (emoji) into
-/// `????` with 33. Other clients take both alike.
+/// Character set 45, `utf8mb4_general_ci`, the default of a [`Column`]: with 33, three-byte `utf8`, node's mysql2, which
+/// decodes cells by the character set of their column, was seen to show emoji as `????`, and other clients take both alike.
 pub const UTF8MB4_GENERAL_CI: u16 = 45;
 
 /// A column of a result set: always text (VAR_STRING), whatever it holds.
