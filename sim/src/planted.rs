@@ -136,6 +136,11 @@ impl Planted {
         }
     }
 
+    /// True if a mistake is being made.
+    pub fn is_active(&self) -> bool {
+        self.bug.is_some()
+    }
+
     fn every(&mut self, n: u64) -> bool {
         self.count += 1;
         self.count.is_multiple_of(n)

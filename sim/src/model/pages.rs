@@ -126,7 +126,10 @@ impl Model {
     }
 
     fn page_forgot(&mut self, page: usize, first: u64, now: u64) -> bool {
-        if self.too_impatient() {
+        // The crash came before the payment was on disk, however long the disk had been failing.
+        let crashed = self.crashes.iter().any(|at| *at >= first);
+        let outside = self.page(page).excused.iter().any(|at| *at >= first);
+        if crashed || outside || self.too_impatient() {
             return true;
         }
         let page = self.page(page);

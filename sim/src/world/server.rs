@@ -100,7 +100,7 @@ impl World {
         }
         link.server = ServerSide::Open;
         link.heard = self.now;
-        let (Some(tab), page) = (link.tab, link.page) else {
+        let (Some(tab), page, held) = (link.tab, link.page, link.held) else {
             return Ok(());
         };
         let tab = &self.tabs[tab];
@@ -117,7 +117,8 @@ impl World {
         };
         let claim = Claim {
             conn,
-            page: Some(page),
+            // A socket that died before it opened belongs to nobody.
+            page: held.then_some(page),
             dev: browser.dev,
             user,
             key: browser::key(browser, &tab.credentials),
