@@ -26,6 +26,7 @@ mod shard;
 mod shared;
 mod socket;
 mod sql;
+mod statistics;
 pub mod store;
 mod tls;
 mod ws;

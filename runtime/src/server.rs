@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::shard::{self, Inbox};
 pub use crate::shared::Addresses;
 use crate::shared::Shared;
+use crate::statistics;
 use crate::store::{self, StoreError};
 pub use crate::tls::TlsError;
 use crate::tls::TlsPort;
@@ -194,6 +195,10 @@ pub(crate) fn shared(
         metrics,
         events,
         ready: Arc::new(AtomicBool::new(true)),
+        statistics_interval: statistics::interval(
+            settings.log.statistics,
+            [config.ws_statistics_ms, config.cometql_statistics_ms],
+        ),
         shards: settings
             .ws
             .shards
@@ -240,6 +245,9 @@ fn accept_all(
         }
         if let Some(listener) = listeners.metrics {
             tokio::task::spawn_local(monitor(listener, shared.clone()));
+        }
+        if let Some(interval) = shared.statistics_interval {
+            tokio::task::spawn_local(statistics::log(shared.clone(), interval));
         }
         // Resolves when the server is told to stop; the listeners close with this block.
         let _ = stop.await;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use comet_core::CheckedConfig;
 use comet_core::cometql::Limits;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) events: EventSender,
     /// What the core said last about writing to disk.
     pub(crate) ready: Arc<AtomicBool>,
+    /// How often the log tells rates.
+    pub(crate) statistics_interval: Option<Duration>,
     /// Number of I/O threads.
     pub(crate) shards: usize,
 }

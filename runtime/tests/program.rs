@@ -184,3 +184,23 @@ fn a_closed_standard_output_stops_nothing() {
     program.stdin.write_all(b"version\nnonsense\nexit\n").unwrap();
     assert_eq!(program.status(), Some(0));
 }
+
+/// protocol.md 8.2, `statistics.to_log`.
+#[test]
+fn rates_go_to_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = command(&dir, &[])
+        .env("COMET_STATISTICS_TO_LOG", "true")
+        .env("COMET_WS_STATISTICS", "1")
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = log.lines().map(Result::unwrap);
+    let line = lines.find(|line| line.contains("statistics: ")).unwrap();
+    for figure in ["connections", "sessions", "frames", "events", "records"] {
+        assert!(line.contains(&format!(" {figure}=")), "{line}");
+        assert!(line.contains(&format!(" {figure}_per_second=")), "{line}");
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
