@@ -1,16 +1,18 @@
-//! From the kernel's queue of connections, on the port the administrator chose (S22), to the shards: one acceptor hands sockets round robin, so that shards are
-//! balanced however few addresses the clients come from.
+//! From the kernel's queue of connections, on the port the administrator chose (S22), to the shards: one acceptor hands
+//! sockets round robin, so that shards are balanced however few addresses the clients come from.
 //!
-//! Promise: a port that somebody else has is one clear error; running out of descriptors delays new connections and
-//! harms nobody else.
+//! Promise: a port that somebody else has is one clear error; browsers never take the last descriptors, which the store
+//! and the site's own back end need; running out of them delays new connections and harms nobody else.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Resource;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::shard::Shard;
 
@@ -18,6 +20,9 @@ use crate::shard::Shard;
 pub(crate) const WAITING_MAX: usize = 256;
 /// Pause after the system refused a descriptor.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Descriptors that browsers leave to everything else, unless there are so few that each side gets half.
+const DESCRIPTORS_KEPT: usize = 512;
 
 /// The two ports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +39,20 @@ pub(crate) struct Accepted {
     port: Port,
     stream: TcpStream,
     peer: SocketAddr,
+    room: Option<Room>,
+}
+
+/// A browser's place among those that may be connected; free again when it is dropped.
+pub(crate) type Room = OwnedSemaphorePermit;
+
+/// Places for as many browsers as there are descriptors for.
+pub(crate) fn room_for_browsers() -> Arc<Semaphore> {
+    let descriptors = rustix::process::getrlimit(Resource::Nofile).current;
+    let descriptors = descriptors.and_then(|limit| usize::try_from(limit).ok());
+    let browsers = descriptors.map_or(Semaphore::MAX_PERMITS, |limit| {
+        limit - DESCRIPTORS_KEPT.min(limit / 2)
+    });
+    Arc::new(Semaphore::new(browsers.min(Semaphore::MAX_PERMITS)))
 }
 
 /// Opens a listening socket.
@@ -50,21 +69,37 @@ pub(crate) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListene
     Ok(socket.into())
 }
 
-/// Accepts until the task is dropped.
+/// Accepts until the task is dropped. Who finds no place in `room` is hung up on; `None` is room for everybody.
 pub(crate) async fn accept(
     port: Port,
     listener: tokio::net::TcpListener,
+    room: Option<Arc<Semaphore>>,
     shards: Vec<mpsc::Sender<Accepted>>,
 ) {
     let mut turn = 0;
+    let mut is_full = false;
     loop {
         // A socket belongs to the reactor of the thread that serves it, so it leaves this one first.
         let accepted = listener.accept().await;
         match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
             Ok((stream, peer)) => {
+                let place = room.clone().map(Semaphore::try_acquire_owned).transpose();
+                let was_full = std::mem::replace(&mut is_full, place.is_err());
+                let Ok(room) = place else {
+                    if !was_full {
+                        tracing::error!(?port, "too many connections for the limit of open descriptors");
+                    }
+                    continue;
+                };
                 turn = (turn + 1) % shards.len();
                 // Fails only when the server stops.
-                let _ = shards[turn].send(Accepted { port, stream, peer }).await;
+                let accepted = Accepted {
+                    port,
+                    stream,
+                    peer,
+                    room,
+                };
+                let _ = shards[turn].send(accepted).await;
             }
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) => {
@@ -85,12 +120,20 @@ fn is_about_the_peer(error: &io::Error) -> bool {
 
 /// Runs on the shard: starts a task for each socket it is given.
 pub(crate) async fn adopt(shard: Rc<Shard>, mut accepted: mpsc::Receiver<Accepted>) {
-    while let Some(Accepted { port, stream, peer }) = accepted.recv().await {
+    while let Some(Accepted {
+        port,
+        stream,
+        peer,
+        room,
+    }) = accepted.recv().await
+    {
         shard.shared.metrics.accepted.inc();
         let Ok(tcp) = prepare(stream) else { continue };
         let shard = shard.clone();
         match port {
-            Port::Ws => drop(tokio::task::spawn_local(crate::http::serve(shard, tcp, peer))),
+            Port::Ws => drop(tokio::task::spawn_local(crate::http::serve(
+                shard, tcp, peer, room,
+            ))),
             Port::CometQl => drop(tokio::task::spawn_local(crate::sql::serve(shard, tcp))),
         }
     }

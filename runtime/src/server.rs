@@ -231,13 +231,17 @@ fn accept_all(
         .build()
         .expect("the system gives each thread an epoll descriptor");
     LocalSet::new().block_on(&runtime, async {
-        let ports = [(Port::Ws, Some(listeners.ws)), (Port::CometQl, listeners.cometql)];
-        for (port, listener) in ports {
+        let ports = [
+            (Port::Ws, Some(listeners.ws), Some(accept::room_for_browsers())),
+            (Port::CometQl, listeners.cometql, None),
+        ];
+        for (port, listener, room) in ports {
             let Some(listener) = listener else { continue };
             match TokioListener::from_std(listener) {
                 Ok(listener) => drop(tokio::task::spawn_local(accept::accept(
                     port,
                     listener,
+                    room,
                     shards.to_vec(),
                 ))),
                 Err(error) => tracing::error!(?port, %error, "the port cannot be served"),

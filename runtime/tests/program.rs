@@ -204,3 +204,38 @@ fn rates_go_to_the_log() {
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// However many browsers there are, the site's back end gets in.
+#[test]
+fn browsers_leave_descriptors_to_the_back_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = command(&dir, &[]);
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""])
+        .arg(server.get_program())
+        .args(server.get_args())
+        .env_clear()
+        .env("COMET_WS_LISTEN", "127.0.0.1:0")
+        .env("COMET_COMETQL_LISTEN", "127.0.0.1:0")
+        .env("COMET_WS_HANDSHAKE_TIMEOUT", "3600")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let lines: Vec<String> = output.lines().map(Result::unwrap).take(5).collect();
+    let mut words = lines[2].split(' ').skip_while(|word| *word != "-P");
+    let cometql = format!("127.0.0.1:{}", words.nth(1).unwrap());
+    let page = lines[4]
+        .trim()
+        .trim_start_matches("http://")
+        .trim_end_matches("/demo");
+    let _browsers: Vec<TcpStream> = (0..150).map(|_| TcpStream::connect(page).unwrap()).collect();
+    let mut session = TcpStream::connect(cometql).unwrap();
+    session
+        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+        .unwrap();
+    session.read_exact(&mut [0; 4]).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use super::answer::{Answer, Answered, bad_upgrade, upgrade};
 use super::proxies::client_ip;
 use super::routes::{Route, route};
+use crate::accept::Room;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
 use crate::ws::conn::Conn;
@@ -53,8 +54,9 @@ struct Upgraded {
     upgrade: Upgrade,
 }
 
-/// Serves a connection until it is gone.
-pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr) {
+/// Serves a connection until it is gone. Only then somebody else can have its place.
+pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, room: Option<Room>) {
+    let _room = room;
     // Boxed, so that an idle WebSocket does not carry the room the request needed.
     let upgraded = Box::pin(request(&shard, tcp, peer)).await;
     if let Some(reader) = upgraded.map(|upgraded| start(shard, upgraded)) {
