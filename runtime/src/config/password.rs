@@ -56,10 +56,14 @@ pub(super) fn complete(settings: &mut Settings, notices: &mut Vec<Notice>) -> Re
 /// at once the first one's stays.
 fn make(dir: &Path, path: &Path) -> io::Result<()> {
     let fresh = dir.join(format!("password.{}", std::process::id()));
+    // A file that is there could have another mode, or lead elsewhere.
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&fresh)?;
     let result = random_text()
@@ -88,4 +92,23 @@ pub(super) fn file(settings: &Settings) -> Option<PathBuf> {
         .reveal()
         .is_empty()
         .then(|| settings.data_dir.join(FILE_NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_is_neither_followed_nor_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let elsewhere = dir.path().join("elsewhere");
+        fs::write(&elsewhere, "untouched").unwrap();
+        let fresh = dir.path().join(format!("password.{}", std::process::id()));
+        std::os::unix::fs::symlink(&elsewhere, &fresh).unwrap();
+        let path = dir.path().join(FILE_NAME);
+        make(dir.path(), &path).unwrap();
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "untouched");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!fresh.exists());
+    }
 }

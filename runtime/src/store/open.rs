@@ -65,7 +65,15 @@ pub fn open(dir: &Path, durability: Durability) -> Result<(Store, Durable), Stor
 
 /// Creates a directory only its owner can enter; one that is there keeps its mode.
 pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // Its name must not be forgotten when the power fails. The parent may be one that can be entered and not read.
+    match dir.canonicalize()?.parent().map(File::open) {
+        Some(Ok(parent)) => parent.sync_all(),
+        Some(Err(_)) | None => Ok(()),
+    }
 }
 
 /// Takes the lock that says who owns the directory, and leaves the process id for whoever comes second.
