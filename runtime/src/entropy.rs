@@ -1,4 +1,4 @@
-//! The only source of chance: salts of CometQL logins and the seed of the core's message ids.
+//! The only source of chance: salts of CometQL logins, the seed of the core's message ids, generated passwords.
 //!
 //! Promise: the bytes come from the operating system's generator, never from a clock or a counter.
 

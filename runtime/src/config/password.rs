@@ -1,14 +1,15 @@
 //! A password for whoever did not choose one: made once from the system's random source, kept in the data directory
 //! in a file only its owner can read, and used again at every start.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use comet_core::Secret;
 
 use super::{Notice, PasswordSource, Settings, SettingsError};
+use crate::entropy::Entropy;
 use crate::store::make_directory;
 
 /// Name of the file in the data directory.
@@ -79,8 +80,7 @@ fn make(dir: &Path, path: &Path) -> io::Result<()> {
 
 /// 128 random bits in 32 characters that need no quoting anywhere.
 fn random_text() -> io::Result<String> {
-    let mut bytes = [0u8; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let bytes: [u8; 16] = Entropy::open()?.bytes()?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comet_core::cometql::{self, Prepared, Statement};
-use comet_core::{DevId, ErrorCode, Event, Login, QueryError, Reply, RequestId, SessionId};
+use comet_core::{DevId, ErrorCode, Event, Login, Mono, QueryError, Reply, RequestId, SessionId};
 use comet_mysql::{Connection, Input, StatementId};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::login::{PIPELINE_MAX, decide, error_packet, greeting};
 use super::mailbox::Mailbox;
@@ -51,7 +51,7 @@ struct Session {
     dev: DevId,
     logged_in: bool,
     /// A health check needs no password; therefore it has an end.
-    health_check_ends: Option<Instant>,
+    health_check_ends: Option<Mono>,
     /// Nothing more is taken until all answers are out.
     barrier: bool,
     /// Nothing more will be received.
@@ -156,7 +156,11 @@ impl Session {
 
     /// Takes what is there, hands it on, answers; waits only if there was nothing to do.
     async fn step(&mut self) -> Step {
-        if self.health_check_ends.is_some_and(|end| end <= Instant::now()) {
+        let left = self.health_check_ends.map(|end| {
+            let left = end.micros_since(self.shard.shared.clock.mono());
+            Duration::from_micros(left)
+        });
+        if left == Some(Duration::ZERO) {
             return Step::Break(End::Over);
         }
         for (req, reply) in self.mailbox.take() {
@@ -175,14 +179,11 @@ impl Session {
         if self.eof && self.slots.is_empty() && self.streaming.is_none() && !self.has_output() {
             return Step::Break(End::Over);
         }
-        match self.health_check_ends {
-            None => std::future::poll_fn(|cx| self.poll_io(cx)).await,
-            Some(end) => {
-                let io = std::future::poll_fn(|cx| self.poll_io(cx));
-                if timeout_at(end, io).await.is_err() {
-                    return Step::Break(End::Over);
-                }
-            }
+        let io = std::future::poll_fn(|cx| self.poll_io(cx));
+        match left {
+            None => io.await,
+            // The next step looks whether it was too long.
+            Some(left) => drop(timeout(left, io).await),
         }
         Step::Continue(())
     }
@@ -283,7 +284,7 @@ impl Session {
         self.prepared.clear();
         (self.dev, self.health_check_ends) = match login {
             Login::Tenant(dev) => (dev, None),
-            Login::HealthCheck => (DevId::default(), Some(Instant::now() + self.handshake_timeout())),
+            Login::HealthCheck => (DevId::default(), Some(self.end_of_health_check())),
         };
         self.events.push(Event::SessionOpened {
             session: self.id,
@@ -297,9 +298,13 @@ impl Session {
         }
     }
 
-    fn handshake_timeout(&self) -> Duration {
-        let settings = self.shard.shared.cometql.as_ref();
-        Duration::from_millis(settings.map_or(0, |settings| settings.handshake_timeout_ms))
+    fn end_of_health_check(&self) -> Mono {
+        let shared = &self.shard.shared;
+        let limit_ms = shared
+            .cometql
+            .as_ref()
+            .map(|cometql| cometql.handshake_timeout_ms);
+        shared.clock.mono().plus_ms(limit_ms.unwrap_or(0))
     }
 
     fn log(&self, text: &[u8], statement: &Result<Statement, QueryError>) {

@@ -10,7 +10,7 @@ mod tests;
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comet_core::{OpId, Record};
 use rusqlite::TransactionBehavior;
@@ -18,6 +18,7 @@ use rusqlite::TransactionBehavior;
 pub use stats::{StatsHandle, StoreStats};
 
 use super::{Store, StoreError, StoreEvent, open, write};
+use crate::clock::Clock;
 
 /// Most records in one transaction, unless a failing disk has kept them waiting: bounds the time until the first of
 /// them is acknowledged.
@@ -206,10 +207,10 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
     /// Lets time pass after a failure, still taking records, however many there are, so that the next failure is reported
     /// to them too, and the command to stop is found behind them. The core issues no more while the disk fails.
     fn pause(&mut self, pause: Duration) {
-        let end = Instant::now() + pause;
+        let clock = Clock::start();
         let was_stopping = self.stopping;
         loop {
-            let left = end.saturating_duration_since(Instant::now());
+            let left = pause.saturating_sub(Duration::from_micros(clock.mono().micros()));
             if left.is_zero() || self.stopping != was_stopping {
                 return;
             }
