@@ -1,7 +1,7 @@
 //! What pages saw in the end, against what they were promised (protocol.md 5.1): no accepted message is lost, and a
 //! page that stays alive sees it exactly once. Whatever the promise leaves open has a reason here.
 
-use super::{Claim, Failure, Fate, Model, wrong};
+use super::{Claim, Conn, Failure, Fate, Model, Private, wrong};
 use crate::profile::Knob;
 
 /// After this long without its connection a page may see a message again: its memory is three minutes (2.7).
@@ -51,6 +51,8 @@ pub(super) enum Reason {
     Restart,
     /// The page came back later than `reload_grace`.
     TooLate,
+    /// So many devices of the user vanished that the oldest claims ended early.
+    Crowded,
     /// Another tab of the browser may have taken its place.
     SharedUuid,
     /// It was not authorized any more.
@@ -152,6 +154,15 @@ impl Model {
         self.profile.get(Knob::AckTimeout) <= 2 * latency + jitter
     }
 
+    /// How many devices of the user of a message vanished since it was accepted.
+    fn vanished_since(&self, message: &Private) -> u64 {
+        let of = |conn: &&Conn| {
+            let since = conn.gone.is_some_and(|at| at >= message.at);
+            since && conn.dev == message.dev && conn.user == message.user
+        };
+        self.conns.iter().filter(of).count() as u64
+    }
+
     fn excuse_of(&self, page: &Page, n: usize) -> Option<Reason> {
         let message = &self.private[n];
         let grace = self.profile.get(Knob::Grace) * 1_000_000;
@@ -169,6 +180,10 @@ impl Model {
             Some(Reason::Restart)
         } else if apart().any(|(from, to)| to > message.at && to - from >= grace) {
             Some(Reason::TooLate)
+        } else if apart().any(|(_, to)| to > message.at)
+            && self.vanished_since(message) > self.profile.get(Knob::Devices)
+        {
+            Some(Reason::Crowded)
         } else if page.anonymous_claims {
             Some(Reason::SharedUuid)
         } else if page.excused.iter().any(|at| *at >= message.at) || page.outside(message.at) {
