@@ -7,8 +7,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::failure::{Failure, While as _};
 
-/// Files besides connections: standard streams, epoll, sessions, children.
-const SPARE_FILES: u64 = 64;
+/// Files besides connections: standard streams, epoll, sessions, children. The server of the same limit keeps 512 for
+/// its store and its back end.
+const SPARE_FILES: u64 = 640;
 
 /// CPU seconds (user and system, all threads) a process has used. Clock ticks are 1/100 s on every Linux we know.
 pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {

@@ -118,7 +118,7 @@ fn without_any_source_the_server_is_safe_and_useful() {
     );
     assert_eq!(
         (ws.handshake_timeout_ms, ws.shards, ws.backlog),
-        (10_000, None, 1024)
+        (10_000, None, 4096)
     );
 }
 

@@ -76,7 +76,7 @@ pub(super) const KEYS: &[Key] = &[
     number("ws.statistics", 0, DAY_S, "0"),
     number("ws.uptimeTestInterval", 0, CENTURY_S, "0"),
     number("ws.maxUptime", 0, CENTURY_S, "0"),
-    number("ws.backlog", 1, 65_535, "1024"),
+    number("ws.backlog", 1, 65_535, "4096"),
     number("ws.ping_interval", 0, DAY_S, "30"),
     // A redelivery must fall into the three minutes a page remembers message ids (protocol.md 5.1).
     number("ws.ack_timeout", 1, 120, "10"),
@@ -96,7 +96,7 @@ pub(super) const KEYS: &[Key] = &[
     number("cometql.statistics", 0, DAY_S, "0"),
     number("cometql.uptimeTestInterval", 0, CENTURY_S, "0"),
     number("cometql.maxUptime", 0, CENTURY_S, "0"),
-    number("cometql.backlog", 1, 65_535, "1024"),
+    number("cometql.backlog", 1, 65_535, "4096"),
     number("cometql.max_query", 4, GIB, "1048576"),
     number("cometql.max_prepared", 0, 1_000_000, "256"),
     number("cometql.max_conditions", 1, 1000, "10"),
