@@ -132,11 +132,12 @@ impl Driver {
     }
 
     async fn wait(&mut self, batches: &mut Vec<Vec<Event>>) -> Wake {
-        let deadline = self.core.poll_timeout();
+        // While events have to wait for the disk, Pongs do, too: then no deadline is over.
+        let take_events = !self.progress.disk_is_behind();
+        let deadline = self.core.poll_timeout().filter(|_| take_events);
         let machine = self.clock.mono();
         self.time.pause(machine);
         let wait = Duration::from_micros(deadline.map_or(0, |at| at.micros_since(self.time.at(machine))));
-        let take_events = !self.progress.disk_is_behind();
         let woken = tokio::select! {
             biased;
             Some(event) = self.store_events.recv() => Wake::Store(event),
@@ -145,7 +146,12 @@ impl Driver {
             }
             () = tokio::time::sleep(wait), if deadline.is_some() => Wake::Time,
         };
-        self.time.resume(self.clock.mono(), deadline);
+        let expected = if take_events {
+            deadline
+        } else {
+            Some(self.time.at(machine))
+        };
+        self.time.resume(self.clock.mono(), expected);
         woken
     }
 

@@ -23,7 +23,8 @@ use crate::ws::conn::{Conn, End};
 
 /// One system call reads at most this much; shared by all connections of a shard, as only one is read at a time.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Receivers served before the shard's other tasks have their turn.
+/// Receivers of a short frame served before the shard's other tasks have their turn: over TLS only the connection's own
+/// task can write, and its outbox must not fill before it may.
 const RECEIVERS_PER_TURN: usize = 1024;
 /// How long open connections may take to receive their last bytes when the server stops.
 const STOP_MAX: Duration = Duration::from_secs(3);
@@ -104,6 +105,11 @@ async fn serve(shard: Rc<Shard>, inbox: Inbox) {
     let _ = tokio::time::timeout(STOP_MAX, gone).await;
 }
 
+/// What a frame counts for, so that a turn is bounded in bytes, too.
+fn weight(frame: &Bytes) -> usize {
+    1 + frame.len() / 256
+}
+
 impl Shard {
     pub(crate) fn new(index: u16, shared: Arc<Shared>) -> Self {
         Self {
@@ -178,7 +184,7 @@ impl Shard {
             match action {
                 ShardAction::SendOne { conn, frame } => {
                     self.send(&[conn], None, &frame);
-                    served += 1;
+                    served += weight(&frame);
                 }
                 ShardAction::SendMany {
                     list,
@@ -188,7 +194,7 @@ impl Shard {
                 } => {
                     for part in list[range].chunks(RECEIVERS_PER_TURN) {
                         self.send(part, except, &frame);
-                        served += part.len();
+                        served += part.len() * weight(&frame);
                         served = self.pause_after(served).await;
                     }
                 }

@@ -282,9 +282,13 @@ impl Session {
         };
         self.mysql.accept_login();
         self.prepared.clear();
+        // Logging in again does not move the end.
+        let end = self
+            .health_check_ends
+            .unwrap_or_else(|| self.end_of_health_check());
         (self.dev, self.health_check_ends) = match login {
             Login::Tenant(dev) => (dev, None),
-            Login::HealthCheck => (DevId::default(), Some(self.end_of_health_check())),
+            Login::HealthCheck => (DevId::default(), Some(end)),
         };
         self.events.push(Event::SessionOpened {
             session: self.id,
