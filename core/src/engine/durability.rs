@@ -178,7 +178,7 @@ impl Core {
     }
 
     /// F9. Written when it is due, so that what waits shares the body with the history.
-    fn report(
+    pub(super) fn report(
         &mut self,
         conn: ConnId,
         channel: &ChannelName,

@@ -135,19 +135,7 @@ impl Core {
                     body,
                 },
             ),
-            None => {
-                let (channel, body) = (channel.as_str(), body.as_str());
-                self.send(
-                    conn,
-                    FrameBody::Report {
-                        channel,
-                        receivers,
-                        body,
-                        error: "",
-                    },
-                    out,
-                );
-            }
+            None => self.report(conn, &channel, receivers, &body, "", out),
         }
     }
 
