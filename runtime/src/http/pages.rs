@@ -2,9 +2,9 @@
 //! others.
 
 /// What runs here. `{PRODUCT}` is filled in.
-const INDEX: &str = include_str!("index.html");
+const INDEX: &str = include_str!("site/index.html");
 /// Shows messages as they arrive and how to send them. `{SQL}` is filled in.
-const DEMO: &str = include_str!("demo.html");
+const DEMO: &str = include_str!("site/demo.html");
 
 /// The page at `/`.
 pub(crate) fn index(product: &str) -> String {
