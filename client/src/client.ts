@@ -1,0 +1,192 @@
+// What both faces share: one link, the page's handlers on it, sending with its report, and what was seen already.
+//
+// Promises: the link is told exactly the channels the present handlers need, before any command that follows them; a
+// message sent several times on purpose (`_cometApi_uuid`) reaches handlers once; nothing here throws.
+// Knows nothing of frames and sockets (link) nor of what handlers look like to a page (faces).
+
+import type { Answer, Command, Incoming, Link, LinkHandler, Status } from "./types.js";
+import { CometError } from "./errors.js";
+import type { Env } from "./env.js";
+import { Handlers, parseNames, type Names } from "./handlers.js";
+
+/** How long copies of one message are recognised, and how many messages at most (protocol.md 2.7). */
+export const COPIES_MS = 180_000;
+export const COPIES_MAX = 4096;
+
+export type SendCommand = Extract<Command, { kind: "send" }>;
+export type AnswerTo<K extends Command["kind"]> = Extract<Answer, { kind: K }>;
+
+/** A message on its way to handlers; the pseudo-channels of protocol.md 2.5.2 come in the same shape. */
+export interface Delivery extends Incoming {
+  readonly marker: string | undefined;
+}
+
+/** What a face wants to know, and how its handlers see a message. */
+export interface Face<A> {
+  argument(message: Delivery): A;
+  status(now: Status, before: Status): void;
+  error(error: CometError): void;
+  /** What became of a message this page sent; `error` undefined: accepted. */
+  report(command: SendCommand, answer: AnswerTo<"send"> | undefined, error: CometError | undefined): void;
+}
+
+/** A message that did not come from the server. */
+export function local(pipe: string, event: string, data: unknown, marker?: string): Delivery {
+  return { pipe, event, data, marker, userId: 0, history: false, fromQueue: false, uuid: undefined, time: 0 };
+}
+
+/** `data` as the body of a message; undefined if it has no JSON. */
+export function toBody(data: unknown): string | undefined {
+  try {
+    return JSON.stringify(data === undefined ? null : data) as string | undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Only these channels may be written from a page (S43); `@` hides the sender (S47). What is malformed the link refuses. */
+const WRITABLE = /^(?:(@?)(web_.*)|(webauth_.*))$/s;
+
+/** What copies of one message have in common (protocol.md 9.4). */
+function copyOf(data: unknown): string | undefined {
+  const copy = (data as { _cometApi_uuid?: unknown } | null)?._cometApi_uuid;
+  return typeof copy === "string" ? copy : undefined;
+}
+
+const IDLE: Status = {
+  state: "idle", authorized: undefined, realKey: "", master: undefined, server: "", error: undefined,
+};
+
+export class Client<A> {
+  readonly handlers: Handlers<A>;
+  readonly link: Link;
+  readonly tab: string;
+  private before: Status = IDLE;
+  private told = "";
+  private sent = 0;
+  private waiting = false;
+  /** Key of a copied message -> when it is forgotten; in the order of arrival. */
+  private readonly copies = new Map<string, number>();
+
+  constructor(readonly env: Env, private readonly face: Face<A>) {
+    this.handlers = new Handlers((error) => env.report(error));
+    this.tab = env.random(16);
+    const handler: LinkHandler = {
+      receive: (message) => this.receive(message),
+      status: (now) => {
+        const before = this.before;
+        this.before = now;
+        face.status(now, before);
+      },
+      error: (error) => face.error(error),
+    };
+    this.link = env.createLink(handler);
+    this.before = this.link.status;
+  }
+
+  /** undefined: malformed name. */
+  subscribe(text: string, handle: (argument: A) => unknown): string | undefined {
+    const names = parseNames(text);
+    return names && this.add(text, names, handle);
+  }
+
+  add(label: string, names: Names, handle: (argument: A) => unknown): string {
+    const id = this.handlers.add(label, names, handle);
+    this.changed();
+    return id;
+  }
+
+  unsubscribe(id: string): boolean {
+    const known = this.handlers.remove(id);
+    this.changed();
+    return known;
+  }
+
+  clear(): void {
+    this.handlers.clear();
+    this.changed();
+  }
+
+  /** Order: protocol.md 2.7. `answered` is the handler a request waits with, in the place of its marker. */
+  dispatch(message: Delivery, answered?: (argument: A) => unknown): Promise<unknown> | undefined {
+    const argument = this.face.argument(message);
+    const { pipe, event } = message;
+    const named = this.handlers.emit([pipe, pipe + "." + event], argument);
+    const asked = answered && this.handlers.call(answered, argument);
+    const all = this.handlers.emit([""], argument);
+    return named || asked || all ? Promise.all([named, asked, all]) : undefined;
+  }
+
+  /** The command that sends, or undefined if a page may not write to this channel. */
+  sendCommand(channel: string, event: string, body: string): SendCommand | undefined {
+    const [, at, web, auth] = WRITABLE.exec(channel) ?? [];
+    const name = web ?? auth;
+    if (name === undefined) return undefined;
+    this.sent += 1;
+    return { kind: "send", channel: name, anonymous: at === "@", event, body, sendKey: this.tab + "-" + this.sent };
+  }
+
+  /** Sends, and tells the face what became of it. */
+  async send(command: SendCommand, signal?: AbortSignal): Promise<AnswerTo<"send">> {
+    try {
+      const answer = await this.request(command, signal);
+      this.face.report(command, answer, undefined);
+      return answer;
+    } catch (error) {
+      const known = error instanceof CometError ? error : new CometError("bad_frame", String(error));
+      this.face.report(command, undefined, known);
+      throw known;
+    }
+  }
+
+  /** Without further copies of a message; those that came live do not count, history is asked for to see it again. */
+  async history(channel: string, signal?: AbortSignal): Promise<Incoming[]> {
+    const { messages } = await this.request({ kind: "history", channel }, signal);
+    const seen = new Set<string>();
+    return messages.filter(({ data }) => {
+      const copy = copyOf(data);
+      return copy === undefined || (!seen.has(copy) && seen.add(copy));
+    });
+  }
+
+  async request<K extends Command["kind"]>(
+    command: Extract<Command, { kind: K }>, signal?: AbortSignal,
+  ): Promise<AnswerTo<K>> {
+    this.flush();
+    return (await this.link.request(command, signal)) as AnswerTo<K>;
+  }
+
+  private receive(message: Incoming): Promise<unknown> | undefined {
+    const copy = copyOf(message.data);
+    if (copy !== undefined && this.isKnownCopy(message.pipe + " " + copy)) return undefined;
+    return this.dispatch({ ...message, marker: undefined });
+  }
+
+  private isKnownCopy(key: string): boolean {
+    const now = this.env.now();
+    for (const [old, end] of this.copies) {
+      if (end > now && this.copies.size < COPIES_MAX) break;
+      this.copies.delete(old);
+    }
+    if (this.copies.has(key)) return true;
+    this.copies.set(key, now + COPIES_MS);
+    return false;
+  }
+
+  /** One declaration for all that changes in one turn of the event loop. */
+  private changed(): void {
+    if (this.waiting) return;
+    this.waiting = true;
+    queueMicrotask(() => this.flush());
+  }
+
+  private flush(): void {
+    if (!this.waiting) return;
+    this.waiting = false;
+    const names = this.handlers.channels();
+    const text = [...names].sort().join();
+    if (text === this.told) return;
+    this.told = text;
+    this.link.channels(names);
+  }
+}

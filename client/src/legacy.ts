@@ -1,0 +1,387 @@
+// The old face: `cometApi`, call-compatible with protocol.md 9, so that an existing page only swaps the file.
+//
+// Promises: what 9.1 to 9.4 say and 9.6 mends. No call throws at the page, whatever it is given; everything called
+// before `start` waits for it. What the server says is data: nothing of it is ever evaluated as code.
+// Knows nothing of frames and tabs: it makes the pseudo-channels old pages listen to out of the link's answers.
+
+import type { LinkOptions, Status } from "./types.js";
+import type { CometError } from "./errors.js";
+import type { Env } from "./env.js";
+import { Client, local, toBody, type AnswerTo, type Delivery, type Face, type SendCommand } from "./client.js";
+import { browserUuid, chooseNodes, nodeAddresses, toText } from "./options.js";
+
+/** What handlers get (protocol.md 9.3). */
+export interface LegacyMessage {
+  readonly data: unknown;
+  readonly server_info: {
+    readonly user_id: number;
+    readonly pipe: string;
+    /** undefined: the sender gave none (S49). */
+    readonly event: string | undefined;
+    readonly history: boolean;
+    readonly marker: string | undefined;
+    readonly uuid: string | undefined;
+  };
+}
+
+export type LegacyHandler = (message: LegacyMessage) => unknown;
+
+/** protocol.md 9.2. */
+export interface LegacyOptions {
+  dev_id?: string | number;
+  user_id?: string | number;
+  user_key?: string;
+  node?: string | readonly string[];
+  nodes?: readonly string[];
+  roundrobin?: boolean;
+  wss?: boolean;
+  nostat?: boolean;
+  uuid?: string;
+  CookieKyeName?: string;
+  CookieIdName?: string;
+}
+
+/** Signals inside a page; every message of `cometApi` is one. */
+export interface SignalBus {
+  /** Returns the id of the subscription. */
+  subscribe(signal: string, handler: (value: unknown) => unknown): string;
+  unsubscribe(id: string): boolean;
+  emit(signal: string, value?: unknown): void;
+}
+
+const LOG_KEY = "comet_LogLevel";
+/** F15's numbers (protocol.md 2.5.2). */
+const FATAL: Record<string, number> = { no_credentials: 401, no_dev_id: 406, bad_version: 418, origin_refused: 423 };
+
+export class CometServerApi {
+  readonly bus: SignalBus;
+  private readonly client: Client<unknown>;
+  private options: LegacyOptions = {};
+  /** As last told to the page; survives a restart, so that only changes are told (9.1). */
+  private authorized: boolean | undefined;
+  private realKey = "";
+  private starts: (() => unknown)[] = [];
+  private readonly success: (() => unknown)[] = [];
+  private readonly failure: (() => unknown)[] = [];
+  private logLevel: number;
+  private asked = 0;
+
+  constructor(private readonly env: Env, options?: LegacyOptions) {
+    const face: Face<unknown> = {
+      argument: (message) => this.argument(message),
+      status: (now, before) => this.onStatus(now, before),
+      error: (error) => this.onError(error),
+      report: (command, answer, error) => this.onReport(command, answer, error),
+    };
+    this.logLevel = Number(env.storage.get(LOG_KEY) ?? 1) || 0;
+    this.client = new Client(env, face);
+    this.take(options);
+    const { client } = this;
+    this.bus = {
+      subscribe: (signal, handler) => client.add(signal, { signals: [signal], channels: [] }, handler),
+      unsubscribe: (id) => client.unsubscribe(id),
+      emit: (signal, value) => void client.handlers.emit([signal], value),
+    };
+  }
+
+  // Connection (9.1)
+
+  /** `started` runs once the connection is being opened and it is known which tab holds it. */
+  start(options?: LegacyOptions, started?: () => unknown): void {
+    this.take(options);
+    if (typeof started === "function") this.starts.push(started);
+    this.client.link.start(this.linkOptions());
+    this.runStarts();
+  }
+
+  /** Given options replace their former values, the others stay (S24, S25). */
+  restart(options?: LegacyOptions): void {
+    this.take(options);
+    this.client.link.restart(this.linkOptions());
+  }
+
+  stop(): void {
+    this.client.link.stop();
+  }
+
+  isConnected(): boolean {
+    return this.client.link.status.state === "open";
+  }
+
+  /** True in exactly one tab of a browser (S60); undefined before it is known. */
+  isMaster(): boolean | undefined {
+    return this.client.link.status.master;
+  }
+
+  isAuthorized(): boolean | undefined {
+    return this.client.link.status.authorized;
+  }
+
+  onAuthSuccess(handler: () => unknown): void {
+    if (typeof handler === "function") this.success.push(handler);
+  }
+
+  onAuthFalill(handler: () => unknown): void {
+    if (typeof handler === "function") this.failure.push(handler);
+  }
+
+  getUUID(): string {
+    return browserUuid(toText(this.options.uuid).slice(0, 32), this.env.storage, this.env.random);
+  }
+
+  getTabUUID(): string {
+    return this.client.tab;
+  }
+
+  getUserId(): string | number {
+    return this.options.user_id ?? this.cookie(this.options.CookieIdName ?? "CometUserid");
+  }
+
+  getUserKey(): string {
+    return this.options.user_key ?? this.cookie(this.options.CookieKyeName ?? "CometUserKey");
+  }
+
+  getDevId(): string | number {
+    return this.options.dev_id ?? "0";
+  }
+
+  getRealUserKey(): string {
+    return this.realKey;
+  }
+
+  setRealUserKey(key: string): void {
+    this.realKey = key;
+  }
+
+  /** Holds from the next `start` or `restart`. */
+  UseWss(use: boolean): void {
+    this.options.wss = use;
+  }
+
+  isUseWss(): boolean {
+    return this.options.wss ?? this.nodes().every((node) => node.startsWith("wss:"));
+  }
+
+  /** There is nothing but WebSocket any more. */
+  UseWebSocket(_use: boolean): boolean {
+    return true;
+  }
+
+  /** 0 silent, 1 refused calls and errors (default), 2 connection, 3 every message. */
+  setLogLevel(level: number): void {
+    this.logLevel = Number(level) || 0;
+    this.env.storage.set(LOG_KEY, String(this.logLevel));
+  }
+
+  getLogLevel(): number {
+    return this.logLevel;
+  }
+
+  // Receiving (9.3)
+
+  /** Returns the id of the subscription, or false if the name is malformed. One function: everything (S32). */
+  subscription(name: string | LegacyHandler, handler?: LegacyHandler): string | false {
+    const [names, handle] = typeof name === "function" ? ["", name] : [name, handler];
+    if (typeof names === "string" && typeof handle === "function") {
+      const id = this.client.subscribe(names, handle as (argument: unknown) => unknown);
+      if (id !== undefined) return id;
+    }
+    this.log(1, "subscription refused:", name);
+    return false;
+  }
+
+  /** The published track example spells it so (S41). */
+  Subscription(name: string | LegacyHandler, handler?: LegacyHandler): string | false {
+    return this.subscription(name, handler);
+  }
+
+  unsubscription(id: string): boolean {
+    return this.client.unsubscribe(id);
+  }
+
+  unsubscriptionAll(): boolean {
+    this.client.clear();
+    return true;
+  }
+
+  // Sending and asking (9.4)
+
+  /**
+   * `(channel, event, message)`, `(channel, message)` or `("channel.event", message)`; the channel may begin with `@`
+   * (S47). True: sent; false: waits for the connection; undefined: refused.
+   */
+  web_pipe_send(channel: string, ...rest: [message: unknown] | [event: string, message: unknown]): boolean | undefined {
+    let [name, event] = [toText(channel), ""];
+    if (rest.length > 1) event = toText(rest[0]);
+    else [, name = name, event = ""] = /^([^.]*)\.(.*)$/s.exec(name) ?? [];
+    const body = toBody(rest[rest.length - 1]);
+    const command = body === undefined ? undefined : this.client.sendCommand(name, event, body);
+    if (!command) {
+      this.log(1, "message refused:", channel, event);
+      return undefined;
+    }
+    const connected = this.isConnected();
+    this.client.send(command).catch(() => undefined);
+    return connected;
+  }
+
+  /** Sends a copy of `message` `count` times, `interval` milliseconds apart; receivers see it once. */
+  multi_web_pipe_send(
+    channel: string, event: string, message: object, count = 3, interval = 1000,
+  ): boolean | undefined {
+    const marked = { ...message, _cometApi_uuid: this.env.random(16) };
+    const sent = this.web_pipe_send(channel, event, marked);
+    if (sent !== undefined && count > 1) {
+      const again = (left: number): void => this.env.later(interval, () => {
+        this.web_pipe_send(channel, event, marked);
+        if (left > 1) again(left - 1);
+      });
+      again(count - 1);
+    }
+    return sent;
+  }
+
+  /** History to the ordinary handlers of the channel; `handler` becomes one of them. */
+  get_pipe_log(channel: string, handler?: LegacyHandler): boolean {
+    if (typeof handler === "function" && !this.client.handlers.has(channel, handler as (argument: unknown) => unknown)) {
+      if (this.subscription(channel, handler) === false) return false;
+    }
+    const marker = this.marker();
+    void this.ask(this.client.history(toText(channel)), (messages) => {
+      for (const message of messages) void this.client.dispatch({ ...message, marker });
+    });
+    return this.isConnected();
+  }
+
+  /** `handler` gets `data.user_in_pipe` (S57). */
+  count_users_in_pipe(channel: string, handler?: LegacyHandler): boolean {
+    void this.ask(this.client.request({ kind: "count", channel: toText(channel) }), ({ users }) =>
+      this.answer("_answer_pipe_count", "user_in_pipe", { user_in_pipe: users }, handler));
+    return this.isConnected();
+  }
+
+  /** `handler` gets the connections in a `track_*` channel as {user_id, uuid}. */
+  getTrackPipeUsers(channel: string, handler?: LegacyHandler): boolean {
+    void this.ask(this.client.request({ kind: "users", channel: toText(channel) }), ({ visitors }) => {
+      const data = visitors.map(({ userId, uuid }) => ({ user_id: userId, uuid }));
+      this.answer("_answer", "answer", data, handler);
+    });
+    return this.isConnected();
+  }
+
+  /** `handler` gets {user_id, user_data}. */
+  getUserData(id: string | number, handler?: LegacyHandler): boolean {
+    void this.ask(this.client.request({ kind: "userData", user: toText(id) }), ({ user, data }) =>
+      this.answer("_answer", "answer", { user_id: user, user_data: data }, handler));
+    return this.isConnected();
+  }
+
+  sendStatistics(plugin: string, version: string, data: unknown): boolean {
+    const body = toBody({ plugin, version, data });
+    if (body === undefined) return false;
+    void this.ask(this.client.request({ kind: "statistics", body }), () => undefined);
+    return this.isConnected();
+  }
+
+  private take(options: LegacyOptions | undefined): void {
+    for (const [key, value] of Object.entries(options ?? {})) {
+      if (value !== undefined) this.options = { ...this.options, [key]: value };
+    }
+  }
+
+  private nodes(): string[] {
+    const { node, nodes, wss } = this.options;
+    return nodeAddresses(nodes ?? node, this.env, wss);
+  }
+
+  private linkOptions(): LinkOptions {
+    const [userId, uuid] = [toText(this.getUserId()), this.getUUID()];
+    return {
+      nodes: chooseNodes(this.nodes(), this.options.roundrobin === true, userId, uuid),
+      devId: toText(this.getDevId()),
+      userId,
+      userKey: toText(this.getUserKey()),
+      uuid,
+      statistics: !this.options.nostat,
+    };
+  }
+
+  private cookie(name: string): string {
+    const found = this.env.cookies().split(/; */).find((pair) => pair.startsWith(name + "="));
+    try {
+      return decodeURIComponent((found ?? "").slice(name.length + 1));
+    } catch {
+      return "";
+    }
+  }
+
+  private marker(): string {
+    this.asked += 1;
+    return this.client.tab + "_" + this.asked;
+  }
+
+  /** An answer for its asker and for whoever listens to the pseudo-channel of such answers. */
+  private answer(pipe: string, event: string, data: unknown, handler: LegacyHandler | undefined): void {
+    const asked = typeof handler === "function" ? (handler as (argument: unknown) => unknown) : undefined;
+    void this.client.dispatch(local(pipe, event, data, this.marker()), asked);
+  }
+
+  private async ask<T>(question: Promise<T>, answered: (answer: T) => void): Promise<void> {
+    try {
+      answered(await question);
+    } catch (error) {
+      this.onError(error as CometError);
+    }
+  }
+
+  private onStatus(now: Status, before: Status): void {
+    this.log(2, now.state, now.server);
+    if (now.authorized !== undefined && now.authorized !== this.authorized) {
+      this.authorized = now.authorized;
+      for (const handler of now.authorized ? this.success : this.failure) this.client.handlers.call(handler, undefined);
+    }
+    if (now.state === "open" && (before.state !== "open" || before.master === now.master)) {
+      this.realKey = now.realKey;
+      void this.client.dispatch(local("sys", "serverInfo", now.realKey));
+    }
+    if (now.error && now.state === "refused" && before.state !== "refused") this.onError(now.error);
+    this.runStarts();
+  }
+
+  private runStarts(): void {
+    const { state, master } = this.client.link.status;
+    if (master === undefined || state === "idle" || state === "stopped") return;
+    const { starts } = this;
+    this.starts = [];
+    for (const started of starts) this.client.handlers.call(started, undefined);
+  }
+
+  private onError({ code, message }: CometError): void {
+    this.log(1, code, message);
+    void this.client.dispatch(local("sys", "error", { error: message, code, error_code: FATAL[code] }));
+  }
+
+  /** F9, and for a refused message the frame and its copy (Q23). */
+  private onReport(command: SendCommand, answer: AnswerTo<"send"> | undefined, error: CometError | undefined): void {
+    const data = {
+      number_messages: answer ? answer.receivers : -1,
+      message: command.body,
+      error: error ? error.message : "",
+      ...(error && { code: error.code }),
+    };
+    if (error) {
+      this.log(1, error.code, error.message);
+      void this.client.dispatch(local("sys", "error", data));
+    }
+    void this.client.dispatch(local("_answer_to_" + command.channel, error ? "error" : "answer", data));
+  }
+
+  private log(level: number, ...what: unknown[]): void {
+    if (level <= this.logLevel) this.env.log(level, "cometApi:", ...what);
+  }
+
+  private argument({ data, userId, pipe, event, history, marker, uuid }: Delivery): LegacyMessage {
+    this.log(3, pipe, event, uuid);
+    return { data, server_info: { user_id: userId, pipe, event: event || undefined, history, marker, uuid } };
+  }
+}
