@@ -1,0 +1,357 @@
+// One connection to one server as a pure state machine: events in, effects out.
+//
+// Promises what protocol-v5.md asks of a page: nothing sent is lost or doubled, private messages are acknowledged when
+// the page has handled them, a lost connection comes back without haste. Must never touch a clock, a socket or chance
+// itself, and never throw, whatever the server says.
+
+import { CometError } from "./errors.js";
+import { Backoff, LASTING } from "./reconnect.js";
+import { Channels } from "./session/channels.js";
+import { Owed, type Seen } from "./session/inbox.js";
+import { Liveness } from "./session/liveness.js";
+import { Requests, type Outcome } from "./session/requests.js";
+import type { Command, ConnectionState, Incoming, Status } from "./types.js";
+import { encode, parse, type Frame, type SessionCommand } from "./wire.js";
+
+/** A handshake that takes longer is cut, milliseconds. */
+export const HANDSHAKE_TIMEOUT = 10_000;
+/** So many frames that are none end a connection. */
+export const BAD_FRAMES_MAX = 8;
+/** The statistics command comes so long after the first connection, milliseconds (protocol.md 2.6.8). */
+export const STATISTICS_DELAY = 5_000;
+
+/** `socket` is the number from the `open` effect; news of sockets that were given up is ignored. */
+export type SessionEvent =
+  /** Connects, in place of whatever connection there is. */
+  | { readonly kind: "start"; readonly url: string; readonly statistics: boolean; readonly online: boolean }
+  | { readonly kind: "stop" }
+  | { readonly kind: "frame"; readonly socket: number; readonly data: unknown }
+  | { readonly kind: "closed"; readonly socket: number }
+  /** There is no socket at all. */
+  | { readonly kind: "blocked"; readonly socket: number; readonly code: "no_websocket" | "unreachable" }
+  /** `dueAt` has come. */
+  | { readonly kind: "timer" }
+  /** A `soon` effect was carried out. */
+  | { readonly kind: "flush" }
+  | { readonly kind: "online" | "offline" | "visible" }
+  | { readonly kind: "channels"; readonly names: readonly string[] }
+  | { readonly kind: "request"; readonly id: number; readonly command: Command }
+  | { readonly kind: "abort"; readonly id: number }
+  /** The page finished with a private message: something in `Seen` is done now. */
+  | { readonly kind: "handled" };
+
+export type Effect =
+  | { readonly kind: "open"; readonly socket: number; readonly url: string }
+  | { readonly kind: "send"; readonly socket: number; readonly text: string }
+  | { readonly kind: "close"; readonly socket: number }
+  /** Give a `flush` event as soon as the page's present work is done. */
+  | { readonly kind: "soon" }
+  /** For the page. A private message wants `Seen.done` and a `handled` event. */
+  | { readonly kind: "deliver"; readonly message: Incoming }
+  | Outcome
+  /** `status` changed, or a serverInfo came. */
+  | { readonly kind: "status" }
+  | { readonly kind: "error"; readonly error: CometError };
+
+type Phase =
+  | { readonly kind: "idle" | "stopped" | "refused" }
+  | { readonly kind: "connecting"; readonly socket: number; readonly since: number }
+  | { readonly kind: "open"; readonly socket: number; readonly since: number }
+  | { readonly kind: "waiting"; readonly until: number };
+
+/** What there is to say about one connection. */
+export type SessionStatus = Omit<Status, "master">;
+
+export class Session {
+  private phase: Phase = { kind: "idle" };
+  private info: Omit<SessionStatus, "state"> = { authorized: undefined, realKey: "", server: "", error: undefined };
+  private url = "";
+  /** "wanted": after the first connection. A number: when it is due. */
+  private statistics: "unwanted" | "wanted" | "sent" | number = "unwanted";
+  private online = true;
+  private sockets = 0;
+  private numbers = 0;
+  private badFrames = 0;
+  private flushing = false;
+  private now = 0;
+  private out: Effect[] = [];
+  private readonly backoff: Backoff;
+  private readonly liveness = new Liveness();
+  private readonly channels = new Channels();
+  private readonly requests = new Requests();
+  private readonly owed: Owed;
+
+  constructor(random: () => number, private readonly seen: Seen) {
+    this.backoff = new Backoff(random);
+    this.owed = new Owed(seen);
+  }
+
+  get status(): SessionStatus {
+    return { state: this.state(), ...this.info };
+  }
+
+  /** When a `timer` event is wanted; Infinity: never. */
+  dueAt(): number {
+    const { phase } = this;
+    const questions = this.requests.dueAt(phase.kind === "open");
+    if (phase.kind === "waiting") return Math.min(questions, phase.until);
+    if (phase.kind === "connecting") return Math.min(questions, phase.since + HANDSHAKE_TIMEOUT);
+    if (phase.kind !== "open") return questions;
+    const statistics = typeof this.statistics === "number" ? this.statistics : Infinity;
+    return Math.min(questions, statistics, this.channels.dueAt(), this.liveness.dueAt(this.requests.oldest()));
+  }
+
+  /** Takes one event in. The effects are to be carried out in order. */
+  handle(event: SessionEvent, now: number): Effect[] {
+    this.now = now;
+    this.out = [];
+    this.take(event);
+    this.say();
+    return this.out;
+  }
+
+  private take(event: SessionEvent): void {
+    switch (event.kind) {
+      case "start":
+        this.online = event.online;
+        return this.start(event.url, event.statistics);
+      case "stop":
+        return this.end("stopped", undefined);
+      case "frame":
+        return this.current(event.socket) ? this.frame(parse(event.data)) : undefined;
+      case "closed":
+        return this.current(event.socket) ? this.lost(new CometError("unreachable", "the connection ended")) : undefined;
+      case "blocked":
+        if (event.code === "no_websocket") this.backoff.hopeless();
+        return this.current(event.socket) ? this.lost(new CometError(event.code, "no socket could be opened")) : undefined;
+      case "timer":
+        return this.elapse();
+      case "flush":
+        this.flushing = false;
+        return this.flush();
+      case "online":
+      case "offline":
+      case "visible":
+        return this.news(event.kind);
+      case "channels":
+        for (const error of this.channels.want(event.names)) this.out.push({ kind: "error", error });
+        return this.soon();
+      case "request":
+        return this.request(event.id, event.command);
+      case "abort":
+        return void this.out.push(...this.requests.remove(event.id, new CometError("aborted", "the caller changed its mind")));
+      case "handled":
+        return this.owed.due() ? this.soon() : undefined;
+    }
+  }
+
+  // What the page wants.
+
+  private start(url: string, statistics: boolean): void {
+    this.url = url;
+    if (statistics && this.statistics === "unwanted") this.statistics = "wanted";
+    this.disconnect(false);
+    this.backoff.reset();
+    this.info = { ...this.info, error: undefined };
+    this.connect();
+  }
+
+  /** Ends for good. A refused one keeps what waits, for `restart` may bring better credentials. */
+  private end(kind: "stopped" | "refused", error: CometError | undefined): void {
+    this.disconnect(false);
+    if (kind === "stopped") this.out.push(...this.requests.clear(new CometError("stopped", "the connection was stopped")));
+    this.enter({ kind }, error);
+  }
+
+  private request(id: number, command: Command): void {
+    const error = this.phase.kind === "stopped"
+      ? new CometError("stopped", "the connection was stopped")
+      : this.requests.add(id, command, this.now);
+    if (error) this.out.push({ kind: "fail", id, error });
+  }
+
+  // The connection.
+
+  private state(): ConnectionState {
+    return this.phase.kind === "waiting" && !this.online ? "offline" : this.phase.kind;
+  }
+
+  private enter(phase: Phase, error: CometError | undefined): void {
+    this.phase = phase;
+    this.info = { ...this.info, error };
+    this.out.push({ kind: "status" });
+  }
+
+  private current(socket: number): boolean {
+    return "socket" in this.phase && this.phase.socket === socket;
+  }
+
+  private connect(): void {
+    this.sockets += 1;
+    this.badFrames = 0;
+    this.enter({ kind: "connecting", socket: this.sockets, since: this.now }, this.info.error);
+    this.out.push({ kind: "open", socket: this.sockets, url: this.url });
+  }
+
+  /** The connection, if there is one, is no more. `suspicious`: what was on its way may be why. */
+  private disconnect(suspicious: boolean): void {
+    if (!("socket" in this.phase)) return;
+    this.out.push({ kind: "close", socket: this.phase.socket });
+    this.out.push(...this.requests.ended(suspicious));
+    this.phase = { kind: "idle" };
+    this.channels.ended();
+    this.owed.clear();
+  }
+
+  /** It is no more, and is to come back. */
+  private lost(error: CometError, mayHaveLasted = true): void {
+    const { phase } = this;
+    if (mayHaveLasted && phase.kind === "open" && this.now - phase.since >= LASTING) this.backoff.lasted();
+    this.disconnect(true);
+    const wait = this.online ? this.backoff.next() : this.backoff.seldom();
+    this.enter({ kind: "waiting", until: this.now + wait }, error);
+  }
+
+  private news(news: "online" | "offline" | "visible"): void {
+    const { phase } = this;
+    const before = this.state();
+    if (news !== "visible") this.online = news === "online";
+    if (news === "online") this.backoff.reset();
+    if (phase.kind === "waiting") {
+      const until = news === "offline" ? this.now + this.backoff.seldom() : Math.min(phase.until, this.now + this.backoff.soon());
+      this.phase = { kind: "waiting", until };
+    } else if (phase.kind === "open" && this.liveness.doubt(this.now)) {
+      this.probe();
+    }
+    if (this.state() !== before) this.out.push({ kind: "status" });
+  }
+
+  private elapse(): void {
+    const { phase, now } = this;
+    this.out.push(...this.requests.expire(now));
+    if (phase.kind === "waiting" && now >= phase.until) return this.connect();
+    if (phase.kind === "connecting" && now - phase.since >= HANDSHAKE_TIMEOUT) {
+      return this.lost(new CometError("unreachable", "the server did not answer"));
+    }
+    if (phase.kind !== "open") return;
+    if (typeof this.statistics === "number" && now >= this.statistics) this.sendStatistics();
+    if (this.channels.due(now)) this.tell();
+    const verdict = this.liveness.verdict(now, this.requests.oldest());
+    if (verdict === "ask") this.probe();
+    if (verdict === "dead") this.lost(new CometError("unreachable", "the server fell silent"));
+  }
+
+  // What the server says.
+
+  private frame(frame: Frame): void {
+    this.liveness.heard(this.now);
+    if (frame.kind === "bad") return this.bad(frame.error, frame.re);
+    if (frame.kind === "serverInfo") return this.opened(frame);
+    if (frame.kind === "fatal") return this.end("refused", frame.error);
+    if (this.phase.kind !== "open") return this.bad(new CometError("bad_frame", "the server spoke before its serverInfo"));
+    switch (frame.kind) {
+      case "message":
+        return frame.re === undefined ? this.message(frame.message) : this.requests.message(frame.re, frame.message);
+      case "result":
+        return void this.out.push(...this.requests.result(frame.re, frame.answer));
+      case "subscription":
+        return this.report(this.channels.result(frame.re, frame.refused));
+      case "error":
+        return this.error(frame.error, frame.re);
+      case "other":
+        return;
+    }
+  }
+
+  private opened(frame: Extract<Frame, { kind: "serverInfo" }>): void {
+    if (frame.protocol !== 5) return this.end("refused", new CometError("old_server", "the server does not speak version 5"));
+    this.info = { authorized: frame.authorized, realKey: frame.key, server: frame.server, error: undefined };
+    if (this.phase.kind === "connecting") {
+      this.phase = { kind: "open", socket: this.phase.socket, since: this.now };
+      if (this.statistics === "wanted") this.statistics = this.now + STATISTICS_DELAY;
+      if (this.channels.due(this.now)) this.tell();
+    }
+    this.out.push({ kind: "status" });
+  }
+
+  private message(message: Incoming): void {
+    const { uuid } = message;
+    const isNew = uuid === undefined || this.seen.add(uuid, this.now);
+    if (isNew) this.out.push({ kind: "deliver", message });
+    if (uuid === undefined) return;
+    if (message.pipe !== "msg") return this.seen.done(uuid);
+    this.owed.add(uuid);
+    if (this.owed.due()) this.soon();
+  }
+
+  private error(error: CometError, re: number | undefined): void {
+    if (re === undefined) return this.report([error]);
+    const ofChannels = this.channels.error(re, error, this.now);
+    if (ofChannels) return this.report(ofChannels);
+    this.out.push(...this.requests.error(re, error, this.now));
+  }
+
+  private bad(error: CometError, re?: number): void {
+    if (re !== undefined) this.out.push(...this.requests.error(re, error, this.now));
+    this.report([error]);
+    this.badFrames += 1;
+    if (this.badFrames >= BAD_FRAMES_MAX) this.lost(error, false);
+  }
+
+  private report(errors: readonly CometError[]): void {
+    for (const error of errors) this.out.push({ kind: "error", error });
+  }
+
+  // What is said to it.
+
+  /** Whatever may leave now, leaves. Channels first: who asks for a history does not want to miss what comes after it. */
+  private say(): void {
+    if (this.phase.kind !== "open" || !this.requests.ready(this.now)) return;
+    if (this.channels.due(this.now)) this.tell();
+    for (const text of this.requests.leave(() => this.number(), this.now)) this.send(text);
+  }
+
+  /** What is better said once for many: channels and acknowledgements. */
+  private flush(): void {
+    if (this.phase.kind !== "open") return;
+    if (this.channels.due(this.now)) this.tell();
+    const uuid = this.owed.take();
+    if (uuid !== undefined) this.send(encode({ kind: "ack", uuid }));
+  }
+
+  private tell(): void {
+    for (const command of this.channels.commands()) this.channels.ask(this.command(command));
+  }
+
+  /** Asks for something cheap; whatever comes back is a sign of life. */
+  private probe(): void {
+    this.liveness.ask(this.now);
+    this.command({ kind: "unsubscribe", names: [] });
+  }
+
+  private sendStatistics(): void {
+    this.statistics = "sent";
+    this.send(encode({ kind: "statistics", body: '{"version":"5.0"}' }));
+  }
+
+  private command(command: SessionCommand): number {
+    const number = this.number();
+    this.send(encode(command, number));
+    return number;
+  }
+
+  private number(): number {
+    this.numbers += 1;
+    return this.numbers;
+  }
+
+  private send(text: string): void {
+    if ("socket" in this.phase) this.out.push({ kind: "send", socket: this.phase.socket, text });
+  }
+
+  private soon(): void {
+    if (this.flushing || this.phase.kind !== "open") return;
+    this.flushing = true;
+    this.out.push({ kind: "soon" });
+  }
+}

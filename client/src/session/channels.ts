@@ -1,0 +1,101 @@
+// The channels the page wants, and what this connection's server was told about them.
+//
+// Promises the complete set after every connection, the difference afterwards, and each refusal by name. Must never
+// know who in the page wants which channel.
+
+import { CometError } from "../errors.js";
+import { isChannel, type Refused, type SessionCommand } from "../wire.js";
+
+/** After "too many commands" nothing is told for so long, milliseconds. */
+const PAUSE = 1_000;
+const NONE: ReadonlySet<string> = new Set();
+
+export class Channels {
+  private wanted = NONE;
+  private malformed = NONE;
+  private told = NONE;
+  /** `wanted` and `told` differ. */
+  private changed = false;
+  /** Some names were refused: the next change tells everything, for there may be room or permission now. */
+  private complete = false;
+  private pausedUntil = 0;
+  /** Commands without result. */
+  private readonly asked = new Set<number>();
+
+  /** The complete set; the result is what is wrong with names that were not asked for before. */
+  want(names: readonly string[]): CometError[] {
+    // `msg` is subscribed for everybody (protocol.md 3).
+    const all = new Set(names.filter((name) => name !== "msg"));
+    const before = this.malformed;
+    this.wanted = new Set([...all].filter(isChannel));
+    this.malformed = new Set([...all].filter((name) => !isChannel(name)));
+    this.compare();
+    return [...this.malformed].filter((name) => !before.has(name)).map((name) => refusal({ name, code: "bad_channel" }));
+  }
+
+  /** True if the server has to be told something. */
+  due(now: number): boolean {
+    return this.changed && now >= this.pausedUntil;
+  }
+
+  /** When `due` becomes true by itself; Infinity: never. */
+  dueAt(): number {
+    return this.changed && this.pausedUntil > 0 ? this.pausedUntil : Infinity;
+  }
+
+  /** What makes the server know what is wanted. Counts as said. */
+  commands(): SessionCommand[] {
+    const { wanted, told } = this;
+    const complete = this.complete || told.size === 0;
+    this.told = wanted;
+    this.changed = this.complete = false;
+    this.pausedUntil = 0;
+    if (complete) return [{ kind: "subscription", names: [...wanted] }];
+    const added = [...wanted].filter((name) => !told.has(name));
+    const removed = [...told].filter((name) => !wanted.has(name));
+    const commands: SessionCommand[] = [];
+    if (removed.length > 0) commands.push({ kind: "unsubscribe", names: removed });
+    if (added.length > 0) commands.push({ kind: "subscribe", names: added });
+    return commands;
+  }
+
+  /** One of the commands left under this number. */
+  ask(number: number): void {
+    this.asked.add(number);
+  }
+
+  /** Their result. */
+  result(re: number, refused: readonly Refused[]): CometError[] {
+    if (!this.asked.delete(re)) return [];
+    this.complete ||= refused.length > 0;
+    return refused.map(refusal);
+  }
+
+  /** Their failure; undefined if it was no command of ours. Too many commands only means: later. */
+  error(re: number, error: CometError, now: number): CometError[] | undefined {
+    if (!this.asked.delete(re)) return undefined;
+    if (error.code !== "too_many_commands") return [error];
+    this.told = NONE;
+    this.compare();
+    this.pausedUntil = now + PAUSE;
+    return [];
+  }
+
+  /** The connection ended; the next one knows nothing. */
+  ended(): void {
+    this.asked.clear();
+    this.told = NONE;
+    this.complete = false;
+    this.pausedUntil = 0;
+    this.compare();
+  }
+
+  private compare(): void {
+    this.changed = this.wanted.size !== this.told.size || [...this.wanted].some((name) => !this.told.has(name));
+  }
+}
+
+/** A refused channel as an error for the page. */
+function refusal({ name, code }: Refused): CometError {
+  return new CometError(code, name === "" ? "more channels were refused" : `channel "${name}" was refused`);
+}

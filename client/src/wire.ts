@@ -1,0 +1,216 @@
+// Version 5 of the browser protocol as text (docs/protocol.md 2, docs/protocol-v5.md): commands out, frames in.
+//
+// Promises exact encoding, that every text from a server becomes a typed frame or a named failure, and that nothing
+// throws. Must never know of connections, queues or handlers. `tests/wire/*.json` holds it and the server together.
+
+import { CometError, type ErrorCode, type ServerErrorCode } from "./errors.js";
+import type { Answer, Command, Incoming, LinkOptions } from "./types.js";
+
+/** Commands of the session itself, beside those that pages ask for. */
+export type SessionCommand =
+  | { readonly kind: "subscription" | "subscribe" | "unsubscribe"; readonly names: readonly string[] }
+  | { readonly kind: "ack"; readonly uuid: string };
+
+/** A channel the server refused; an empty name stands for all others with this code. */
+export interface Refused {
+  readonly name: string;
+  readonly code: ErrorCode;
+}
+
+/** What the server said, by what the client does with it. */
+export type Frame =
+  /** F1. `protocol` is 0 if the server did not say. */
+  | { readonly kind: "serverInfo"; readonly protocol: number; readonly server: string; readonly authorized: boolean; readonly key: string }
+  /** F2 to F8; F6 has `re`. */
+  | { readonly kind: "message"; readonly message: Incoming; readonly re: number | undefined }
+  /** F9 to F13 and the results that only version 5 has; the messages of a history came before. */
+  | { readonly kind: "result"; readonly re: number; readonly answer: Answer }
+  | { readonly kind: "subscription"; readonly re: number; readonly refused: readonly Refused[] }
+  /** F14, or F9 with an error. */
+  | { readonly kind: "error"; readonly re: number | undefined; readonly error: CometError }
+  /** F15. */
+  | { readonly kind: "fatal"; readonly error: CometError }
+  /** Well-formed, and nothing this client waits for. */
+  | { readonly kind: "other" }
+  /** Nothing of the protocol. With `re`: it was meant to be a result. */
+  | { readonly kind: "bad"; readonly re: number | undefined; readonly error: CometError };
+
+const SERVER_CODES: ReadonlySet<string> = new Set<ServerErrorCode>([
+  "unknown_command", "not_supported", "incomplete", "bad_channel", "bad_event", "bad_marker", "bad_user",
+  "bad_message_id", "channel_refused", "not_authorized", "message_too_long", "too_many_subscriptions",
+  "too_many_commands", "store_unavailable", "no_credentials", "no_dev_id", "bad_version", "origin_refused",
+]);
+
+/** True if the text may name a channel (protocol.md 1). */
+export function isChannel(name: string): boolean {
+  return /^[\w-]{2,64}$/.test(name);
+}
+
+/** What makes a command impossible to write down, if anything does. The server checks the rest. */
+export function objection(command: Command): CometError | undefined {
+  const bad = (code: ErrorCode, what: string) => new CometError(code, `${what} is malformed`);
+  if ("channel" in command && !isChannel(command.channel)) return bad("bad_channel", "the channel");
+  if ("user" in command && !/^\d{1,10}$/.test(command.user)) return bad("bad_user", "the user id");
+  if (command.kind !== "send") return undefined;
+  if (!/^[\w-]{0,64}$/.test(command.event)) return bad("bad_event", "the event");
+  if (!/^[\w-]{8,64}$/.test(command.sendKey)) return bad("bad_message_id", "the send key");
+  return undefined;
+}
+
+/** The text of a command. `number` comes back as `re`; without it there is no result. */
+export function encode(command: Command | SessionCommand, number?: number): string {
+  const [word, ...lines] = words(command);
+  return [number === undefined ? word : `${word} ${number}`, ...lines].join("\n");
+}
+
+function words(command: Command | SessionCommand): string[] {
+  switch (command.kind) {
+    case "send":
+      return ["web_pipe2", (command.anonymous ? "@" : "") + command.channel, command.event, command.sendKey, command.body];
+    case "history":
+      return ["pipe_log", command.channel, ""];
+    case "count":
+      return ["pipe_count", command.channel, ""];
+    case "users":
+      return ["track_pipe_users", command.channel, ""];
+    case "userData":
+      return ["user_data", "", command.user];
+    case "status":
+      return ["user_status", command.user];
+    case "statistics":
+      return ["statistics", command.body];
+    case "ack":
+      return ["ack", command.uuid];
+    case "subscription":
+    case "subscribe":
+    case "unsubscribe":
+      return [command.kind, ...command.names];
+  }
+}
+
+/** Where to connect (protocol.md 2.2). Lone surrogates become U+FFFD, as in everything a WebSocket sends. */
+export function address(node: string, options: LinkOptions): string {
+  const text = (value: string) => encodeURIComponent(value.replace(/[\uD800-\uDFFF]/gu, "\uFFFD"));
+  return `${node.replace(/\/+$/, "")}/ws/sesion=${text(options.userKey)}&myid=${text(options.userId)}`
+    + `&devid=${text(options.devId)}&v=5.0&uuid=${text(options.uuid)}&api=js`;
+}
+
+/** Reads one frame. A text with several JSON lines is no frame of version 5, which allows line feeds inside bodies. */
+export function parse(text: unknown): Frame {
+  if (typeof text !== "string") return bad("a binary frame");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return bad("not JSON");
+  }
+  const pipe = get(value, "pipe");
+  const event = get(value, "event");
+  const data = get(value, "data");
+  if (typeof pipe !== "string" || typeof event !== "string" || data === undefined) return bad("no pipe, event or data");
+  const re = int(value, "re");
+  if (pipe === "sys") return system(value, event, data, re);
+  if (pipe.startsWith("_answer")) return re === undefined ? { kind: "other" } : answer(pipe, event, data, re);
+  return message(value, pipe, event, data, re);
+}
+
+function system(frame: unknown, event: string, data: unknown, re: number | undefined): Frame {
+  if (event === "serverInfo") {
+    return {
+      kind: "serverInfo",
+      protocol: int(frame, "protocol") ?? 0,
+      server: str(frame, "server"),
+      authorized: get(frame, "authorized") === true,
+      key: typeof data === "string" ? data : "",
+    };
+  }
+  if (event !== "error") return { kind: "other" };
+  const error = new CometError(code(data), str(data, "error"));
+  return (int(frame, "error") ?? 0) > 400 ? { kind: "fatal", error } : { kind: "error", re, error };
+}
+
+function message(frame: unknown, pipe: string, event: string, data: unknown, re: number | undefined): Frame {
+  const history = get(frame, "history") === true;
+  const uuid = str(frame, "uuid") || undefined;
+  if (history !== (re !== undefined)) return bad("a history that nobody asked for");
+  if (pipe === "msg" && (history || uuid === undefined)) return bad("a private message without id");
+  const fromQueue = pipe === "msg" && get(frame, "fromQueue") === true;
+  const userId = int(frame, "user_id") ?? 0;
+  const time = int(frame, "message_send_time") ?? 0;
+  return { kind: "message", re, message: { pipe, event, data, userId, history, fromQueue, uuid, time } };
+}
+
+/** The results, told apart by pipe and event. */
+function answer(pipe: string, event: string, data: unknown, re: number): Frame {
+  switch (pipe === "_answer" ? event : pipe) {
+    case "subscription": {
+      const refused = list(get(data, "refused"), (one) => ({ name: str(one, "name"), code: code(one) }));
+      return refused ? { kind: "subscription", re, refused } : bad("a subscription without refused", re);
+    }
+    case "pipe_log":
+      return { kind: "result", re, answer: { kind: "history", messages: [] } };
+    case "statistics":
+      return { kind: "result", re, answer: { kind: "statistics" } };
+    case "answer":
+      return Array.isArray(data) ? visitors(data, re) : userData(data, re);
+    case "_answer_pipe_count":
+      return numbered(data, "user_in_pipe", re, (users) => ({ kind: "count", users }));
+    case "_answer_user_status":
+      return numbered(data, "data", re, (seconds) => ({ kind: "status", seconds }));
+    default:
+      return pipe.startsWith("_answer_to_") ? report(data, re) : { kind: "other" };
+  }
+}
+
+function report(data: unknown, re: number): Frame {
+  const error = str(data, "error");
+  if (error !== "") return { kind: "error", re, error: new CometError(code(data), error) };
+  const repeated = get(data, "repeated") === true;
+  return numbered(data, "number_messages", re, (receivers) => ({ kind: "send", receivers, repeated }));
+}
+
+function visitors(data: readonly unknown[], re: number): Frame {
+  const visitors = list(data, (one) => ({ userId: int(one, "user_id") ?? 0, uuid: str(one, "uuid") })) ?? [];
+  return { kind: "result", re, answer: { kind: "users", visitors } };
+}
+
+function userData(data: unknown, re: number): Frame {
+  return numbered(data, "user_id", re, (user) => ({ kind: "userData", user, data: str(data, "user_data") }));
+}
+
+/** An answer that is none without its number. */
+function numbered(data: unknown, key: string, re: number, answer: (number: number) => Answer): Frame {
+  const number = int(data, key);
+  return number === undefined ? bad(`an answer without ${key}`, re) : { kind: "result", re, answer: answer(number) };
+}
+
+function bad(why: string, re?: number): Frame {
+  return { kind: "bad", re, error: new CometError("bad_frame", `the server sent ${why}`) };
+}
+
+function list<T>(value: unknown, read: (one: unknown) => T): T[] | undefined {
+  return Array.isArray(value) ? value.map(read) : undefined;
+}
+
+/** An own property: what a prototype has does not count. */
+function get(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null && Object.prototype.hasOwnProperty.call(value, key)
+    ? (value as Record<string, unknown>)[key]
+    : undefined;
+}
+
+function str(value: unknown, key: string): string {
+  const found = get(value, key);
+  return typeof found === "string" ? found : "";
+}
+
+function int(value: unknown, key: string): number | undefined {
+  const found = get(value, key);
+  return Number.isSafeInteger(found) ? (found as number) : undefined;
+}
+
+/** A code that a newer server invented is none a page can act on. */
+function code(data: unknown): ErrorCode {
+  const found = str(data, "code");
+  return SERVER_CODES.has(found) ? (found as ServerErrorCode) : "bad_frame";
+}
