@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use comet_core::cometql::{Insert, NewMessage, NewPrivate, Statement};
-use comet_core::wire::{ClientRequest, Dialect, Hello, Subscribe};
+use comet_core::wire::{ClientRequest, Command, Dialect, Hello, Subscribe};
 use comet_core::{
     Action, Body, ChannelName, ClientUuid, CloseCause, Config, ConnId, Core, DevId, Durable, Event,
     EventName, Login, Mono, Now, RequestId, Secret, SessionId, UnixMillis,
@@ -78,7 +78,10 @@ impl Bed {
         });
         self.event(Event::Request {
             conn: ConnId(conn),
-            request: Ok(request),
+            command: Command {
+                number: None,
+                request: Ok(request),
+            },
         });
     }
 

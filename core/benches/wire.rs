@@ -28,11 +28,13 @@ fn plain_body(bytes: usize) -> String {
 
 fn message(body: &str) -> Content<'_> {
     Content {
+        answers: None,
         body: FrameBody::Message {
             channel: "web_chat",
             event: "say",
             body,
             sender: Some(UserId::new(7)),
+            id: None,
         },
         time: UnixSeconds(1_700_000_000),
     }

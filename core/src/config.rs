@@ -41,8 +41,13 @@ pub struct Config {
     /// is always allowed. Well below the runtime's send buffer, and little enough for a slow phone to take within
     /// `ack_timeout`.
     pub private_window_bytes: usize,
-    /// `ws.ack_timeout`: a connection that leaves a probe unanswered this long is dropped. At least 1.
+    /// `ws.ack_timeout`: a connection that leaves a probe unanswered, or whose page acknowledges nothing, this long is
+    /// dropped. At least 1.
     pub ack_timeout_ms: u64,
+    /// How long the server remembers the messages that pages sent with a send key (protocol-v5.md 3).
+    pub send_memory_ms: u64,
+    /// How many of them at most.
+    pub send_memory_max: usize,
     /// `ws.max_subscriptions`: channels per connection.
     pub subscriptions_max: usize,
     /// `ws.max_commands_per_second` per connection, 0 = no limit (Q63).
@@ -83,6 +88,8 @@ impl Default for Config {
             reload_grace_ms: 60_000,
             private_window_bytes: 65_536,
             ack_timeout_ms: 10_000,
+            send_memory_ms: 120_000,
+            send_memory_max: 131_072,
             subscriptions_max: 256,
             commands_per_second_max: 0,
             ws_uptime_max_ms: 0,

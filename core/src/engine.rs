@@ -14,6 +14,7 @@ mod private;
 mod query;
 mod replay;
 mod request;
+mod sending;
 mod show;
 mod statistics;
 mod tables;
@@ -26,9 +27,9 @@ use crate::config::CheckedConfig;
 use crate::event::Event;
 use crate::id::{ConnId, DevId, Seq, UserId};
 use crate::record::Record;
-use crate::state::{Conns, Durable, GoneId, Tenants, Timer, Timers};
+use crate::state::{Accepted, Conns, Durable, GoneId, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
-use crate::wire::{self, Content, Dialect, FrameBody};
+use crate::wire::{self, CommandNumber, Content, Dialect, FrameBody};
 
 use durability::Durability;
 use ids::MessageIds;
@@ -48,6 +49,8 @@ pub struct Core {
     conns: Conns,
     sessions: Sessions,
     timers: Timers,
+    /// Messages of pages that may be sent again.
+    accepted: Accepted,
     /// Users whose `users_time` changed while the store failed.
     unsaved_presence: BTreeSet<(DevId, UserId)>,
     message_ids: MessageIds,
@@ -78,6 +81,7 @@ impl Core {
             conns: Conns::default(),
             sessions: Sessions::default(),
             timers: Timers::default(),
+            accepted: Accepted::default(),
             unsaved_presence: BTreeSet::new(),
             message_ids: MessageIds::new(seed),
             last_seq,
@@ -106,7 +110,7 @@ impl Core {
         self.now = now;
         match event {
             Event::Opened { conn, hello, client } => self.opened(conn, hello, client, out),
-            Event::Request { conn, request } => self.request(conn, request, out),
+            Event::Request { conn, command } => self.request(conn, command, out),
             Event::ProbeAnswered { conn, probe } => self.probe_answered(conn, probe, out),
             Event::Closed { conn, cause } => self.closed(conn, cause, out),
             Event::SessionOpened {
@@ -154,6 +158,7 @@ impl Core {
                 Timer::Probe(conn) => self.probe_timed_out(conn, out),
                 Timer::Grace(dev, user, gone) => self.grace_over(dev, user, gone, out),
                 Timer::QueueTtl(dev, user) => self.expire_queue(dev, user, out),
+                Timer::SendMemory => self.forget_accepted(),
                 Timer::WsUptime => self.sweep_connections(out),
                 Timer::SqlUptime => self.sweep_sessions(out),
                 Timer::WsStatistics => self.measure_ws(),
@@ -200,10 +205,11 @@ impl Core {
         self.last_seq
     }
 
-    fn encode(&self, body: FrameBody<'_>, dialect: Dialect) -> Frame {
+    fn encode(&self, body: FrameBody<'_>, answers: Option<CommandNumber>, dialect: Dialect) -> Frame {
         wire::encode(
             &Content {
                 body,
+                answers,
                 time: self.now.unix.seconds(),
             },
             dialect,
@@ -212,9 +218,20 @@ impl Core {
 
     /// Sends one frame to one connection that is open.
     fn send(&mut self, conn: ConnId, body: FrameBody<'_>, out: &mut Vec<Action>) {
+        self.answer(conn, None, body, out);
+    }
+
+    /// Sends the answer to a command, numbered or not.
+    fn answer(
+        &mut self,
+        conn: ConnId,
+        number: Option<CommandNumber>,
+        body: FrameBody<'_>,
+        out: &mut Vec<Action>,
+    ) {
         let Some(state) = self.conns.get(conn) else { return };
         let (dev, dialect) = (state.dev, state.dialect);
-        let frame = self.encode(body, dialect);
+        let frame = self.encode(body, number, dialect);
         self.count_sent(dev, 1);
         out.push(Action::Send {
             to: Recipients::One(conn),

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use crate::cometql::Statement;
 use crate::error::QueryError;
 use crate::id::{ConnId, DevId, MessageId, OpId, RequestId, SessionId};
-use crate::wire::{BadRequest, ClientRequest, Hello, Refusal};
+use crate::wire::{Command, Hello, Refusal};
 
 /// One thing that happened. Decoding runs in the connection's own task; its result, good or bad, is the event.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,7 +24,7 @@ pub enum Event {
         /// The sender.
         conn: ConnId,
         /// The decoded command.
-        request: Result<ClientRequest, BadRequest>,
+        command: Command,
     },
     /// A probe came back: everything sent to the connection before it has arrived (protocol.md 5.1).
     ProbeAnswered {

@@ -32,8 +32,8 @@ pub use error::{ErrorCode, QueryError};
 pub use event::{ClientInfo, CloseCause, Event, Login};
 pub use id::{ConnId, DevId, MessageId, OpId, RequestId, Seq, SessionId, UserId};
 pub use name::{
-    AuthHash, Body, ChannelKind, ChannelName, ClientUuid, EventName, Marker, NameError, Secret, Token,
-    is_name_byte,
+    AuthHash, Body, ChannelKind, ChannelName, ClientUuid, EventName, Marker, NameError, Secret, SendKey,
+    Token, is_name_byte,
 };
 pub use record::{HistoryLength, HistoryMessage, QueuedMessage, Record, Removal};
 pub use state::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};

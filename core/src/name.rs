@@ -147,6 +147,28 @@ impl Marker {
     }
 }
 
+/// What a page gives to a message so that it is accepted once however often it is sent: 8 to 64 name characters, never
+/// used for another message of the same browser (protocol-v5.md 3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SendKey(Arc<str>);
+
+impl SendKey {
+    /// Shortest key, bytes.
+    pub const MIN: usize = 8;
+    /// Longest key, bytes.
+    pub const MAX: usize = 64;
+
+    /// Checks a key.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(text, Self::MIN, Self::MAX, is_name_byte).map(|()| Self(text.into()))
+    }
+
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The identifier a browser chose for itself, 0 to 32 name characters; not a credential (protocol.md 1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct ClientUuid(Arc<str>);

@@ -1,5 +1,6 @@
 //! The data the engine works on. These modules keep their own invariants, know no rules and never make actions.
 
+mod accepted;
 mod conns;
 mod debts;
 mod durable;
@@ -7,7 +8,8 @@ mod subscribers;
 mod tenant;
 mod timers;
 
-pub(crate) use conns::{Conn, Conns, InFlight, Probe, Reading, Replay};
+pub(crate) use accepted::{Accepted, Published};
+pub(crate) use conns::{Conn, Conns, InFlight, Probe, Reading, Replay, Sent};
 pub(crate) use debts::{Debts, GoneId};
 pub(crate) use durable::effective_length;
 pub use durable::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};

@@ -11,21 +11,56 @@ mod url;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 pub use decode::{NAMES_MAX, decode};
 pub use frame::{Content, FrameBody, encode};
 pub use url::{hello, is_ws_route, normalise_path, origin_allowed};
 
-use crate::id::{DevId, UserId};
-use crate::name::{Body, ChannelName, ClientUuid, EventName, Marker, Token};
+use crate::id::{DevId, MessageId, UserId};
+use crate::name::{Body, ChannelName, ClientUuid, EventName, Marker, SendKey, Token};
 
 /// How frames are written for a client version (protocol.md 2.5.2), so that old client files keep working (S63).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Dialect {
     /// `v` < 4, and when the version is not known.
     V3,
-    /// `v` ≥ 4.
+    /// `v` = 4.
     V4,
+    /// `v` ≥ 5: exact encoding, numbered commands (protocol-v5.md).
+    V5,
+}
+
+/// The number a page of version 5 gives to a command; comes back with its result (protocol-v5.md 1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CommandNumber(NonZeroU64);
+
+impl CommandNumber {
+    /// The largest integer that every JavaScript number tells apart from its neighbours.
+    pub const MAX: u64 = (1 << 53) - 1;
+
+    /// A number from 1 to `MAX`, decimal digits only.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > 16 || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let number = text.parse().ok().and_then(NonZeroU64::new)?;
+        (number.get() <= Self::MAX).then_some(Self(number))
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// A text message of a browser, decoded.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Command {
+    /// Version 5: the number its result carries.
+    pub number: Option<CommandNumber>,
+    /// What it asks for, or what is wrong with it.
+    pub request: Result<ClientRequest, BadRequest>,
 }
 
 /// What the URL of a good connection said (protocol.md 2.2).
@@ -85,12 +120,22 @@ impl RefusalReason {
             Self::OriginRefused => "this origin is not allowed",
         }
     }
+
+    /// The reason in one word, for V5.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoCredentials => "no_credentials",
+            Self::NoDevId => "no_dev_id",
+            Self::BadVersion => "bad_version",
+            Self::OriginRefused => "origin_refused",
+        }
+    }
 }
 
-/// A command of a browser, checked (protocol.md 2.6).
+/// A command of a browser, checked (protocol.md 2.6, protocol-v5.md 1).
 #[derive(Clone, PartialEq, Debug)]
 pub enum ClientRequest {
-    /// `subscription`: the complete new set.
+    /// `subscription`, `subscribe`, `unsubscribe`.
     Subscribe(Subscribe),
     /// `web_pipe2`: send into a channel.
     Send(SendRequest),
@@ -106,11 +151,27 @@ pub enum ClientRequest {
     UserStatus { user: UserId },
     /// `statistics`: counted, otherwise ignored.
     Statistics,
+    /// `ack`: the page has handled this private message and everything sent before it. V5 only.
+    Ack(MessageId),
 }
 
-/// The names of a `subscription` command.
+/// What the names of a [`Subscribe`] do to the set of channels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SubscribeMode {
+    /// `subscription`: they are the new set.
+    #[default]
+    Replace,
+    /// `subscribe`, V5 only.
+    Add,
+    /// `unsubscribe`, V5 only.
+    Remove,
+}
+
+/// A change of a connection's channels.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Subscribe {
+    /// What to do with the names.
+    pub mode: SubscribeMode,
     /// In the order given, without duplicates (Q19). Without `msg`, which is implicit (protocol.md 3).
     /// Not yet looked at: the number of names and `private_*`, which depend on the connection.
     pub names: Vec<ChannelName>,
@@ -132,6 +193,8 @@ pub struct SendRequest {
     pub event: EventName,
     /// The text, verbatim.
     pub body: Body,
+    /// What makes the message the same on every attempt (protocol-v5.md 3). Means nothing for V3 and V4.
+    pub key: Option<SendKey>,
 }
 
 /// A command that is answered by F14 and otherwise ignored. The connection stays open.
@@ -174,6 +237,8 @@ pub enum BadReason {
     TooManyCommands,
     /// The store does not accept writes at present.
     StoreUnavailable,
+    /// The id of an `ack` is malformed.
+    BadMessageId,
 }
 
 impl BadReason {
@@ -193,6 +258,27 @@ impl BadReason {
             Self::TooManySubscriptions => "too many subscriptions",
             Self::TooManyCommands => "too many commands",
             Self::StoreUnavailable => "the server cannot store messages at present",
+            Self::BadMessageId => "invalid message id",
+        }
+    }
+
+    /// The reason in one word, for V5.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UnknownCommand => "unknown_command",
+            Self::NotSupported => "not_supported",
+            Self::BadChannel => "bad_channel",
+            Self::ChannelRefused => "channel_refused",
+            Self::BadEvent => "bad_event",
+            Self::BadMarker => "bad_marker",
+            Self::BadUser => "bad_user",
+            Self::Incomplete => "incomplete",
+            Self::BodyTooLong => "message_too_long",
+            Self::NotAuthorized => "not_authorized",
+            Self::TooManySubscriptions => "too_many_subscriptions",
+            Self::TooManyCommands => "too_many_commands",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::BadMessageId => "bad_message_id",
         }
     }
 }

@@ -9,7 +9,7 @@
 mod harness;
 
 use comet_core::cometql::{Insert, NewMessage, Statement};
-use comet_core::wire::{ClientRequest, Dialect, Hello, Subscribe};
+use comet_core::wire::{ClientRequest, Command, Dialect, Hello, Subscribe};
 use comet_core::{
     Action, Body, ClientUuid, ConnId, Core, DevId, Event, EventName, Mono, Now, Recipients, RequestId,
     SessionId, UnixMillis,
@@ -69,7 +69,10 @@ fn crowded(subscribers: u64) -> Core {
             LATER,
             Event::Request {
                 conn,
-                request: Ok(request),
+                command: Command {
+                    number: None,
+                    request: Ok(request),
+                },
             },
             &mut actions,
         );

@@ -9,7 +9,7 @@
 mod harness;
 
 use comet_core::cometql::{Keys, Output, Select, Statement, Table};
-use comet_core::wire::{ClientRequest, Dialect, SendRequest, Subscribe};
+use comet_core::wire::{ClientRequest, Dialect, SendRequest, Subscribe, SubscribeMode};
 use comet_core::{Answer, Body, Event, EventName, Marker};
 use harness::{World, channel, config, user};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ fn say(name: &str, text: &str) -> ClientRequest {
         anonymous: false,
         event: EventName::parse("say").unwrap(),
         body: Body::new(text),
+        key: None,
     })
 }
 
@@ -213,6 +214,7 @@ fn q21_q22_refused_names_are_told_one_by_one_and_do_not_hurt_the_others() {
     w.take();
     let names = ["private_x", "a1", "a2", "a3", "a4", "a5"].map(channel).to_vec();
     let request = Subscribe {
+        mode: SubscribeMode::Replace,
         names,
         refused: vec!["x".into(), "y".into()],
         refused_more: 2,

@@ -128,8 +128,8 @@ impl World {
             7 => format!("user_status\n{}", choices.int_in_range(0..=3u8)?),
             _ => String::from_utf8_lossy(choices.bytes(choices.len().min(40))?).into_owned(),
         };
-        let request = wire::decode(&text, self.config.body_bytes_max);
-        self.handle(Event::Request { conn, request });
+        let command = wire::decode(&text, self.config.body_bytes_max);
+        self.handle(Event::Request { conn, command });
         Ok(())
     }
 

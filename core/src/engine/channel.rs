@@ -1,15 +1,16 @@
 //! Channels: subscribing, publishing, track events, history (protocol.md 2.6.1, 2.6.2, 3, 6).
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Core;
 use crate::action::{Action, Recipients};
-use crate::id::{ConnId, DevId, OpId, Seq, UserId};
+use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
 use crate::name::{Body, ChannelKind, ChannelName, ClientUuid, EventName};
 use crate::record::{HistoryMessage, Record};
-use crate::state::effective_length;
-use crate::wire::{BadReason, ErrorExtra, FrameBody, Subscribe};
+use crate::state::{Published, effective_length};
+use crate::wire::{BadReason, CommandNumber, ErrorExtra, FrameBody, Subscribe, SubscribeMode};
 
 /// Names of one `subscription` that are refused one by one; the rest of them together get one F14.
 const REFUSALS_MAX: usize = 32;
@@ -24,16 +25,69 @@ pub(super) struct Publication<'a> {
     pub(super) sender: Option<Option<UserId>>,
     /// The sending connection, which does not get its own message (Q58).
     pub(super) from: Option<ConnId>,
+    /// What the send key makes of it (protocol-v5.md 3).
+    pub(super) id: Option<MessageId>,
+}
+
+/// Names a connection may not subscribe to. An empty name stands for several.
+#[derive(Default)]
+struct Refused(Vec<(BadReason, Arc<str>)>);
+
+impl Refused {
+    fn push(&mut self, reason: BadReason, name: &str) {
+        self.0.push((reason, name.into()));
+    }
 }
 
 impl Core {
-    /// `subscription`: the complete new set replaces the old one; only the difference is seen by others (Q20). Whoever
-    /// knows the name of an open channel may have it (S1, S26), any number of them at once (S66).
-    pub(super) fn subscribe(&mut self, conn: ConnId, request: Subscribe, out: &mut Vec<Action>) {
+    /// `subscription`: the complete new set replaces the old one; `subscribe` and `unsubscribe` change it (protocol-v5.md 1).
+    /// Only the difference is seen by others (Q20). Whoever knows the name of an open channel may have it (S1, S26), any
+    /// number of them at once (S66).
+    pub(super) fn subscribe(
+        &mut self,
+        conn: ConnId,
+        number: Option<CommandNumber>,
+        request: Subscribe,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(state) = self.conns.get(conn) else { return };
+        let (user, old) = (state.user, state.channels.clone());
+        let (new, refused) = self.change_names(&old, user, request);
+        if number.is_none() {
+            self.tell_refused(conn, &refused, out);
+        }
+        self.move_to(conn, &old, &new, out);
+        if number.is_some() {
+            let body = FrameBody::Subscribed {
+                channels: new.len(),
+                refused: &refused.0,
+            };
+            self.answer(conn, number, body, out);
+        }
+    }
+
+    /// The set a request makes of the old one, and what of it is refused.
+    fn change_names(
+        &self,
+        old: &[ChannelName],
+        user: Option<UserId>,
+        request: Subscribe,
+    ) -> (Vec<ChannelName>, Refused) {
+        match request.mode {
+            SubscribeMode::Replace => self.accept_names(Vec::new(), user, request),
+            SubscribeMode::Add => self.accept_names(old.to_vec(), user, request),
+            SubscribeMode::Remove => {
+                let gone: BTreeSet<&ChannelName> = request.names.iter().collect();
+                let left = old.iter().filter(|channel| !gone.contains(channel));
+                (left.cloned().collect(), Refused::default())
+            }
+        }
+    }
+
+    /// Leaves what is not in the new set, enters what was not in the old one.
+    fn move_to(&mut self, conn: ConnId, old: &[ChannelName], new: &[ChannelName], out: &mut Vec<Action>) {
         let Some(state) = self.conns.get(conn) else { return };
         let (dev, user, uuid, dialect) = (state.dev, state.user, state.uuid.clone(), state.dialect);
-        let old = state.channels.clone();
-        let new = self.accept_names(conn, user, request, out);
         let wanted: BTreeSet<&ChannelName> = new.iter().collect();
         let had: BTreeSet<&ChannelName> = old.iter().collect();
         for channel in old.iter().filter(|channel| !wanted.contains(channel)) {
@@ -51,21 +105,21 @@ impl Core {
         }
     }
 
-    /// The names this connection may subscribe to; one F14 for each that it may not (Q21, Q22).
+    /// Adds the names this connection may subscribe to (Q21, Q22) to those it has.
     fn accept_names(
-        &mut self,
-        conn: ConnId,
+        &self,
+        mut accepted: Vec<ChannelName>,
         user: Option<UserId>,
         request: Subscribe,
-        out: &mut Vec<Action>,
-    ) -> Vec<ChannelName> {
+    ) -> (Vec<ChannelName>, Refused) {
+        let mut refused = Refused::default();
         for name in &request.refused {
-            self.refuse_subscription(conn, BadReason::BadChannel, name, out);
+            refused.push(BadReason::BadChannel, name);
         }
         if request.refused_more > 0 {
-            self.refuse_subscription(conn, BadReason::BadChannel, "", out);
+            refused.push(BadReason::BadChannel, "");
         }
-        let mut accepted = Vec::with_capacity(request.names.len().min(self.config.subscriptions_max));
+        let had: BTreeSet<ChannelName> = accepted.iter().cloned().collect();
         let mut surplus = false;
         let mut private_refused = 0;
         for name in request.names {
@@ -74,7 +128,7 @@ impl Core {
                 ChannelKind::Private if user.is_none() => {
                     private_refused += 1;
                     if private_refused <= REFUSALS_MAX {
-                        self.refuse_subscription(conn, BadReason::NotAuthorized, name.as_str(), out);
+                        refused.push(BadReason::NotAuthorized, name.as_str());
                     }
                 }
                 ChannelKind::Plain
@@ -84,6 +138,9 @@ impl Core {
                 | ChannelKind::Private
                 | ChannelKind::Trust
                 | ChannelKind::Answer => {
+                    if had.contains(&name) {
+                        continue;
+                    }
                     if accepted.len() < self.config.subscriptions_max {
                         accepted.push(name);
                     } else {
@@ -93,24 +150,24 @@ impl Core {
             }
         }
         if private_refused > REFUSALS_MAX {
-            self.refuse_subscription(conn, BadReason::NotAuthorized, "", out);
+            refused.push(BadReason::NotAuthorized, "");
         }
         if surplus {
-            self.refuse_subscription(conn, BadReason::TooManySubscriptions, "", out);
+            refused.push(BadReason::TooManySubscriptions, "");
         }
-        accepted
+        (accepted, refused)
     }
 
-    fn refuse_subscription(&mut self, conn: ConnId, reason: BadReason, name: &str, out: &mut Vec<Action>) {
-        self.send(
-            conn,
-            FrameBody::Error {
-                reason,
+    /// One F14 for each refused name.
+    fn tell_refused(&mut self, conn: ConnId, refused: &Refused, out: &mut Vec<Action>) {
+        for (reason, name) in &refused.0 {
+            let body = FrameBody::Error {
+                reason: *reason,
                 extra: ErrorExtra::Code403,
                 detail: name,
-            },
-            out,
-        );
+            };
+            self.send(conn, body, out);
+        }
     }
 
     /// F8 to the present subscribers of a `track_*` channel (S38, S39).
@@ -152,7 +209,7 @@ impl Core {
         for audience in subscribers.audiences() {
             let except = except.filter(|conn| audience.list.binary_search(conn).is_ok());
             if audience.list.len() > usize::from(except.is_some()) {
-                let frame = self.encode(body, audience.dialect);
+                let frame = self.encode(body, None, audience.dialect);
                 out.push(Action::Send {
                     to: Recipients::Many {
                         list: audience.list,
@@ -166,22 +223,23 @@ impl Core {
         receivers
     }
 
-    /// A message into a channel: into its history, then to its subscribers. Returns the record to wait for, if the
-    /// channel has history, and the number of receivers.
-    pub(super) fn publish(
-        &mut self,
-        message: &Publication<'_>,
-        out: &mut Vec<Action>,
-    ) -> (Option<OpId>, u64) {
-        let op = self.append_history(message, out);
+    /// A message into a channel: into its history, then to its subscribers.
+    pub(super) fn publish(&mut self, message: &Publication<'_>, out: &mut Vec<Action>) -> Published {
+        let stored = self.append_history(message, out);
+        let id = stored.map(|(_, id)| id).or(message.id);
         let body = FrameBody::Message {
             channel: message.channel.as_str(),
             event: message.event.as_str(),
             body: message.body.as_str(),
             sender: message.sender,
+            id,
         };
         let receivers = self.broadcast(message.dev, message.channel, body, message.from, out);
-        (op, receivers)
+        Published {
+            receivers,
+            op: stored.map(|(op, _)| op),
+            id,
+        }
     }
 
     /// How many messages the channel keeps at present.
@@ -193,16 +251,24 @@ impl Core {
         effective_length(channel, setting)
     }
 
-    fn append_history(&mut self, message: &Publication<'_>, out: &mut Vec<Action>) -> Option<OpId> {
+    fn append_history(
+        &mut self,
+        message: &Publication<'_>,
+        out: &mut Vec<Action>,
+    ) -> Option<(OpId, MessageId)> {
         let length = self.history_length(message.dev, message.channel);
         if length == 0 {
             return None;
         }
         let seq = self.next_seq();
         let keep_from = self.first_kept(message.dev, message.channel, length - 1, seq);
+        let id = match message.id {
+            Some(id) => id,
+            None => self.message_ids.next(self.now.unix),
+        };
         let stored = HistoryMessage {
             seq,
-            id: self.message_ids.next(self.now.unix),
+            id,
             time: self.now.unix.seconds(),
             event: message.event.clone(),
             body: message.body.clone(),
@@ -214,7 +280,7 @@ impl Core {
             message: stored,
             keep_from,
         };
-        Some(self.commit(record, out))
+        Some((self.commit(record, out), id))
     }
 
     /// The position from which messages stay if only the newest `keep` do; `next` if none does.

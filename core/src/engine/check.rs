@@ -11,6 +11,7 @@ impl Core {
     pub fn check(&self) {
         self.durable.check();
         self.durability.check();
+        self.accepted.check(self.config.send_memory_max);
         self.check_conns();
         for (dev, tenant) in self.tenants.iter() {
             self.check_tenant(dev, tenant);

@@ -73,6 +73,7 @@ impl Core {
             FrameBody::Fatal {
                 reason: refusal.reason,
             },
+            None,
             refusal.dialect,
         );
         out.push(Action::Send {

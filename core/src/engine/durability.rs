@@ -11,10 +11,10 @@ use alloc::vec::Vec;
 use super::Core;
 use crate::action::{Action, Answer, Reply};
 use crate::error::{ErrorCode, QueryError};
-use crate::id::{ConnId, OpId, RequestId, SessionId};
+use crate::id::{ConnId, MessageId, OpId, RequestId, SessionId};
 use crate::name::{Body, ChannelName};
 use crate::record::Record;
-use crate::wire::{BadReason, FrameBody};
+use crate::wire::{BadReason, CommandNumber, FrameBody};
 
 /// The numbering of records and the list of those who wait.
 #[derive(Debug, Default)]
@@ -36,13 +36,21 @@ pub(crate) enum Waiter {
         answer: Answer,
         in_transaction: bool,
     },
-    /// A delivery report of a channel with history (F9), for good and for bad.
-    Report {
-        conn: ConnId,
-        channel: ChannelName,
-        receivers: u64,
-        body: Body,
-    },
+    /// A delivery report of a channel with history, for good and for bad.
+    Report(Report),
+}
+
+/// What F9 tells. The body is shared with the history.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) conn: ConnId,
+    pub(crate) number: Option<CommandNumber>,
+    pub(crate) channel: ChannelName,
+    pub(crate) receivers: u64,
+    pub(crate) body: Body,
+    pub(crate) id: Option<MessageId>,
+    /// The message had been accepted before (protocol-v5.md 3).
+    pub(crate) repeated: bool,
 }
 
 impl Durability {
@@ -67,6 +75,22 @@ impl Durability {
             "waiters out of order"
         );
         self.waiting.push_back((op, waiter));
+    }
+
+    /// Tells the waiter when everything that was made until now is safe; at least `op` is not.
+    pub(crate) fn wait_for_all(&mut self, op: OpId, waiter: Waiter) {
+        assert!(!self.is_safe(op), "waits for what is safe");
+        self.wait(self.last, waiter);
+    }
+
+    /// The newest record.
+    pub(crate) const fn newest(&self) -> OpId {
+        self.last
+    }
+
+    /// True if the record is on disk.
+    pub(crate) fn is_safe(&self, op: OpId) -> bool {
+        op <= self.persisted
     }
 
     /// True while writes work.
@@ -118,12 +142,7 @@ impl Core {
                         },
                     });
                 }
-                Waiter::Report {
-                    conn,
-                    channel,
-                    receivers,
-                    body,
-                } => self.report(conn, &channel, receivers, &body, "", out),
+                Waiter::Report(report) => self.report(&report, None, out),
             }
         }
         if self.durability.failed.is_some_and(|failed| failed <= upto) {
@@ -164,40 +183,22 @@ impl Core {
                         },
                     });
                 }
-                Waiter::Report {
-                    conn,
-                    channel,
-                    receivers,
-                    body,
-                } => {
-                    let error = BadReason::StoreUnavailable.text();
-                    self.report(conn, &channel, receivers, &body, error, out);
-                }
+                Waiter::Report(report) => self.report(&report, Some(BadReason::StoreUnavailable), out),
             }
         }
     }
 
-    /// F9. Written when it is due, so that what waits shares the body with the history.
-    pub(super) fn report(
-        &mut self,
-        conn: ConnId,
-        channel: &ChannelName,
-        receivers: u64,
-        body: &Body,
-        error: &str,
-        out: &mut Vec<Action>,
-    ) {
-        let (channel, body) = (channel.as_str(), body.as_str());
-        self.send(
-            conn,
-            FrameBody::Report {
-                channel,
-                receivers,
-                body,
-                error,
-            },
-            out,
-        );
+    /// F9, as the result of a numbered command.
+    pub(super) fn report(&mut self, report: &Report, error: Option<BadReason>, out: &mut Vec<Action>) {
+        let body = FrameBody::Report {
+            channel: report.channel.as_str(),
+            receivers: report.receivers,
+            body: report.body.as_str(),
+            id: report.id,
+            error,
+            repeated: report.repeated,
+        };
+        self.answer(report.conn, report.number, body, out);
     }
 }
 

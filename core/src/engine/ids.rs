@@ -1,7 +1,12 @@
 //! Message ids: UUIDs of version 7. The first 48 bits are the time, the rest comes from a generator seeded once per
 //! server run, so the core needs no random source. Ids ascend within a run. They are names, not secrets.
+//!
+//! A message with a send key has an id of version 8, made from what identifies it and nothing else (protocol-v5.md 3).
 
-use crate::id::MessageId;
+use sha2::{Digest as _, Sha256};
+
+use crate::id::{DevId, MessageId, UserId};
+use crate::name::{ChannelName, ClientUuid, SendKey};
 use crate::time::UnixMillis;
 
 /// Makes message ids.
@@ -37,6 +42,38 @@ impl MessageIds {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+/// What identifies a message that a page may send more than once.
+pub(super) struct Keyed<'a> {
+    pub(super) dev: DevId,
+    /// The proven sender, also of a message sent with `@`.
+    pub(super) user: Option<UserId>,
+    pub(super) uuid: &'a ClientUuid,
+    pub(super) channel: &'a ChannelName,
+    pub(super) key: &'a SendKey,
+}
+
+impl Keyed<'_> {
+    /// The same id on every attempt and in every run of the server.
+    pub(super) fn id(&self) -> MessageId {
+        let numbers = [self.dev.0, self.user.map_or(0, UserId::get)].map(u32::to_be_bytes);
+        let digest = Sha256::new()
+            .chain_update(b"comet-server message")
+            .chain_update(numbers.concat())
+            .chain_update(self.uuid.as_str())
+            // No name contains it, so no two messages are the same text.
+            .chain_update(b"/")
+            .chain_update(self.channel.as_str())
+            .chain_update(b"/")
+            .chain_update(self.key.as_str())
+            .finalize();
+        let value = digest
+            .iter()
+            .take(16)
+            .fold(0, |value: u128, byte| value << 8 | u128::from(*byte));
+        MessageId((stamp(value) & !(0xf << 76)) | 8 << 76)
     }
 }
 

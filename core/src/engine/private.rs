@@ -1,10 +1,11 @@
-//! Private messages: a debt until a Pong proves that they arrived (protocol.md 5, 5.1). The heart of the product.
+//! Private messages: a debt until a Pong proves that they arrived (protocol.md 5, 5.1), or the page of version 5 says so
+//! (protocol-v5.md 4). The heart of the product.
 //!
 //! Every unpaid message is in the user's durable queue. `Debts` says which devices were sent it. Per connection the
 //! messages leave in ascending `seq`, across queue and live delivery: a device is owed the whole queue when it
 //! registers and everything newer as it is accepted, with nothing in between (Q8).
 //!
-//! At most `private_window_bytes` are on their way to a connection; the rest follows as Pongs come back. So a queue of
+//! At most `private_window_bytes` are on their way to a connection; the rest follows as acknowledgements come back. So a queue of
 //! any length reaches a slow reader, whose send buffer it would overflow at once.
 
 use alloc::collections::VecDeque;
@@ -15,8 +16,8 @@ use crate::action::{Action, Recipients};
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
 use crate::name::{Body, EventName};
 use crate::record::{QueuedMessage, Record, Removal};
-use crate::state::{Conn, Debts, GoneId, Probe, Timer};
-use crate::wire::{self, Content, FrameBody};
+use crate::state::{Conn, Debts, GoneId, Probe, Sent, Timer};
+use crate::wire::{self, Content, Dialect, FrameBody};
 
 impl Core {
     /// Accepts a private message: stores it, and sends it to all devices of the user (S7). Returns the record to wait
@@ -81,18 +82,11 @@ impl Core {
         self.send_owed(conn, None, out);
     }
 
-    /// Sends what is owed and has room in the window, and a probe behind it. `live` is the message that was accepted
-    /// just now; everything else comes from the queue.
+    /// Sends what is owed and has room in the window, and asks for an acknowledgement. `live` is the message that was
+    /// accepted just now; everything else comes from the queue.
     fn send_owed(&mut self, conn: ConnId, live: Option<Seq>, out: &mut Vec<Action>) {
-        loop {
-            self.fill_window(conn, live, out);
-            let sent_probe = self.probe(conn, out);
-            let waits = self.conns.get(conn).is_some_and(|state| !state.unsent.is_empty());
-            // Only if everything in flight was deleted meanwhile is there room again.
-            if sent_probe || !waits {
-                return;
-            }
-        }
+        self.fill_window(conn, live, out);
+        self.probe(conn, out);
     }
 
     fn fill_window(&mut self, conn: ConnId, live: Option<Seq>, out: &mut Vec<Action>) {
@@ -121,11 +115,16 @@ impl Core {
             let frame = wire::encode(
                 &Content {
                     body,
+                    answers: None,
                     time: message.time,
                 },
                 dialect,
             );
-            state.in_flight.push(seq, frame.bytes().len());
+            state.in_flight.push(Sent {
+                seq,
+                id: message.id,
+                bytes: frame.bytes().len(),
+            });
             out.push(Action::Send {
                 to: Recipients::One(conn),
                 frame,
@@ -135,34 +134,28 @@ impl Core {
         self.count_sent(dev, sent);
     }
 
-    /// Makes sure that a probe is on its way behind the newest private message. False if nothing is in flight.
-    fn probe(&mut self, conn: ConnId, out: &mut Vec<Action>) -> bool {
+    /// Makes sure that what is in flight is acknowledged in time or the connection dropped: a Ping goes out behind the
+    /// newest private message. A page of version 5 acknowledges without being asked (protocol-v5.md 4).
+    fn probe(&mut self, conn: ConnId, out: &mut Vec<Action>) {
         let deadline = self.now.mono.plus_ms(self.config.ack_timeout_ms);
         let Some(state) = self.conns.get_mut(conn) else {
-            return false;
+            return;
         };
-        let Some(user) = state.user else { return false };
-        if state.probe.is_some() {
-            return true;
+        let Some(newest) = state.in_flight.newest().filter(|_| state.probe.is_none()) else {
+            return;
+        };
+        state.probe = Some(Probe {
+            id: newest.id,
+            upto: newest.seq,
+            deadline,
+        });
+        self.timers.arm(deadline, Timer::Probe(conn));
+        if state.dialect != Dialect::V5 {
+            out.push(Action::Probe {
+                conn,
+                probe: newest.id,
+            });
         }
-        let queue = self.durable.user(state.dev, user);
-        while let Some(newest) = state.in_flight.newest() {
-            if let Some(message) = queue.and_then(|stored| stored.queued(newest)) {
-                state.probe = Some(Probe {
-                    id: message.id,
-                    upto: newest,
-                    deadline,
-                });
-                out.push(Action::Probe {
-                    conn,
-                    probe: message.id,
-                });
-                self.timers.arm(deadline, Timer::Probe(conn));
-                return true;
-            }
-            state.in_flight.forget_newest();
-        }
-        false
     }
 
     /// A Pong with the payload of the outstanding probe acknowledges what was sent before it; others nothing.
@@ -175,12 +168,30 @@ impl Core {
             state.replay.probe = None;
             return self.send_history(conn, out);
         }
-        let (Some(probe), Some(user)) = (state.probe.filter(|probe| probe.id == answer), state.user) else {
+        let probe = state.probe.filter(|probe| probe.id == answer);
+        if let Some(probe) = probe.filter(|_| state.dialect != Dialect::V5) {
+            self.settle(conn, probe.upto, out);
+        }
+    }
+
+    /// `ack`: the page has handled this message and all before it. What is not in flight was acknowledged before.
+    pub(super) fn acknowledged(&mut self, conn: ConnId, id: MessageId, out: &mut Vec<Action>) {
+        let state = self.conns.get(conn);
+        if let Some(upto) = state.and_then(|state| state.in_flight.find(id)) {
+            self.settle(conn, upto, out);
+        }
+    }
+
+    /// A device has everything up to `upto`; what follows gets its own time.
+    fn settle(&mut self, conn: ConnId, upto: Seq, out: &mut Vec<Action>) {
+        let Some(state) = self.conns.get_mut(conn) else {
             return;
         };
-        state.probe = None;
+        let (Some(probe), Some(user)) = (state.probe.take(), state.user) else {
+            return;
+        };
         let (dev, uuid) = (state.dev, state.uuid.clone());
-        let mut acknowledged = state.in_flight.acknowledge(probe.upto);
+        let mut acknowledged = state.in_flight.acknowledge(upto);
         self.timers.disarm(probe.deadline, Timer::Probe(conn));
         let stored = self.durable.user(dev, user);
         acknowledged.retain(|&seq| stored.is_some_and(|stored| stored.queued(seq).is_some()));

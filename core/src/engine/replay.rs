@@ -7,19 +7,20 @@ use alloc::vec::Vec;
 
 use super::Core;
 use crate::action::{Action, Recipients};
-use crate::id::ConnId;
+use crate::id::{ConnId, MessageId};
 use crate::name::{ChannelKind, ChannelName, Marker};
 use crate::state::Reading;
-use crate::wire::{self, BadReason, BadRequest, Content, ErrorExtra, FrameBody};
+use crate::wire::{self, BadReason, BadRequest, CommandNumber, Content, ErrorExtra, FrameBody};
 
 /// Histories one page may be waiting for.
 const READINGS_MAX: usize = 64;
 
 impl Core {
-    /// Each message stored now as F6, oldest first, no terminator.
+    /// Each message stored now as F6, oldest first; to a numbered command its result behind them.
     pub(super) fn tell_history(
         &mut self,
         conn: ConnId,
+        number: Option<CommandNumber>,
         channel: ChannelName,
         marker: Marker,
         out: &mut Vec<Action>,
@@ -40,18 +41,20 @@ impl Core {
                 extra: ErrorExtra::Plain,
                 report_to: None,
             };
-            return self.reject(conn, bad, out);
+            return self.reject(conn, number, bad, out);
         }
         let stored = self.durable.channel(state.dev, &channel);
         let Some(upto) = stored
             .and_then(|stored| stored.history.back())
             .map(|newest| newest.seq)
         else {
-            return;
+            return self.end_history(conn, number, 0, out);
         };
         state.replay.readings.push_back(Reading {
             channel,
             marker,
+            number,
+            sent: 0,
             after: crate::id::Seq::START,
             upto,
         });
@@ -61,22 +64,20 @@ impl Core {
     /// Sends the next window of what a page asked for.
     pub(super) fn send_history(&mut self, conn: ConnId, out: &mut Vec<Action>) {
         let window = self.config.private_window_bytes;
-        let Some(state) = self.conns.get_mut(conn) else {
-            return;
-        };
-        if state.replay.probe.is_some() {
-            return;
-        }
-        let (dev, dialect) = (state.dev, state.dialect);
-        let (mut bytes, mut sent, mut newest) = (0, 0, None);
+        let (mut bytes, mut newest) = (0, None);
         while bytes < window {
-            let Some(reading) = state.replay.readings.front_mut() else {
-                break;
+            let Some(state) = self.conns.get_mut(conn) else {
+                return;
             };
+            let waits = state.replay.probe.is_some();
+            let Some(reading) = state.replay.readings.front_mut().filter(|_| !waits) else {
+                return;
+            };
+            let (dev, dialect) = (state.dev, state.dialect);
             let stored = self.durable.channel(dev, &reading.channel);
             let next = stored.and_then(|stored| stored.next_after(reading.after, reading.upto));
             let Some(message) = next else {
-                state.replay.readings.pop_front();
+                self.end_reading(conn, out);
                 continue;
             };
             let body = FrameBody::History {
@@ -85,30 +86,58 @@ impl Core {
                 body: message.body.as_str(),
                 sender: message.sender,
                 marker: &reading.marker,
+                id: message.id,
             };
-            let frame = wire::encode(
-                &Content {
-                    body,
-                    time: message.time,
-                },
-                dialect,
-            );
+            let content = Content {
+                body,
+                answers: reading.number,
+                time: message.time,
+            };
+            let frame = wire::encode(&content, dialect);
             bytes += frame.bytes().len();
+            newest = Some(message.id);
+            reading.after = message.seq;
+            reading.sent += 1;
+            let complete = reading.after >= reading.upto;
             out.push(Action::Send {
                 to: Recipients::One(conn),
                 frame,
             });
-            sent += 1;
-            newest = Some(message.id);
-            reading.after = message.seq;
-            if reading.after >= reading.upto {
-                state.replay.readings.pop_front();
+            self.count_sent(dev, 1);
+            if complete {
+                self.end_reading(conn, out);
             }
         }
-        if let Some(probe) = newest.filter(|_| !state.replay.readings.is_empty()) {
+        self.probe_history(conn, newest, out);
+    }
+
+    /// A window is full: if there is more, it follows when this has arrived.
+    fn probe_history(&mut self, conn: ConnId, newest: Option<MessageId>, out: &mut Vec<Action>) {
+        let state = self.conns.get_mut(conn);
+        let waiting = state.filter(|state| !state.replay.readings.is_empty());
+        if let (Some(state), Some(probe)) = (waiting, newest) {
             state.replay.probe = Some(probe);
             out.push(Action::Probe { conn, probe });
         }
-        self.count_sent(dev, sent);
+    }
+
+    /// The history a page is reading has come to its end.
+    fn end_reading(&mut self, conn: ConnId, out: &mut Vec<Action>) {
+        let state = self.conns.get_mut(conn);
+        if let Some(reading) = state.and_then(|state| state.replay.readings.pop_front()) {
+            self.end_history(conn, reading.number, reading.sent, out);
+        }
+    }
+
+    fn end_history(
+        &mut self,
+        conn: ConnId,
+        number: Option<CommandNumber>,
+        messages: u64,
+        out: &mut Vec<Action>,
+    ) {
+        if number.is_some() {
+            self.answer(conn, number, FrameBody::HistoryEnd { messages }, out);
+        }
     }
 }

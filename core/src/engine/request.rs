@@ -1,79 +1,101 @@
-//! What browsers ask and send (protocol.md 2.6).
+//! What browsers ask and send (protocol.md 2.6, protocol-v5.md 1).
 
 use alloc::vec::Vec;
 
 use super::Core;
-use super::channel::Publication;
-use super::durability::Waiter;
 use crate::action::Action;
 use crate::id::{ConnId, DevId, UserId};
-use crate::name::{ChannelKind, ChannelName, ClientUuid, Marker};
+use crate::name::{ChannelName, ClientUuid, Marker};
 use crate::state::LastSeen;
-use crate::wire::{BadReason, BadRequest, ClientRequest, ErrorExtra, FrameBody, SendRequest};
+use crate::wire::{
+    BadReason, BadRequest, ClientRequest, Command, CommandNumber, Dialect, ErrorExtra, FrameBody,
+    SubscribeMode,
+};
+
+/// A command that asks for nothing more than its answer.
+struct Asked {
+    conn: ConnId,
+    number: Option<CommandNumber>,
+    dev: DevId,
+}
 
 impl Core {
     /// A command arrived. Whatever is wrong with it, the connection stays open (Q18).
-    pub(super) fn request(
-        &mut self,
-        conn: ConnId,
-        request: Result<ClientRequest, BadRequest>,
-        out: &mut Vec<Action>,
-    ) {
+    pub(super) fn request(&mut self, conn: ConnId, command: Command, out: &mut Vec<Action>) {
         let Some(state) = self.conns.get(conn) else { return };
-        let (dev, user) = (state.dev, state.user);
+        let (dev, user, dialect) = (state.dev, state.user, state.dialect);
         self.count_command(dev);
+        let Command { number, request } = command;
+        // For the older dialects neither numbers nor the new words exist.
+        let known = dialect == Dialect::V5 || is_old(number, &request);
+        let number = number.filter(|_| known);
         if self.is_too_fast(conn) {
-            let extra = ErrorExtra::Plain;
-            return self.reject(
-                conn,
-                BadRequest {
-                    reason: BadReason::TooManyCommands,
-                    extra,
-                    report_to: None,
-                },
-                out,
-            );
+            return self.reject(conn, number, plain(BadReason::TooManyCommands), out);
+        }
+        if !known {
+            return self.reject(conn, None, plain(BadReason::UnknownCommand), out);
         }
         let request = match request {
             Ok(request) => request,
-            Err(bad) => return self.reject(conn, bad, out),
+            Err(bad) => return self.reject(conn, number, bad, out),
         };
+        let asked = Asked { conn, number, dev };
         match request {
-            ClientRequest::Subscribe(names) => self.subscribe(conn, names, out),
-            ClientRequest::Send(message) => self.send_from_browser(conn, dev, user, &message, out),
-            ClientRequest::History { channel, marker } => self.tell_history(conn, channel, marker, out),
-            ClientRequest::Count { channel, marker } => self.tell_count(conn, &channel, &marker, out),
-            ClientRequest::TrackUsers { channel, marker } => {
-                self.tell_track_users(conn, &channel, &marker, out)
+            ClientRequest::Subscribe(names) => self.subscribe(conn, number, names, out),
+            ClientRequest::Send(message) => self.send_from_browser(conn, number, message, out),
+            ClientRequest::History { channel, marker } => {
+                self.tell_history(conn, number, channel, marker, out)
             }
-            ClientRequest::UserData { marker, user } => self.tell_user_data(conn, user, &marker, out),
-            ClientRequest::UserStatus { user } => self.tell_last_online(conn, user, out),
-            ClientRequest::Statistics => {}
+            ClientRequest::Count { channel, marker } => self.tell_count(&asked, &channel, &marker, out),
+            ClientRequest::TrackUsers { channel, marker } => {
+                self.tell_track_users(&asked, &channel, &marker, out)
+            }
+            ClientRequest::UserData { marker, user } => self.tell_user_data(&asked, user, &marker, out),
+            ClientRequest::UserStatus { user } => self.tell_last_online(&asked, user, out),
+            ClientRequest::Statistics => self.done(&asked, "statistics", out),
+            ClientRequest::Ack(id) => {
+                if user.is_some() {
+                    self.acknowledged(conn, id, out);
+                }
+                self.done(&asked, "ack", out);
+            }
         }
     }
 
-    /// F14, and for a refused message its copy on the report channel (Q23). One error, one frame (Q61).
-    pub(super) fn reject(&mut self, conn: ConnId, bad: BadRequest, out: &mut Vec<Action>) {
-        self.send(
-            conn,
-            FrameBody::Error {
-                reason: bad.reason,
-                extra: bad.extra,
-                detail: "",
-            },
-            out,
-        );
-        if let Some(channel) = bad.report_to {
-            let (reason, extra) = (bad.reason, bad.extra);
-            self.send(
-                conn,
-                FrameBody::ErrorReport {
-                    channel: channel.as_str(),
-                    reason,
-                    extra,
-                },
-                out,
-            );
+    /// The result of a command that has nothing to tell. Without a number there is none.
+    fn done(&mut self, asked: &Asked, command: &'static str, out: &mut Vec<Action>) {
+        if asked.number.is_some() {
+            self.answer(asked.conn, asked.number, FrameBody::Done { command }, out);
+        }
+    }
+
+    /// F14, and for a refused message its copy on the report channel (Q23), which V5 does not need: its F14 says which
+    /// command failed. One error, one frame (Q61).
+    pub(super) fn reject(
+        &mut self,
+        conn: ConnId,
+        number: Option<CommandNumber>,
+        bad: BadRequest,
+        out: &mut Vec<Action>,
+    ) {
+        let (reason, extra) = (bad.reason, bad.extra);
+        let error = FrameBody::Error {
+            reason,
+            extra,
+            detail: "",
+        };
+        self.answer(conn, number, error, out);
+        let is_v5 = self
+            .conns
+            .get(conn)
+            .is_some_and(|state| state.dialect == Dialect::V5);
+        if let Some(channel) = bad.report_to.filter(|_| !is_v5) {
+            let copy = FrameBody::ErrorReport {
+                channel: channel.as_str(),
+                reason,
+                extra,
+            };
+            self.send(conn, copy, out);
         }
     }
 
@@ -97,93 +119,26 @@ impl Core {
         count >= max
     }
 
-    /// `web_pipe2` (S42, S43, S46): history, then F3 to the others, then F9 to the sender.
-    fn send_from_browser(
-        &mut self,
-        conn: ConnId,
-        dev: DevId,
-        user: Option<UserId>,
-        request: &SendRequest,
-        out: &mut Vec<Action>,
-    ) {
-        if let Err(reason) = self.may_send(dev, user, request) {
-            let bad = BadRequest {
-                reason,
-                extra: ErrorExtra::NumberMessages,
-                report_to: Some(request.channel.clone()),
-            };
-            return self.reject(conn, bad, out);
-        }
-        let sender = if request.anonymous { None } else { user };
-        let message = Publication {
-            dev,
-            channel: &request.channel,
-            event: &request.event,
-            body: &request.body,
-            sender: Some(sender),
-            from: Some(conn),
-        };
-        let (op, receivers) = self.publish(&message, out);
-        let (channel, body) = (request.channel.clone(), request.body.clone());
-        match op {
-            Some(op) => self.durability.wait(
-                op,
-                Waiter::Report {
-                    conn,
-                    channel,
-                    receivers,
-                    body,
-                },
-            ),
-            None => self.report(conn, &channel, receivers, &body, "", out),
-        }
-    }
-
-    fn may_send(&self, dev: DevId, user: Option<UserId>, request: &SendRequest) -> Result<(), BadReason> {
-        match request.channel.kind() {
-            ChannelKind::Web => {}
-            ChannelKind::WebAuth if request.anonymous => return Err(BadReason::ChannelRefused),
-            ChannelKind::WebAuth if user.is_none() => return Err(BadReason::NotAuthorized),
-            ChannelKind::WebAuth => {}
-            ChannelKind::Plain
-            | ChannelKind::Track
-            | ChannelKind::Private
-            | ChannelKind::Trust
-            | ChannelKind::Msg
-            | ChannelKind::Answer => return Err(BadReason::ChannelRefused),
-        }
-        if !self.durability.is_healthy() && self.history_length(dev, &request.channel) > 0 {
-            return Err(BadReason::StoreUnavailable);
-        }
-        Ok(())
-    }
-
     /// `pipe_count` (S57).
-    fn tell_count(&mut self, conn: ConnId, channel: &ChannelName, marker: &Marker, out: &mut Vec<Action>) {
-        let Some(dev) = self.conns.get(conn).map(|state| state.dev) else {
-            return;
-        };
+    fn tell_count(&mut self, asked: &Asked, channel: &ChannelName, marker: &Marker, out: &mut Vec<Action>) {
         let users = self
             .tenants
-            .channel(dev, channel)
+            .channel(asked.dev, channel)
             .map_or(0, |subscribers| subscribers.len() as u64);
-        self.send(conn, FrameBody::Count { marker, users }, out);
+        self.answer(asked.conn, asked.number, FrameBody::Count { marker, users }, out);
     }
 
     /// `track_pipe_users` (S40).
     fn tell_track_users(
         &mut self,
-        conn: ConnId,
+        asked: &Asked,
         channel: &ChannelName,
         marker: &Marker,
         out: &mut Vec<Action>,
     ) {
-        let Some(dev) = self.conns.get(conn).map(|state| state.dev) else {
-            return;
-        };
         let mut present: Vec<ConnId> = self
             .tenants
-            .channel(dev, channel)
+            .channel(asked.dev, channel)
             .into_iter()
             .flat_map(|subscribers| subscribers.iter())
             .collect();
@@ -193,8 +148,9 @@ impl Core {
             .filter_map(|id| self.conns.get(id))
             .map(|state| (state.user, state.uuid.clone()))
             .collect();
-        self.send(
-            conn,
+        self.answer(
+            asked.conn,
+            asked.number,
             FrameBody::TrackUsers {
                 channel: channel.as_str(),
                 marker,
@@ -205,24 +161,27 @@ impl Core {
     }
 
     /// `user_data`.
-    fn tell_user_data(&mut self, conn: ConnId, user: UserId, marker: &Marker, out: &mut Vec<Action>) {
-        let Some(dev) = self.conns.get(conn).map(|state| state.dev) else {
-            return;
-        };
+    fn tell_user_data(&mut self, asked: &Asked, user: UserId, marker: &Marker, out: &mut Vec<Action>) {
         let data = self
             .durable
-            .user(dev, user)
+            .user(asked.dev, user)
             .and_then(|stored| stored.data.clone());
         let data = data.as_ref().map_or("", |body| body.as_str());
-        self.send(conn, FrameBody::UserData { marker, user, data }, out);
+        self.answer(
+            asked.conn,
+            asked.number,
+            FrameBody::UserData { marker, user, data },
+            out,
+        );
     }
 
     /// `user_status` (Q25): seconds since the user was last online.
-    fn tell_last_online(&mut self, conn: ConnId, user: UserId, out: &mut Vec<Action>) {
-        let Some(dev) = self.conns.get(conn).map(|state| state.dev) else {
-            return;
-        };
-        let seconds = match self.durable.user(dev, user).and_then(|stored| stored.last_seen) {
+    fn tell_last_online(&mut self, asked: &Asked, user: UserId, out: &mut Vec<Action>) {
+        let seconds = match self
+            .durable
+            .user(asked.dev, user)
+            .and_then(|stored| stored.last_seen)
+        {
             Some(LastSeen::Online) => 0,
             // 0 would mean that he is online.
             Some(LastSeen::Offline(time)) => {
@@ -230,6 +189,38 @@ impl Core {
             }
             None => -1,
         };
-        self.send(conn, FrameBody::LastOnline { user, seconds }, out);
+        self.answer(
+            asked.conn,
+            asked.number,
+            FrameBody::LastOnline { user, seconds },
+            out,
+        );
     }
+}
+
+fn plain(reason: BadReason) -> BadRequest {
+    BadRequest {
+        reason,
+        extra: ErrorExtra::Plain,
+        report_to: None,
+    }
+}
+
+/// True for what the dialects before V5 know.
+fn is_old(number: Option<CommandNumber>, request: &Result<ClientRequest, BadRequest>) -> bool {
+    let is_word = match request {
+        Ok(ClientRequest::Subscribe(names)) => names.mode == SubscribeMode::Replace,
+        Ok(ClientRequest::Ack(_)) => false,
+        Ok(
+            ClientRequest::Send(_)
+            | ClientRequest::History { .. }
+            | ClientRequest::Count { .. }
+            | ClientRequest::TrackUsers { .. }
+            | ClientRequest::UserData { .. }
+            | ClientRequest::UserStatus { .. }
+            | ClientRequest::Statistics,
+        ) => true,
+        Err(bad) => bad.reason != BadReason::BadMessageId,
+    };
+    is_word && number.is_none()
 }

@@ -8,7 +8,7 @@ use crate::event::ClientInfo;
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
 use crate::name::{ChannelName, ClientUuid, Marker};
 use crate::time::Mono;
-use crate::wire::Dialect;
+use crate::wire::{CommandNumber, Dialect};
 
 /// One open connection.
 #[derive(Debug)]
@@ -26,7 +26,8 @@ pub(crate) struct Conn {
     pub(crate) in_flight: InFlight,
     /// Private messages that are owed and wait for room in the window, ascending, newer than all in flight.
     pub(crate) unsent: VecDeque<Seq>,
-    /// The probe on its way, if any (protocol.md 5.1: at most one).
+    /// What must come back of it, if anything is in flight (protocol.md 5.1: at most one probe; protocol-v5.md 4: an
+    /// acknowledgement of the page).
     pub(crate) probe: Option<Probe>,
     /// Histories the page asked for and has not got completely.
     pub(crate) replay: Replay,
@@ -34,7 +35,7 @@ pub(crate) struct Conn {
     pub(crate) command_window: (Mono, u32),
 }
 
-/// A probe that was sent and has not come back.
+/// A probe that was sent and has not come back; for V5 the acknowledgement that is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Probe {
     /// Its payload.
@@ -52,45 +53,52 @@ impl Conn {
     }
 }
 
-/// Private messages sent and not acknowledged, with the bytes of their frames.
+/// Private messages sent and not acknowledged.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
-    sent: VecDeque<(Seq, usize)>,
+    sent: VecDeque<Sent>,
     bytes: usize,
 }
 
+/// A private message that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) seq: Seq,
+    pub(crate) id: MessageId,
+    /// Bytes of its frame.
+    pub(crate) bytes: usize,
+}
+
 impl InFlight {
-    /// The message was sent in a frame of this many bytes.
-    pub(crate) fn push(&mut self, seq: Seq, bytes: usize) {
+    /// The message was sent.
+    pub(crate) fn push(&mut self, sent: Sent) {
         assert!(
-            self.newest().is_none_or(|newest| newest < seq),
+            self.newest().is_none_or(|newest| newest.seq < sent.seq),
             "private messages out of order"
         );
-        self.sent.push_back((seq, bytes));
-        self.bytes += bytes;
+        self.sent.push_back(sent);
+        self.bytes += sent.bytes;
+    }
+
+    /// The place of a message that is in flight.
+    pub(crate) fn find(&self, id: MessageId) -> Option<Seq> {
+        self.sent.iter().find(|sent| sent.id == id).map(|sent| sent.seq)
     }
 
     /// Takes off everything up to `upto`.
     pub(crate) fn acknowledge(&mut self, upto: Seq) -> Vec<Seq> {
-        let count = self.sent.partition_point(|&(seq, _)| seq <= upto);
+        let count = self.sent.partition_point(|sent| sent.seq <= upto);
         let acknowledged = self.sent.drain(..count);
         let mut seqs = Vec::with_capacity(count);
-        for (seq, bytes) in acknowledged {
-            self.bytes -= bytes;
-            seqs.push(seq);
+        for sent in acknowledged {
+            self.bytes -= sent.bytes;
+            seqs.push(sent.seq);
         }
         seqs
     }
 
-    /// Takes the newest message off: it is not owed any more.
-    pub(crate) fn forget_newest(&mut self) {
-        if let Some((_, bytes)) = self.sent.pop_back() {
-            self.bytes -= bytes;
-        }
-    }
-
-    pub(crate) fn newest(&self) -> Option<Seq> {
-        self.sent.back().map(|&(seq, _)| seq)
+    pub(crate) fn newest(&self) -> Option<Sent> {
+        self.sent.back().copied()
     }
 
     pub(crate) const fn bytes(&self) -> usize {
@@ -98,14 +106,14 @@ impl InFlight {
     }
 
     pub(crate) fn seqs(&self) -> impl Iterator<Item = Seq> {
-        self.sent.iter().map(|&(seq, _)| seq)
+        self.sent.iter().map(|sent| sent.seq)
     }
 
     /// Asserts that the sum is right.
     pub(crate) fn check(&self) {
         assert_eq!(
             self.bytes,
-            self.sent.iter().map(|&(_, bytes)| bytes).sum::<usize>(),
+            self.sent.iter().map(|sent| sent.bytes).sum::<usize>(),
             "bytes in flight drifted"
         );
     }
@@ -124,6 +132,10 @@ pub(crate) struct Replay {
 pub(crate) struct Reading {
     pub(crate) channel: ChannelName,
     pub(crate) marker: Marker,
+    /// V5: the number of the command, to be answered after the last message.
+    pub(crate) number: Option<CommandNumber>,
+    /// How many messages were sent.
+    pub(crate) sent: u64,
     /// The newest message sent.
     pub(crate) after: Seq,
     /// The newest message there was when the page asked.

@@ -13,6 +13,7 @@ use crate::wire::Dialect;
 pub(crate) struct Subscribers {
     v3: Group,
     v4: Group,
+    v5: Group,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +44,7 @@ impl Subscribers {
         match dialect {
             Dialect::V3 => &mut self.v3,
             Dialect::V4 => &mut self.v4,
+            Dialect::V5 => &mut self.v5,
         }
     }
 
@@ -62,7 +64,7 @@ impl Subscribers {
 
     /// Number of subscribed connections.
     pub(crate) fn len(&self) -> usize {
-        self.v3.members.len() + self.v4.members.len()
+        self.groups().map(|group| group.members.len()).sum()
     }
 
     /// True if nobody is subscribed.
@@ -72,18 +74,22 @@ impl Subscribers {
 
     /// True if the connection is subscribed.
     pub(crate) fn contains(&self, conn: ConnId) -> bool {
-        self.v4.members.contains(&conn) || self.v3.members.contains(&conn)
+        self.groups().any(|group| group.members.contains(&conn))
     }
 
-    /// Everybody, ascending within a dialect, V4 first.
+    /// Everybody, ascending within a dialect, the newest dialect first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ConnId> {
-        self.v4.members.iter().chain(&self.v3.members).copied()
+        self.groups().flat_map(|group| group.members.iter().copied())
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        [&self.v5, &self.v4, &self.v3].into_iter()
     }
 
     /// The lists to send to, one per dialect that has members.
     pub(crate) fn audiences(&mut self) -> Vec<Audience> {
-        let mut audiences = Vec::with_capacity(2);
-        for dialect in [Dialect::V4, Dialect::V3] {
+        let mut audiences = Vec::with_capacity(3);
+        for dialect in [Dialect::V5, Dialect::V4, Dialect::V3] {
             let group = self.group(dialect);
             if !group.members.is_empty() {
                 audiences.push(Audience {
@@ -97,7 +103,7 @@ impl Subscribers {
 
     /// Asserts that the caches are true.
     pub(crate) fn check(&self) {
-        for group in [&self.v3, &self.v4] {
+        for group in self.groups() {
             if let Some(cached) = &group.cached {
                 assert!(group.members.iter().eq(cached.iter()), "stale recipient list");
             }

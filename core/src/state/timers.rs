@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Grace(DevId, UserId, GoneId),
     /// The oldest private message of a user expires.
     QueueTtl(DevId, UserId),
+    /// The oldest accepted message of a page is forgotten.
+    SendMemory,
     /// Old browser connections are dropped.
     WsUptime,
     /// Old CometQL sessions are dropped.

@@ -5,20 +5,46 @@
 
 mod subscription;
 
-use super::{BadReason, BadRequest, ClientRequest, ErrorExtra, SendRequest};
-use crate::id::UserId;
-use crate::name::{Body, ChannelKind, ChannelName, EventName, Marker};
+use super::{
+    BadReason, BadRequest, ClientRequest, Command, CommandNumber, ErrorExtra, SendRequest, SubscribeMode,
+};
+use crate::id::{MessageId, UserId};
+use crate::name::{Body, ChannelKind, ChannelName, EventName, Marker, SendKey};
 
 pub use subscription::NAMES_MAX;
 
 /// Decodes one text message. `body_bytes_max` is `main.max_message_body`.
 ///
-/// The command word must match exactly (Q18). Line feeds at the end are tolerated, except in the body of `web_pipe2`,
-/// which is taken verbatim.
-pub fn decode(text: &str, body_bytes_max: usize) -> Result<ClientRequest, BadRequest> {
-    let (word, arguments) = text.split_once('\n').unwrap_or((text, ""));
+/// The command word must match exactly (Q18); version 5 may put a number behind it (protocol-v5.md 1). Which dialect may
+/// use what is the engine's business. Line feeds at the end are tolerated, except in the body of `web_pipe2`, which is
+/// taken verbatim.
+pub fn decode(text: &str, body_bytes_max: usize) -> Command {
+    let (line, arguments) = text.split_once('\n').unwrap_or((text, ""));
+    let Some((word, number)) = line.split_once(' ') else {
+        let request = request(line, arguments, body_bytes_max);
+        return Command {
+            number: None,
+            request,
+        };
+    };
+    match CommandNumber::parse(number) {
+        Some(number) => Command {
+            number: Some(number),
+            request: request(word, arguments, body_bytes_max),
+        },
+        None => Command {
+            number: None,
+            request: Err(refuse(BadReason::UnknownCommand, ErrorExtra::Plain)),
+        },
+    }
+}
+
+fn request(word: &str, arguments: &str, body_bytes_max: usize) -> Result<ClientRequest, BadRequest> {
+    let subscribe = |mode| Ok(ClientRequest::Subscribe(subscription::names(mode, arguments)));
     match word {
-        "subscription" => Ok(ClientRequest::Subscribe(subscription::names(arguments))),
+        "subscription" => subscribe(SubscribeMode::Replace),
+        "subscribe" => subscribe(SubscribeMode::Add),
+        "unsubscribe" => subscribe(SubscribeMode::Remove),
         "web_pipe2" => send(arguments, body_bytes_max).map(ClientRequest::Send),
         "pipe_log" => history(arguments).map_err(|reason| refuse(reason, ErrorExtra::Plain)),
         "pipe_count" => count(arguments).map_err(|reason| refuse(reason, ErrorExtra::NumberMessages)),
@@ -26,6 +52,9 @@ pub fn decode(text: &str, body_bytes_max: usize) -> Result<ClientRequest, BadReq
         "user_data" => user_data(arguments).map_err(|reason| refuse(reason, ErrorExtra::UserData)),
         "user_status" => user_status(arguments).map_err(|reason| refuse(reason, ErrorExtra::Plain)),
         "statistics" => Ok(ClientRequest::Statistics),
+        "ack" => MessageId::parse(arguments.trim_end_matches('\n'))
+            .map(ClientRequest::Ack)
+            .ok_or_else(|| refuse(BadReason::BadMessageId, ErrorExtra::Plain)),
         "web_pipe" | "CometQL_call" | "cgi_call" => Err(refuse(BadReason::NotSupported, ErrorExtra::Plain)),
         _ => Err(refuse(BadReason::UnknownCommand, ErrorExtra::Plain)),
     }
@@ -58,11 +87,12 @@ fn send(arguments: &str, body_bytes_max: usize) -> Result<SendRequest, BadReques
         return Err(refuse(reason, ErrorExtra::NumberMessages));
     };
     match message(&channel, anonymous, rest, body_bytes_max) {
-        Ok((event, body)) => Ok(SendRequest {
+        Ok((event, key, body)) => Ok(SendRequest {
             channel,
             anonymous,
             event,
             body,
+            key,
         }),
         Err(reason) => Err(BadRequest {
             reason,
@@ -78,7 +108,7 @@ fn message(
     anonymous: bool,
     rest: Option<&str>,
     body_bytes_max: usize,
-) -> Result<(EventName, Body), BadReason> {
+) -> Result<(EventName, Option<SendKey>, Body), BadReason> {
     if !sendable(channel.kind(), anonymous) {
         return Err(BadReason::ChannelRefused);
     }
@@ -86,11 +116,11 @@ fn message(
         .and_then(|rest| rest.split_once('\n'))
         .ok_or(BadReason::Incomplete)?;
     let event = EventName::parse(event).map_err(|_| BadReason::BadEvent)?;
-    let (_flag, body) = rest.split_once('\n').ok_or(BadReason::Incomplete)?;
+    let (flag, body) = rest.split_once('\n').ok_or(BadReason::Incomplete)?;
     if body.len() > body_bytes_max {
         return Err(BadReason::BodyTooLong);
     }
-    Ok((event, Body::new(body)))
+    Ok((event, SendKey::parse(flag).ok(), Body::new(body)))
 }
 
 /// Whether a browser may send there at all; that `webauth_*` needs an authorized connection is looked at later.

@@ -154,7 +154,7 @@ fn escaped_byte(tail: &[u8]) -> Option<u8> {
     u8::try_from(hex(0)? << 4 | hex(1)?).ok()
 }
 
-/// `digits.digits` or `digits`; only whether it is 4 or more matters, so a number of any length is fine.
+/// `digits.digits` or `digits`; only whether it is 4, or 5 and more, matters, so a number of any length is fine.
 fn parse_version(text: &[u8]) -> Option<Dialect> {
     let mut numbers = text.splitn(2, |b| *b == b'.');
     let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
@@ -163,13 +163,12 @@ fn parse_version(text: &[u8]) -> Option<Dialect> {
     if !is_number(major) || !is_number(minor) {
         return None;
     }
-    let significant = major.iter().skip_while(|b| **b == b'0');
-    let old = match significant.clone().count() {
-        0 => true,
-        1 => significant.clone().all(|b| *b < b'4'),
-        _ => false,
-    };
-    Some(if old { Dialect::V3 } else { Dialect::V4 })
+    let significant: Vec<u8> = major.iter().copied().skip_while(|b| *b == b'0').collect();
+    Some(match significant.as_slice() {
+        [] | [b'1'..=b'3'] => Dialect::V3,
+        [b'4'] => Dialect::V4,
+        _ => Dialect::V5,
+    })
 }
 
 /// Anything that is no number of a tenant is tenant 0 (protocol.md 2.2).

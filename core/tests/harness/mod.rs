@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use comet_core::cometql::{Insert, NewKey, NewMessage, NewPrivate, NewSetting, Statement};
-use comet_core::wire::{ClientRequest, Dialect, Hello, Subscribe};
+use comet_core::wire::{ClientRequest, Command, Dialect, Hello, Subscribe};
 use comet_core::{
     Action, Answer, AuthHash, Body, ChannelName, ClientUuid, CloseCause, Config, ConnId, Core, DevId, Done,
     Durable, Event, EventName, HistoryLength, Login, MessageId, Mono, Now, OpId, QueryError, Record,
@@ -197,9 +197,21 @@ impl World {
     }
 
     pub(crate) fn request(&mut self, conn: u64, request: ClientRequest) {
+        let command = Command {
+            number: None,
+            request: Ok(request),
+        };
         self.event(Event::Request {
             conn: ConnId(conn),
-            request: Ok(request),
+            command,
+        });
+    }
+
+    /// A text message, as the decoder understands it.
+    pub(crate) fn text(&mut self, conn: u64, text: &str) {
+        self.event(Event::Request {
+            conn: ConnId(conn),
+            command: comet_core::wire::decode(text, 1 << 18),
         });
     }
 

@@ -168,13 +168,13 @@ fn decode<'a>(
         let Ok(text) = std::str::from_utf8(&text) else {
             return Err(CloseCause::Protocol);
         };
-        let request = wire::decode(text, shard.shared.core.body_bytes_max);
-        if let Err(bad) = &request {
+        let command = wire::decode(text, shard.shared.core.body_bytes_max);
+        if let Err(bad) = &command.request {
             shard.shared.metrics.bad_request(bad.reason);
         }
         input.events.push(Event::Request {
             conn: conn.id,
-            request,
+            command,
         });
     }
     let unread = feed.bytes.len();

@@ -169,9 +169,12 @@ impl World {
         let conn = conn_of(index);
         match up {
             Up::Command(command) => {
-                let request = wire::decode(&command.text(), names::BODY_MAX);
+                let decoded = wire::decode(&command.text(), names::BODY_MAX);
                 self.feed(
-                    Event::Request { conn, request },
+                    Event::Request {
+                        conn,
+                        command: decoded,
+                    },
                     &Cause::Command { conn, command },
                 )
             }

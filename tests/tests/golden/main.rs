@@ -61,6 +61,9 @@ topics! {
     store
     subscription
     tables
+    v5_commands
+    v5_private
+    v5_sending
     version_3
 }
 

@@ -7,6 +7,7 @@
 //! NAME: TEXT                    a browser sends a command
 //! pong NAME                     the browser answers the newest Ping it got
 //! pong NAME mN                  … or one of its own making: the id of message N
+//! ack NAME mN                   the page acknowledges message N (version 5)
 //! close NAME                    the browser goes away
 //! sql TEXT                      a statement by root of tenant 0
 //! sql@N TEXT                    … of tenant N
@@ -74,6 +75,7 @@ fn command(world: &mut World, line: &str) {
             world.open(first, target, more);
         }
         "pong" => world.pong(first, more),
+        "ack" => world.ack(first, more),
         "close" => world.close(first),
         "sql" => world.sql(0, rest),
         "health" => world.health(rest),

@@ -183,8 +183,13 @@ impl World {
 
     pub(crate) fn request(&mut self, name: &str, text: &str) {
         let conn = self.conn(name);
-        let request = wire::decode(text, self.config.body_bytes_max);
-        self.handle(Event::Request { conn, request });
+        let command = wire::decode(text, self.config.body_bytes_max);
+        self.handle(Event::Request { conn, command });
+    }
+
+    pub(crate) fn ack(&mut self, name: &str, message: &str) {
+        let id = self.ids.find(message).unwrap_or_default().to_owned();
+        self.request(name, &format!("ack\n{id}"));
     }
 
     pub(crate) fn pong(&mut self, name: &str, message: &str) {

@@ -12,6 +12,7 @@ use crate::engine::channel::Publication;
 use crate::id::{DevId, MessageId, OpId, Seq, UserId};
 use crate::name::ChannelName;
 use crate::record::{HistoryMessage, Record};
+use crate::state::Published;
 
 impl Core {
     /// Sends into any channel (S44): history, then everybody who is subscribed.
@@ -32,8 +33,9 @@ impl Core {
                 body,
                 sender: None,
                 from: None,
+                id: None,
             };
-            let (op, receivers) = self.publish(&message, out);
+            let Published { receivers, op, .. } = self.publish(&message, out);
             last = op.or(last);
             affected += 1;
             delivered.connections += receivers;

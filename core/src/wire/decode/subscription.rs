@@ -1,10 +1,10 @@
-//! The list of names of a `subscription` command (protocol.md 2.6.1), in bounded memory.
+//! The list of names of `subscription`, `subscribe` and `unsubscribe` (protocol.md 2.6.1, protocol-v5.md 1), in bounded memory.
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::super::Subscribe;
+use super::super::{Subscribe, SubscribeMode};
 use crate::name::{ChannelName, is_name_byte};
 
 /// Most distinct names that are kept of one command, far above any sensible `ws.max_subscriptions`. The surplus is
@@ -16,7 +16,7 @@ const REFUSED_MAX: usize = 32;
 
 /// Splits the list at every run of characters that are no name characters, so `channel.event` needs no rule (S30). Lengths are judged here; everything that
 /// depends on the connection is not.
-pub(super) fn names(arguments: &str) -> Subscribe {
+pub(super) fn names(mode: SubscribeMode, arguments: &str) -> Subscribe {
     let mut seen = BTreeSet::new();
     let mut names = Vec::new();
     let mut refused: Vec<Arc<str>> = Vec::new();
@@ -48,6 +48,7 @@ pub(super) fn names(arguments: &str) -> Subscribe {
     }
     assert!(names.len() <= NAMES_MAX && refused.len() <= REFUSED_MAX);
     Subscribe {
+        mode,
         names,
         refused,
         refused_more,

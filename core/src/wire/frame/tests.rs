@@ -1,13 +1,19 @@
-//! Every frame of protocol.md 2.5.2 as it stands on the wire, in both dialects.
+//! Every frame of protocol.md 2.5.2 as it stands on the wire, in both old dialects, which tell nothing of what version 5
+//! has besides.
 
 mod clients;
+mod exact;
 
 use super::*;
 
 const TIME: UnixSeconds = UnixSeconds(1_700_000_000);
 
 fn written(body: FrameBody<'_>, dialect: Dialect) -> String {
-    let content = Content { body, time: TIME };
+    let content = Content {
+        body,
+        answers: CommandNumber::parse("17"),
+        time: TIME,
+    };
     encode(&content, dialect).as_str().to_owned()
 }
 
@@ -66,6 +72,7 @@ fn f2_and_f3_channel_messages() {
             event: "say",
             body,
             sender,
+            id: Some(MessageId(1)),
         })
     };
     let [v4, v3] = frame(r#"{"text":"it's","name":"Ann"}"#, Some(Some(user(7))));
@@ -95,6 +102,7 @@ fn bodies_are_carried_by_e2_e3_or_e4() {
             event: "",
             body,
             sender: None,
+            id: None,
         });
         v4.strip_prefix(r#"{"pipe":"ab","event":"","data":"#)
             .unwrap()
@@ -155,6 +163,7 @@ fn f6_history() {
             body: "x",
             sender,
             marker: &marker(text),
+            id: MessageId(1),
         })
     };
     let v4 = r#"{"pipe":"web_a","event":"e","data":"x","user_id":7,"history":true,"fromQueue":true"#;
@@ -223,7 +232,9 @@ fn f9_delivery_report() {
         channel: "web_chat",
         receivers: 2,
         body: "{\"t\":\"it's\"}",
-        error: "",
+        id: Some(MessageId(1)),
+        error: None,
+        repeated: true,
     });
     assert_eq!(
         frames,

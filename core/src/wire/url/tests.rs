@@ -193,7 +193,11 @@ fn bad_tenants_are_tenant_0() {
 
 #[test]
 fn the_version_selects_the_dialect() {
-    for version in ["4", "4.08", "4.", "5.0", "10", "04.1", "99999999999999999999.1"] {
+    for version in ["5", "5.0", "05.1", "10", "40", "99999999999999999999.1"] {
+        let url = format!("/ws/sesion=&myid=&devid=&v={version}");
+        assert_eq!(good(&url).dialect, Dialect::V5, "{version}");
+    }
+    for version in ["4", "4.08", "4.", "04.1", "4.99"] {
         let url = format!("/ws/sesion=&myid=&devid=&v={version}");
         match version {
             "4." => assert_eq!(refusal(&url), (418, Dialect::V3)),

@@ -173,9 +173,9 @@ proptest! {
         let id = MessageId(7);
         let undefined = marker("undefined");
         let frames = [
-            FrameBody::Message { channel: "web_a", event: "e", body: &body, sender: Some(Some(user(9))) },
+            FrameBody::Message { channel: "web_a", event: "e", body: &body, sender: Some(Some(user(9))), id: None },
             FrameBody::Private { event: "", body: &body, id, from_queue: true },
-            FrameBody::History { channel: "web_a", event: "e", body: &body, sender: None, marker: &undefined },
+            FrameBody::History { channel: "web_a", event: "e", body: &body, sender: None, marker: &undefined, id: MessageId(1) },
         ];
         for frame in frames {
             let raw = written(frame, dialect);
@@ -190,7 +190,7 @@ proptest! {
     #[test]
     fn texts_inside_objects_arrive_unharmed(text in body()) {
         let m = marker("m");
-        let report = FrameBody::Report { channel: "web_a", receivers: 1, body: &text, error: "it's" };
+        let report = FrameBody::Report { channel: "web_a", receivers: 1, body: &text, id: None, error: None, repeated: false };
         let user_data = FrameBody::UserData { marker: &m, user: user(9), data: &text };
         for (frame, key) in [(report, "message"), (user_data, "user_data")] {
             for dialect in [Dialect::V3, Dialect::V4] {
