@@ -1,0 +1,125 @@
+// The demo chat: joins who the visitor is (demo_identity.js), what there is to see (demo_chat.js, demo_view.js) and the connection
+// (demo_live.js). Keys: Enter sends, Shift+Enter begins a line, Esc goes back to the list on a phone, arrows move in the lists.
+
+import { Chat } from "./demo_chat.js";
+import { door, leave } from "./demo_identity.js";
+import { goLive } from "./demo_live.js";
+import { render } from "./demo_view.js";
+import { arrowKeys, byId } from "./dom.js";
+
+/** "last seen 2 minutes ago" grows old by itself. */
+const REFRESH_MS = 30_000;
+const NARROW = matchMedia("(max-width: 46rem)");
+
+/** Everything between coming in and leaving; what it adds to the page goes with `gone`. */
+function start(me) {
+  const gone = new AbortController();
+  let live;
+  const chat = new Chat(me, () => {
+    if (!gone.signal.aborted) {
+      render(chat, actions);
+    }
+  });
+  const actions = {
+    open: place => {
+      byId("app").dataset.pane = "talk";
+      chat.open(place);
+      live.read(place);
+      if (!NARROW.matches) {
+        byId("text").focus();
+      }
+    },
+    resend: (place, message) => live.resend(place, message),
+    reconnect: () => live.reconnect(),
+    enterAgain: () => depart(),
+  };
+  const depart = () => {
+    gone.abort();
+    live.leave();
+    leave();
+    byId("app").hidden = true;
+    document.title = "Chat demo";
+    door(start);
+  };
+  live = goLive(me, chat);
+  byId("app").hidden = false;
+  render(chat, actions);
+  writing(chat, live, gone.signal);
+  reading(chat, live, gone.signal);
+  byId("leave").addEventListener("click", depart, { signal: gone.signal });
+  const timer = setInterval(() => chat.touch(), REFRESH_MS);
+  gone.signal.addEventListener("abort", () => clearInterval(timer));
+  if (!NARROW.matches) {
+    byId("text").focus();
+  }
+}
+
+/** The box where messages are written. */
+function writing(chat, live, signal) {
+  const box = byId("text");
+  const send = () => {
+    const text = box.value.trim();
+    if (text === "") {
+      return;
+    }
+    box.value = "";
+    if (chat.active.kind === "room") {
+      live.sayInRoom(chat.active.name, text);
+    } else {
+      live.sayPrivately(chat.active.id, text);
+    }
+    box.focus();
+  };
+  byId("compose").addEventListener("submit", event => {
+    event.preventDefault();
+    send();
+  }, { signal });
+  box.addEventListener("keydown", event => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      send();
+    }
+  }, { signal });
+  box.addEventListener("input", () => {
+    if (chat.active.kind === "room" && box.value !== "") {
+      live.typing(chat.active.name);
+    }
+  }, { signal });
+}
+
+/** What counts as read, and how the reader moves. */
+function reading(chat, live, signal) {
+  const log = byId("log");
+  const showPlaces = () => {
+    byId("app").dataset.pane = "places";
+    byId("rooms").querySelector("button")?.focus();
+  };
+  const look = () => {
+    chat.looking = document.visibilityState === "visible";
+    if (chat.looking) {
+      chat.markRead(chat.active);
+      live.read(chat.active);
+    }
+  };
+  look();
+  document.addEventListener("visibilitychange", look, { signal });
+  document.addEventListener("keydown", event => {
+    if (event.key === "Escape" && NARROW.matches) {
+      showPlaces();
+    }
+  }, { signal });
+  byId("back").addEventListener("click", showPlaces, { signal });
+  byId("newer").addEventListener("click", () => {
+    log.scrollTop = log.scrollHeight;
+    byId("newer").hidden = true;
+  }, { signal });
+  log.addEventListener("scroll", () => {
+    if (log.scrollHeight - log.scrollTop - log.clientHeight < 8) {
+      byId("newer").hidden = true;
+    }
+  }, { signal, passive: true });
+}
+
+arrowKeys(byId("rooms"));
+arrowKeys(byId("people"));
+door(start);
