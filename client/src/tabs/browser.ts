@@ -1,0 +1,149 @@
+// The tabs' surroundings in a real browser.
+//
+// Promises that nothing here throws, whatever the browser has switched off. Must never know what tabs say to each other.
+
+import type { Bus, CommonStore, Locks, TabEdges } from "./edges.js";
+
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+
+/** Asks what the browser has; touches nothing but a probe in the store. */
+export function browserTabEdges(): TabEdges {
+  const store = openStore();
+  return {
+    now: () => performance.now(),
+    wallClock: () => Date.now(),
+    timer(run, ms) {
+      const id = setTimeout(run, ms);
+      return () => clearTimeout(id);
+    },
+    newId: () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => LETTERS.charAt(byte & 63)).join(""),
+    listen,
+    openBus: (name, heard) => openChannel(name, heard) ?? (store && openStoreBus(store, name, heard)),
+    locks: openLocks(),
+    store,
+  };
+}
+
+function openLocks(): Locks | undefined {
+  // In a page without an origin every request would be refused.
+  if (typeof navigator !== "object" || !navigator.locks || self.origin === "null") return undefined;
+  const { locks } = navigator;
+  return {
+    hold(name, steal, granted, lost) {
+      let over = false;
+      let free: () => void = () => undefined;
+      const held = new Promise<void>((resolve) => { free = resolve; });
+      const abort = new AbortController();
+      const use = () => {
+        if (over) return undefined;
+        granted();
+        return held;
+      };
+      // The browser takes no signal together with `steal`, which is granted at once anyway.
+      locks.request(name, steal ? { steal } : { signal: abort.signal }, use).catch(() => {
+        if (!over) lost();
+      });
+      return () => {
+        over = true;
+        abort.abort();
+        free();
+      };
+    },
+  };
+}
+
+function openStore(): CommonStore | undefined {
+  try {
+    const area = localStorage;
+    const probe = "comet.probe";
+    area.setItem(probe, probe);
+    area.removeItem(probe);
+    return {
+      get: (key) => attempt(() => area.getItem(key)) ?? undefined,
+      set: (key, value) => void attempt(() => area.setItem(key, value)),
+      remove: (key) => void attempt(() => area.removeItem(key)),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function attempt<T>(run: () => T): T | undefined {
+  try {
+    return run();
+  } catch {
+    return undefined;
+  }
+}
+
+/** A channel does not hear itself, so one speaks and another one listens. */
+function openChannel(name: string, heard: (message: unknown) => void): Bus | undefined {
+  if (typeof BroadcastChannel !== "function") return undefined;
+  return attempt(() => {
+    const mouth = new BroadcastChannel(name);
+    const ear = new BroadcastChannel(name);
+    ear.onmessage = (event) => heard(event.data);
+    return {
+      post: (message) => void attempt(() => mouth.postMessage(message)),
+      close() {
+        ear.onmessage = null;
+        mouth.close();
+        ear.close();
+      },
+    };
+  });
+}
+
+/**
+ * The storage events of protocol.md 9.5, for browsers without BroadcastChannel. A message stays in the store no longer
+ * than it takes to write it. Two equal ones in a row would be no change, so they are counted.
+ */
+function openStoreBus(store: CommonStore, name: string, heard: (message: unknown) => void): Bus {
+  const key = `${name}.bus`;
+  let count = 0;
+  let open = true;
+  const hear = (event: StorageEvent) => {
+    if (event.key !== key || event.newValue === null) return;
+    const { newValue } = event;
+    heard(attempt(() => JSON.parse(newValue) as unknown));
+  };
+  addEventListener("storage", hear);
+  return {
+    post(message) {
+      count += 1;
+      const text = JSON.stringify({ ...message, count });
+      store.set(key, text);
+      store.remove(key);
+      // Tabs hear only others here; what they said before waits in the same queue of events.
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => {
+        port1.close();
+        if (open) heard(JSON.parse(text));
+      };
+      port2.postMessage(0);
+    },
+    close() {
+      open = false;
+      removeEventListener("storage", hear);
+    },
+  };
+}
+
+function listen(heard: (event: "freeze" | "resume" | "hide" | "show") => void): () => void {
+  if (typeof addEventListener !== "function") return () => undefined;
+  const page = typeof document === "object" ? document : undefined;
+  const freeze = () => heard("freeze");
+  const resume = () => heard("resume");
+  const hide = () => heard("hide");
+  const show = () => heard("show");
+  page?.addEventListener("freeze", freeze);
+  page?.addEventListener("resume", resume);
+  addEventListener("pagehide", hide);
+  addEventListener("pageshow", show);
+  return () => {
+    page?.removeEventListener("freeze", freeze);
+    page?.removeEventListener("resume", resume);
+    removeEventListener("pagehide", hide);
+    removeEventListener("pageshow", show);
+  };
+}

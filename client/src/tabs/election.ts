@@ -1,0 +1,133 @@
+// Who may be master: an arbiter outside of the tabs, so that two tabs that cannot hear each other do not both believe it.
+//
+// Promises that at most one tab of a group is told `won` without being told `lost` or asked to leave since, as far as
+// the browser keeps its own promises. Must never know what a master does.
+
+import type { CommonStore, Locks, TabEdges } from "./edges.js";
+
+export interface Election {
+  /** Takes part from now on; also after `lost`, which ends it. */
+  enter(): void;
+  /** The master does not answer: takes its place. */
+  take(): void;
+  /** The master said that it leaves. */
+  vacant(): void;
+  /** Another one is master although this tab had won: goes behind it. */
+  yield(): void;
+  /** Takes no part any more; frees the place. */
+  leave(): void;
+  /** False: certainly not the winner any more, even if nobody has said so yet. */
+  holds(): boolean;
+  /** Calls `gone` when that tab has ended; the result stops it. undefined: there is no way to know. */
+  readonly watch: ((tab: string, gone: () => void) => () => void) | undefined;
+}
+
+export interface Candidate {
+  readonly id: string;
+  won(): void;
+  /** `enter` again, but not at once. */
+  lost(): void;
+}
+
+/** By Web Locks: the browser frees the lock of a page that ends, however it ends, and grants it to the next at once. */
+export class LockElection implements Election {
+  private free: (() => void) | undefined;
+  private freeOwn: (() => void) | undefined;
+
+  constructor(private readonly locks: Locks, private readonly name: string, private readonly candidate: Candidate) {}
+
+  enter(): void {
+    // Held as long as this tab lives: see watch.
+    this.freeOwn ??= this.locks.hold(this.own(this.candidate.id), false, () => undefined, () => undefined);
+    this.ask(false);
+  }
+
+  take(): void {
+    this.ask(true);
+  }
+
+  vacant(): void {
+    // The lock tells it.
+  }
+
+  yield(): void {
+    this.ask(false);
+  }
+
+  leave(): void {
+    this.free?.();
+    this.freeOwn?.();
+    this.free = this.freeOwn = undefined;
+  }
+
+  holds(): boolean {
+    return true;
+  }
+
+  readonly watch = (tab: string, gone: () => void): (() => void) => {
+    let free: () => void = () => undefined;
+    free = this.locks.hold(this.own(tab), false, () => {
+      free();
+      gone();
+    }, () => undefined);
+    return free;
+  };
+
+  private own(tab: string): string {
+    return `${this.name}/${tab}`;
+  }
+
+  private ask(steal: boolean): void {
+    this.free?.();
+    this.free = this.locks.hold(this.name, steal, () => this.candidate.won(), () => {
+      this.free = undefined;
+      this.candidate.lost();
+    });
+  }
+}
+
+/** A record in the store is believed after this time: by then all tabs see the last one written. Milliseconds. */
+export const SETTLE = 100;
+
+/**
+ * Where there are no Web Locks (plain http), in the spirit of protocol.md 9.5: the last one that wrote his id into the
+ * store has won. A master that is gone without a word is noticed by its silence (member.ts), 0.85 s instead of 9.5's 1.2 s.
+ */
+export class StoreElection implements Election {
+  private cancel: () => void = () => undefined;
+  readonly watch = undefined;
+
+  constructor(
+    private readonly store: CommonStore, private readonly timer: TabEdges["timer"],
+    private readonly name: string, private readonly candidate: Candidate,
+  ) {}
+
+  enter(): void {
+    if ((this.store.get(this.name) ?? this.candidate.id) === this.candidate.id) this.take();
+  }
+
+  take(): void {
+    this.cancel();
+    this.store.set(this.name, this.candidate.id);
+    this.cancel = this.timer(() => {
+      if (this.holds()) this.candidate.won();
+    }, SETTLE);
+  }
+
+  vacant(): void {
+    this.take();
+  }
+
+  yield(): void {
+    this.cancel();
+  }
+
+  leave(): void {
+    this.cancel();
+    if (this.holds()) this.store.remove(this.name);
+  }
+
+  holds(): boolean {
+    return this.store.get(this.name) === this.candidate.id;
+  }
+}

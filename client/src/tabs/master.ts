@@ -1,0 +1,242 @@
+// What the master does for the tabs of its group: holds the connection, tells the server what all of them want, asks
+// for them, and passes on what comes.
+//
+// Promises: the link is told the union of the channels of all tabs, also when it shrinks; every request of a tab gets
+// its answer; a private message is acknowledged when every tab that is awake has handled it, or after `PATIENCE_ACK`.
+// Passes messages on only while it is sure to be master (S60, S61). Must never know how one becomes master.
+
+import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
+import { CometError } from "../errors.js";
+import type { TabEdges } from "./edges.js";
+import { toBusError, toBusStatus, type BusBody } from "./message.js";
+
+/** So long a private message waits for a tab that does not say that it handled it, milliseconds. */
+export const PATIENCE_ACK = 3_000;
+
+/** So many times a tab may leave the master's call unanswered, where nothing else tells that it has ended. */
+const UNANSWERED_MAX = 3;
+
+/** The tab in which this runs, and the line to the others. */
+export interface MasterHost {
+  readonly id: string;
+  readonly edges: TabEdges;
+  /** `to` empty: to all other tabs. */
+  post(to: string, body: BusBody): void;
+  /** Runs `then`, in the order of the calls, when it is certain that this tab is master; never, if it is not. */
+  whenSure(then: () => void): void;
+  readonly term: number;
+  watch: ((tab: string, gone: () => void) => () => void) | undefined;
+  deliver(message: Incoming, key: string): Promise<unknown> | undefined;
+  settle(id: number, outcome: Answer | CometError): void;
+  status(status: Status): void;
+  error(error: CometError): void;
+}
+
+interface Tab {
+  channels: readonly string[];
+  /** False: it is frozen or did not answer, nobody waits for it. */
+  awake: boolean;
+  unanswered: number;
+  readonly unwatch: () => void;
+}
+
+interface Wait {
+  /** Tabs that have not handled it yet. */
+  readonly left: Set<string>;
+  readonly cancel: () => void;
+  readonly resolve: () => void;
+}
+
+export class Master {
+  private readonly link: Link;
+  private readonly tabs = new Map<string, Tab>();
+  /** Requests of all tabs on their way. */
+  private readonly flights = new Map<string, AbortController>();
+  /** Private messages not handled by all, by number. */
+  private readonly waits = new Map<number, Wait>();
+  private numbers = 0;
+  private closed = false;
+
+  constructor(private readonly host: MasterHost, private readonly options: LinkOptions, create: (handler: LinkHandler) => Link) {
+    this.link = create({
+      receive: (message) => this.receive(message),
+      status: (status) => this.tellStatus(status),
+      error: (error) => this.tellError(error),
+    });
+  }
+
+  /** `own`: the channels of the tab in which this runs. */
+  start(own: readonly string[]): void {
+    this.hello(this.host.id, own, true);
+    this.link.start(this.options);
+  }
+
+  /** Nothing of this mastership reaches anybody any more, but for answers that are on their way to their tab. */
+  close(): void {
+    this.closed = true;
+    for (const { unwatch } of this.tabs.values()) unwatch();
+    // Not acknowledged: the server sends them to the next master, and tabs that had them drop them.
+    for (const { cancel } of this.waits.values()) cancel();
+    this.link.stop();
+  }
+
+  reconnect(): void {
+    this.link.restart(this.options);
+  }
+
+  get status(): Status {
+    return this.link.status;
+  }
+
+  /** What a tab says about itself. A new one is told how things are. */
+  hello(id: string, channels: readonly string[], awake: boolean): void {
+    const known = this.tabs.get(id);
+    if (known) Object.assign(known, { channels, awake, unanswered: 0 });
+    else {
+      const unwatch = id === this.host.id ? undefined : this.host.watch?.(id, () => this.gone(id));
+      this.tabs.set(id, { channels, awake, unanswered: 0, unwatch: unwatch ?? (() => undefined) });
+      if (id !== this.host.id) this.host.post(id, { kind: "status", term: this.host.term, status: toBusStatus(this.status) });
+    }
+    this.tellChannels();
+  }
+
+  /** A tab left. */
+  bye(id: string): void {
+    const tab = this.tabs.get(id);
+    if (!tab) return;
+    tab.unwatch();
+    this.tabs.delete(id);
+    for (const number of [...this.waits.keys()]) this.handled(id, number);
+    this.tellChannels();
+  }
+
+  /** Calls the roll; tabs that left several unanswered have ended. Only needed where they cannot be watched. */
+  roll(): boolean {
+    if (this.host.watch) return false;
+    for (const [id, tab] of [...this.tabs]) {
+      if (id === this.host.id) continue;
+      tab.unanswered += 1;
+      if (tab.unanswered > UNANSWERED_MAX) this.bye(id);
+    }
+    return true;
+  }
+
+  /** The handlers of a tab are done with a private message. */
+  handled(id: string, number: number): void {
+    const wait = this.waits.get(number);
+    wait?.left.delete(id);
+    if (wait?.left.size === 0) this.endWait(number);
+  }
+
+  private endWait(number: number): void {
+    const wait = this.waits.get(number);
+    this.waits.delete(number);
+    wait?.cancel();
+    wait?.resolve();
+  }
+
+  /** Asks for a tab. It may ask twice, if it is not sure to have been heard. */
+  request(tab: string, id: number, command: Command): void {
+    const key = `${tab} ${id}`;
+    if (this.flights.has(key)) return;
+    const abort = new AbortController();
+    this.flights.set(key, abort);
+    void this.link.request(command, abort.signal).then(
+      (answer) => {
+        this.flights.delete(key);
+        if (command.kind === "send" && !this.closed) this.echo(tab, command);
+        this.settle(tab, id, answer);
+      },
+      (error: unknown) => {
+        this.flights.delete(key);
+        // What failed because this mastership ended is asked again by its tab.
+        if (!this.closed) this.settle(tab, id, error instanceof CometError ? error : new CometError("bad_frame", String(error)));
+      },
+    );
+  }
+
+  abort(tab: string, id: number): void {
+    this.flights.get(`${tab} ${id}`)?.abort();
+  }
+
+  private settle(tab: string, id: number, outcome: Answer | CometError): void {
+    if (tab === this.host.id) this.host.settle(id, outcome);
+    else if (outcome instanceof CometError) this.host.post(tab, { kind: "failed", id, error: toBusError(outcome) });
+    else this.host.post(tab, { kind: "answer", id, answer: outcome });
+  }
+
+  private receive(message: Incoming): Promise<unknown> | undefined {
+    if (message.pipe === "msg") {
+      return new Promise<unknown>((resolve) => this.host.whenSure(() => resolve(this.receivePrivate(message))));
+    }
+    this.host.whenSure(() => this.distribute(message, 0, "", ""));
+    return undefined;
+  }
+
+  private receivePrivate(message: Incoming): Promise<void> {
+    const number = (this.numbers += 1);
+    const left = new Set([...this.tabs].filter(([, { awake }]) => awake).map(([id]) => id));
+    return new Promise((resolve) => {
+      const cancel = this.host.edges.timer(() => this.giveUp(number, left), PATIENCE_ACK);
+      this.waits.set(number, { left, cancel, resolve });
+      void Promise.resolve(this.distribute(message, number, "", "")).then(() => this.handled(this.host.id, number));
+    });
+  }
+
+  private giveUp(number: number, left: ReadonlySet<string>): void {
+    for (const id of left) {
+      const tab = this.tabs.get(id);
+      if (tab && id !== this.host.id) tab.awake = false;
+    }
+    this.endWait(number);
+  }
+
+  /**
+   * The server does not send a message back over the connection it came from (protocol.md 2.6.2), which is that of all
+   * tabs. With a connection each, the other tabs would get it; so they do.
+   */
+  private echo(tab: string, { channel, event, body, anonymous, sendKey }: Extract<Command, { kind: "send" }>): void {
+    const sender = !anonymous && this.status.authorized ? Number(this.options.userId) || 0 : 0;
+    const time = Math.floor(this.host.edges.wallClock() / 1000);
+    const message = {
+      pipe: channel, event, data: parseBody(body), userId: sender, history: false, fromQueue: false, uuid: undefined, time,
+    };
+    this.distribute(message, 0, sendKey, tab);
+  }
+
+  private distribute(message: Incoming, number: number, key: string, except: string): Promise<unknown> | undefined {
+    // Also if no other tab is known: a young master has not heard from all of them yet.
+    this.host.post("", { kind: "message", number, key, except, message });
+    return except === this.host.id ? undefined : this.host.deliver(message, key);
+  }
+
+  private tellStatus(status: Status): void {
+    if (this.closed) return;
+    this.host.post("", { kind: "status", term: this.host.term, status: toBusStatus(status) });
+    this.host.status(status);
+  }
+
+  private tellError(error: CometError): void {
+    if (this.closed) return;
+    this.host.post("", { kind: "error", term: this.host.term, error: toBusError(error) });
+    this.host.error(error);
+  }
+
+  private tellChannels(): void {
+    if (!this.closed) this.link.channels([...new Set([...this.tabs.values()].flatMap(({ channels }) => channels))]);
+  }
+
+  /** The browser says that a tab has ended. Should that be wrong, the tab is asked to say so. */
+  private gone(id: string): void {
+    this.bye(id);
+    this.host.post(id, { kind: "beat", term: this.host.term, at: this.host.edges.now(), roll: true });
+  }
+}
+
+function parseBody(body: string): unknown {
+  try {
+    return JSON.parse(body) as unknown;
+  } catch {
+    return body;
+  }
+}

@@ -1,0 +1,407 @@
+// A tab as a member of its group: knows who is master, becomes it when its turn comes, notices when it is not any more.
+//
+// Promises (S60, S61): `isMaster` is true in at most one tab of a group at any time, also around tabs that were frozen;
+// while a tab runs there is a master within a second, and mostly at once. How:
+//
+//   * The arbiter (election.ts) tells one tab that it has won. That may be old news in a tab that was frozen meanwhile,
+//     so the winner first says something and waits until it hears itself: then it has heard all that was said before.
+//   * A master is sure of itself for `LEASE` after it last said a beat that it heard itself. After a pause of whatever
+//     cause it is not sure until the next beat came round, and until then passes nothing on.
+//   * Tabs that hear nothing from the master for `SILENCE` ask. A master that was asked and does not answer for
+//     `PATIENCE` did not hear itself since, so its lease is over, and its place is taken. Questions and answers are
+//     messages: browsers delay the timers of hidden tabs, not their messages.
+//
+// Must never know what masters and pages do with messages.
+
+import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
+import { CometError } from "../errors.js";
+import type { Bus, TabEdges } from "./edges.js";
+import { LockElection, SETTLE, StoreElection, type Candidate, type Election } from "./election.js";
+import { Master, type MasterHost } from "./master.js";
+import { envelope, fromBusError, parseMessage, type BusBody, type BusMessage, type BusStatus } from "./message.js";
+
+/** The master speaks so often (protocol.md 9.5), milliseconds. */
+export const BEAT = 200;
+/** After so much silence a tab asks, milliseconds. */
+export const SILENCE = 250;
+/** A master that does not answer for so long is replaced, milliseconds. */
+export const PATIENCE = 600;
+/** A master is sure of itself for so long, milliseconds. Less than `PATIENCE` by more than a message takes. */
+export const LEASE = 500;
+/** The roll is called so often, milliseconds. */
+export const ROLL = 5_000;
+
+/** The page, as its member sees it. */
+export interface Page {
+  channels(): readonly string[];
+  /** Requests without outcome, in the order of asking. */
+  requests(): Iterable<readonly [number, Command]>;
+  deliver(message: Incoming, key: string): Promise<unknown> | undefined;
+  settle(id: number, outcome: Answer | CometError): void;
+  status(status: Omit<Status, "master">): void;
+  error(error: CometError): void;
+  /** `isMaster` may have changed. */
+  roleChanged(): void;
+}
+
+export interface Group {
+  readonly name: string;
+  readonly options: LinkOptions;
+  readonly create: (handler: LinkHandler) => Link;
+}
+
+const nothing = (): void => undefined;
+
+export class Member implements Candidate {
+  readonly id: string;
+  private readonly bus: Bus | undefined;
+  private readonly election: Election | undefined;
+  private master: Master | undefined;
+  /** Who is or was master, and the newest term heard of. Empty: not known yet. */
+  private leader = "";
+  private term = 0;
+  private asleep = false;
+  /** Ends the timer of the role: the next beat of a master, the end of a watcher's patience. */
+  private cancel: () => void = nothing;
+  private cancelEntry: () => void = nothing;
+  private rolledAt = 0;
+  /** A beat said then came back. */
+  private sureAt = -Infinity;
+  private waiting: (() => void)[] = [];
+  private confirming = false;
+  private pings = 0;
+  private pingedAt = 0;
+  /** Numbers of own pings: when they come back, this tab becomes master, or takes the place of a silent one. 0: none. */
+  private winning = 0;
+  private doubting = 0;
+
+  constructor(private readonly edges: TabEdges, private readonly page: Page, private readonly group: Group) {
+    this.id = edges.newId();
+    if (edges.locks ?? edges.store) this.bus = edges.openBus(group.name, (message) => this.hear(message));
+    this.election = this.bus && this.makeElection();
+  }
+
+  private makeElection(): Election | undefined {
+    const { locks, store, timer } = this.edges;
+    if (locks) return new LockElection(locks, this.group.name, this);
+    return store && new StoreElection(store, timer, this.group.name, this);
+  }
+
+  /** Where tabs cannot talk or nobody arbitrates (storage switched off), each has its own connection and is master. */
+  start(): void {
+    if (!this.election) {
+      this.become();
+      return;
+    }
+    this.election.enter();
+    this.ping();
+    this.watch();
+  }
+
+  /** Leaves the group. What was not answered stays with the page. */
+  close(): void {
+    this.resign();
+    this.post("", { kind: "bye" });
+    this.bus?.close();
+  }
+
+  /** The page is being frozen: it must not stand in the way of others. */
+  sleep(): void {
+    if (!this.election || this.asleep) return;
+    this.asleep = true;
+    const wasMaster = this.master !== undefined;
+    this.resign();
+    this.post("", wasMaster ? { kind: "bye" } : { kind: "hello", channels: this.page.channels(), awake: false });
+  }
+
+  wake(): void {
+    if (!this.asleep) return;
+    this.asleep = false;
+    this.start();
+    this.introduce();
+  }
+
+  /** undefined: not known, or not certain at this moment. */
+  get isMaster(): boolean | undefined {
+    if (!this.master) return this.leader === "" ? undefined : false;
+    if (this.isSure()) return true;
+    this.confirm();
+    return undefined;
+  }
+
+  get status(): Status | undefined {
+    return this.master?.status;
+  }
+
+  channelsChanged(): void {
+    const channels = this.page.channels();
+    if (this.master) this.master.hello(this.id, channels, true);
+    else this.post(this.leader, { kind: "hello", channels, awake: !this.asleep });
+  }
+
+  request(id: number, command: Command): void {
+    if (this.master) this.master.request(this.id, id, command);
+    else if (this.leader !== "") this.post(this.leader, { kind: "request", id, command });
+  }
+
+  abort(id: number): void {
+    if (this.master) this.master.abort(this.id, id);
+    else this.post(this.leader, { kind: "abort", id });
+  }
+
+  reconnect(): void {
+    if (this.master) this.master.reconnect();
+    else this.post(this.leader, { kind: "reconnect" });
+  }
+
+  won(): void {
+    this.winning = this.ping();
+  }
+
+  lost(): void {
+    this.winning = 0;
+    this.stepDown();
+    this.watch();
+    this.cancelEntry();
+    this.cancelEntry = this.edges.timer(() => this.election?.enter(), BEAT);
+  }
+
+  private hear(value: unknown): void {
+    const message = parseMessage(value);
+    if (!message) return;
+    if (message.from === this.id) this.hearMyself(message);
+    else if (message.to === "" || message.to === this.id) this.hearOther(message);
+  }
+
+  private hearMyself(message: BusMessage): void {
+    if (message.kind === "beat" && this.master && message.term === this.term) {
+      this.sureAt = message.at;
+      this.confirming = false;
+      if (this.isSure()) {
+        this.page.roleChanged();
+        for (const then of this.waiting.splice(0)) then();
+      } else if (this.waiting.length > 0) this.confirm();
+    }
+    if (message.kind !== "ping") return;
+    if (message.number === this.winning) {
+      // Too late: it slept between the question and the answer, so there may be another one by now.
+      if (this.edges.now() - this.pingedAt < LEASE) this.become();
+      else this.won();
+    } else if (message.number === this.doubting && !this.winning) {
+      this.post("", { kind: "claim" });
+      this.election?.take();
+      this.watch();
+    }
+  }
+
+  private hearOther(message: BusMessage): void {
+    switch (message.kind) {
+      case "ping":
+        if (this.master) this.beat(false);
+        return;
+      case "claim":
+        this.hearClaim();
+        return;
+      case "bye":
+        this.master?.bye(message.from);
+        if (message.from === this.leader && !this.asleep) this.election?.vacant();
+        return;
+      case "beat":
+      case "status":
+      case "error":
+        if (this.follow(message.from, message.term)) this.hearMaster(message);
+        return;
+      case "message": {
+        if (message.except === this.id) return;
+        // Of whatever term: a master speaks only while it is sure, and what an old one said may come late.
+        const { number, from } = message;
+        void Promise.resolve(this.page.deliver(message.message, message.key)).then(() => {
+          if (number > 0) this.post(from, { kind: "handled", number });
+        });
+        return;
+      }
+      case "answer":
+        this.page.settle(message.id, message.answer);
+        return;
+      case "failed":
+        this.page.settle(message.id, fromBusError(message.error));
+        return;
+      case "hello":
+      case "request":
+      case "abort":
+      case "handled":
+      case "reconnect":
+        this.serve(message);
+        return;
+    }
+  }
+
+  /** Whoever claims is about to win. If not, because two claimed, the one that has won after all goes on. */
+  private hearClaim(): void {
+    const { winning } = this;
+    this.winning = 0;
+    this.giveWay();
+    this.watch();
+    if (!winning) return;
+    this.cancelEntry();
+    this.cancelEntry = this.edges.timer(() => {
+      if (this.election?.holds()) this.won();
+    }, SETTLE);
+  }
+
+  private hearMaster(message: Extract<BusMessage, { kind: "beat" | "status" | "error" }>): void {
+    if (message.kind === "status") this.page.status(this.fromBusStatus(message.status));
+    else if (message.kind === "error") this.page.error(fromBusError(message.error));
+    else if (message.roll) this.introduce();
+  }
+
+  private serve(message: Extract<BusMessage, { kind: "hello" | "request" | "abort" | "handled" | "reconnect" }>): void {
+    const { master } = this;
+    if (!master) return;
+    if (message.kind === "hello") master.hello(message.from, message.channels, message.awake);
+    else if (message.kind === "request") master.request(message.from, message.id, message.command);
+    else if (message.kind === "abort") master.abort(message.from, message.id);
+    else if (message.kind === "handled") master.handled(message.from, message.number);
+    else master.reconnect();
+  }
+
+  /** True if `from` is the master, as far as this tab knows. Of two, the later term; of the same, the larger id (protocol.md 9.5). */
+  private follow(from: string, term: number): boolean {
+    if (term < this.term || (term === this.term && from < this.leader)) {
+      if (this.master) this.beat(false);
+      return false;
+    }
+    if (from !== this.leader || term !== this.term) {
+      this.giveWay();
+      this.leader = from;
+      this.term = term;
+      this.page.roleChanged();
+      this.introduce();
+    }
+    this.watch();
+    return true;
+  }
+
+  /** Tells a master all it needs to know about this tab. */
+  private introduce(): void {
+    if (this.master) return;
+    this.post(this.leader, { kind: "hello", channels: this.page.channels(), awake: !this.asleep });
+    for (const [id, command] of this.page.requests()) this.request(id, command);
+  }
+
+  private become(): void {
+    this.winning = 0;
+    this.cancel();
+    this.leader = this.id;
+    this.term = Math.max(this.term + 1, this.edges.wallClock());
+    const { id, edges, election, page, term } = this;
+    const host: MasterHost = {
+      id, edges, term, watch: election?.watch,
+      post: (to, body) => this.post(to, body),
+      whenSure: (then) => this.whenSure(then),
+      deliver: (message, key) => page.deliver(message, key),
+      settle: (request, outcome) => page.settle(request, outcome),
+      status: (status) => page.status(status),
+      error: (error) => page.error(error),
+    };
+    this.master = new Master(host, this.group.options, this.group.create);
+    this.tick();
+    this.master.start(page.channels());
+    for (const [request, command] of page.requests()) this.master.request(id, request, command);
+    page.roleChanged();
+  }
+
+  /** Leaves the place and the line of those who wait for it. */
+  private resign(): void {
+    this.winning = this.doubting = 0;
+    this.cancel();
+    this.cancelEntry();
+    this.stepDown();
+    this.election?.leave();
+  }
+
+  private giveWay(): void {
+    if (!this.master) return;
+    this.stepDown();
+    this.election?.yield();
+  }
+
+  private stepDown(): void {
+    const { master } = this;
+    if (!master) return;
+    this.master = undefined;
+    this.waiting = [];
+    this.confirming = false;
+    this.sureAt = -Infinity;
+    this.cancel();
+    master.close();
+    this.page.roleChanged();
+  }
+
+  private tick(): void {
+    if (!this.election) return;
+    if (!this.election.holds()) {
+      this.lost();
+      return;
+    }
+    const now = this.edges.now();
+    const roll = now - this.rolledAt >= ROLL && this.master?.roll() === true;
+    if (roll) this.rolledAt = now;
+    this.beat(roll);
+    this.cancel = this.edges.timer(() => this.tick(), BEAT);
+  }
+
+  private beat(roll: boolean): void {
+    this.post("", { kind: "beat", term: this.term, at: this.edges.now(), roll });
+  }
+
+  private isSure(): boolean {
+    if (!this.election) return true;
+    return this.edges.now() - this.sureAt < LEASE && this.election.holds();
+  }
+
+  private whenSure(then: () => void): void {
+    if (this.waiting.length === 0 && this.isSure()) then();
+    else {
+      this.waiting.push(then);
+      this.confirm();
+    }
+  }
+
+  private confirm(): void {
+    if (this.confirming) return;
+    this.confirming = true;
+    this.beat(false);
+  }
+
+  private ping(): number {
+    this.pings += 1;
+    this.pingedAt = this.edges.now();
+    this.post("", { kind: "ping", number: this.pings });
+    return this.pings;
+  }
+
+  /** Waits for the master to fall silent. */
+  private watch(): void {
+    if (this.master || this.asleep) return;
+    this.doubting = 0;
+    this.cancel();
+    this.cancel = this.edges.timer(() => {
+      this.ping();
+      this.cancel = this.edges.timer(() => {
+        // Timers of a tab that was frozen itself run before the messages that wait for it: hear those first.
+        this.doubting = this.ping();
+      }, PATIENCE);
+    }, SILENCE);
+  }
+
+  private post(to: string, body: BusBody): void {
+    this.bus?.post(envelope(this.id, to, body));
+  }
+
+  private fromBusStatus(status: BusStatus): Omit<Status, "master"> {
+    const { state, authorized, showsKey, server, error } = status;
+    const realKey = showsKey ? this.group.options.userKey : "";
+    return { state, authorized, realKey, server, error: error && fromBusError(error) };
+  }
+}

@@ -1,0 +1,186 @@
+// The connection of a browser, as one of its tabs sees it: like a connection of its own, but only one tab, the master,
+// really has one.
+//
+// Promises: `status.master` is true in exactly one tab of a group (S60), so that a page can let one tab act on a message
+// (S61); each message of a channel that this tab wants reaches it once, also when another tab becomes master meanwhile;
+// each request gets one outcome, whoever is master when it comes. Tabs with other credentials have a connection of
+// their own. Tabs are independent: `stop` and `restart` with other credentials concern this tab alone, where 3.25 sent
+// them to the master and so stopped all tabs (protocol.md 9.5).
+// Must never know how a master is found (member.ts) and how a connection works.
+
+import { CometError } from "../errors.js";
+import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
+import type { PageEvent, TabEdges } from "./edges.js";
+import { groupName } from "./group.js";
+import { Member, type Page } from "./member.js";
+
+/** Requests without outcome at one time. */
+export const REQUESTS_MAX = 1_000;
+
+/** So many messages are remembered, so that none is delivered twice. */
+const SEEN_MAX = 8_192;
+
+interface Request {
+  readonly command: Command;
+  resolve(answer: Answer): void;
+  reject(error: CometError): void;
+}
+
+export class SharedLink implements Link {
+  private member: Member | undefined;
+  private options: LinkOptions | undefined;
+  /** Left for the back-forward cache. */
+  private parked = false;
+  private unlisten: (() => void) | undefined;
+  private wanted: ReadonlySet<string> = new Set();
+  private last: Omit<Status, "master"> = { state: "idle", authorized: undefined, realKey: "", server: "", error: undefined };
+  private toldMaster: boolean | undefined;
+  private ids = 0;
+  private readonly pending = new Map<number, Request>();
+  /** Messages that were here, and whether the page is done with them. */
+  private readonly seen = new Map<string, Promise<unknown> | undefined>();
+
+  /** `create` makes the connection of a master. */
+  constructor(
+    private readonly handler: LinkHandler,
+    private readonly create: (handler: LinkHandler) => Link,
+    private readonly edges: TabEdges,
+  ) {}
+
+  get status(): Status {
+    return { ...this.last, master: this.member ? this.member.isMaster : this.toldMaster };
+  }
+
+  start(options: LinkOptions): void {
+    if (this.options && groupName(options) === groupName(this.options)) return;
+    this.join(options);
+  }
+
+  restart(options: LinkOptions): void {
+    if (this.member && this.options && groupName(options) === groupName(this.options)) this.member.reconnect();
+    else this.join(options);
+  }
+
+  stop(): void {
+    this.options = undefined;
+    this.leave();
+    this.unlisten?.();
+    this.unlisten = undefined;
+    const stopped = new CometError("stopped", "the connection was stopped");
+    for (const id of [...this.pending.keys()]) this.settle(id, stopped);
+    this.last = { ...this.last, state: "stopped", error: undefined };
+    this.tell(false);
+  }
+
+  channels(names: readonly string[]): void {
+    this.wanted = new Set(names);
+    this.member?.channelsChanged();
+  }
+
+  request(command: Command, signal?: AbortSignal): Promise<Answer> {
+    if (signal?.aborted) return Promise.reject(new CometError("aborted", "the request was aborted"));
+    if (this.pending.size >= REQUESTS_MAX) return Promise.reject(new CometError("queue_full", "too much waits for the server"));
+    const id = (this.ids += 1);
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        this.settle(id, new CometError("aborted", "the request was aborted"));
+        this.member?.abort(id);
+      };
+      signal?.addEventListener("abort", abort);
+      const forget = () => signal?.removeEventListener("abort", abort);
+      this.pending.set(id, {
+        command,
+        resolve: (answer) => { forget(); resolve(answer); },
+        reject: (error) => { forget(); reject(error); },
+      });
+      this.member?.request(id, command);
+    });
+  }
+
+  private join(options: LinkOptions): void {
+    this.leave();
+    this.options = options;
+    this.unlisten ??= this.edges.listen((event) => this.hear(event));
+    const { create } = this;
+    this.member = new Member(this.edges, this.page(), { name: groupName(options), options, create });
+    this.member.start();
+  }
+
+  private leave(): void {
+    const { member } = this;
+    this.member = undefined;
+    this.parked = false;
+    member?.close();
+  }
+
+  private hear(event: PageEvent): void {
+    switch (event) {
+      case "freeze":
+        this.member?.sleep();
+        return;
+      case "resume":
+        this.member?.wake();
+        return;
+      case "hide":
+        if (!this.member) return;
+        this.leave();
+        this.parked = true;
+        return;
+      case "show":
+        if (this.parked && this.options) this.join(this.options);
+        return;
+    }
+  }
+
+  private page(): Page {
+    const ifMember = (run: () => void) => {
+      // Not what the connection of a group says that this tab has left.
+      if (this.member) run();
+    };
+    return {
+      channels: () => [...this.wanted],
+      requests: () => [...this.pending].map(([id, { command }]) => [id, command] as const),
+      deliver: (message, key) => this.deliver(message, key),
+      settle: (id, outcome) => this.settle(id, outcome),
+      status: (status) => ifMember(() => {
+        this.last = status;
+        this.tell(this.member?.isMaster);
+      }),
+      error: (error) => ifMember(() => this.handler.error(error)),
+      roleChanged: () => ifMember(() => {
+        const master = this.member?.isMaster;
+        if (master !== this.toldMaster) this.tell(master);
+      }),
+    };
+  }
+
+  private tell(master: boolean | undefined): void {
+    const { state, authorized, realKey, server, error } = this.last;
+    this.toldMaster = master;
+    this.handler.status({ state, authorized, realKey, server, error, master });
+  }
+
+  private settle(id: number, outcome: Answer | CometError): void {
+    const request = this.pending.get(id);
+    this.pending.delete(id);
+    if (outcome instanceof CometError) request?.reject(outcome);
+    else request?.resolve(outcome);
+  }
+
+  /** What it returns settles when the page is done with the message. */
+  private deliver(message: Incoming, key: string): Promise<unknown> | undefined {
+    if (message.pipe !== "msg" && !this.wanted.has(message.pipe)) return undefined;
+    const id = message.history ? "" : message.uuid ?? key;
+    if (this.seen.has(id)) return this.seen.get(id);
+    const done = Promise.resolve(this.handler.receive(message)).catch(() => undefined);
+    if (id !== "") this.remember(id, done);
+    return done;
+  }
+
+  private remember(id: string, done: Promise<unknown>): void {
+    this.seen.set(id, done);
+    void done.then(() => this.seen.has(id) && this.seen.set(id, undefined));
+    const [oldest] = this.seen.keys();
+    if (this.seen.size > SEEN_MAX && oldest !== undefined) this.seen.delete(oldest);
+  }
+}
