@@ -20,13 +20,11 @@ export function parseNames(text: string): Names | undefined {
   const signals: string[] = [];
   const channels: string[] = [];
   for (const line of text.split("\n")) {
-    const name = line.trim().replace(/^#/, "_answer_to_");
-    if (name === "") continue;
-    // A report's pseudo-channel is longer than a channel by its prefix.
-    const channel = /^((?:_answer_to_)?[\w-]{2,64})(\.[\w-]{1,64})?$/.exec(name)?.[1];
+    if (line.trim() === "") continue;
+    const [, report, channel, event = ""] = /^(#|_answer_to_)?([\w-]{2,64})(\.[\w-]{1,64})?$/.exec(line.trim()) ?? [];
     if (channel === undefined) return undefined;
-    signals.push(name);
-    if (!LOCAL.test(channel)) channels.push(channel);
+    signals.push((report ? "_answer_to_" : "") + channel + event);
+    if (!report && !LOCAL.test(channel)) channels.push(channel);
   }
   return signals.length > 0 ? { signals, channels } : undefined;
 }
