@@ -62,7 +62,7 @@ fn weights(rng: &mut Prng) -> Vec<(Verb, u64)> {
     let mut weights = Vec::new();
     for &verb in Verb::ALL {
         let weight = usual(verb);
-        let off = if weight >= 20 { 10 } else { 45 };
+        let off = if weight >= 15 { 10 } else { 45 };
         if !rng.percent(off) {
             weights.push((verb, weight * rng.pick(&[1, 1, 2, 4])));
         }
@@ -79,6 +79,7 @@ const fn usual(verb: Verb) -> u64 {
         Verb::Private => 60,
         Verb::Send | Verb::Publish | Verb::Reload => 30,
         Verb::Sub | Verb::Ask | Verb::Select | Verb::Open => 20,
+        Verb::Again => 15,
         Verb::Cut | Verb::Shut | Verb::Reset => 10,
         Verb::Pause | Verb::Sleep | Verb::Rekey | Verb::SetKey | Verb::SetLength | Verb::Die => 6,
         Verb::DelHistory | Verb::SetData | Verb::Wrong | Verb::Ticks | Verb::Transaction => 5,
@@ -120,6 +121,7 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
             (who, rng.below(6), 0)
         }
         Verb::Pause | Verb::Sleep => (who, pause(rng), 0),
+        Verb::Again => (who, 0, 0),
         Verb::Storm => (rng.below(2), pause(rng), 0),
         Verb::Rekey => (who, rng.below(7), rng.below(3)),
         Verb::Sub => (
@@ -136,8 +138,8 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
             },
             rng.next() & 0xffff,
         ),
-        Verb::Ask => (who, rng.below(10), rng.below(12)),
-        Verb::Intruder => (rng.below(3), 0, 0),
+        Verb::Ask => (who, rng.below(11), rng.below(24)),
+        Verb::Intruder => (rng.below(5), 0, 0),
         Verb::Private => (who, rng.below(4), rng.next() & 0xffff),
         Verb::Publish => (who, rng.below(8), rng.next() & 0xffff),
         Verb::SetKey | Verb::Revoke | Verb::Restore => (who, rng.below(4), rng.below(3)),

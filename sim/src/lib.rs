@@ -15,6 +15,7 @@ pub mod model;
 pub mod names;
 pub mod network;
 pub mod planted;
+mod planted_exact;
 pub mod prng;
 pub mod profile;
 pub mod seen;

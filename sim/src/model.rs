@@ -2,25 +2,33 @@
 //! what really happened in the order in which the core handled it, concludes what must come out, and compares.
 //! It shares no data structure with the core, so that it does not share its mistakes.
 
+mod acks;
 mod answers;
 mod channels;
 mod conns;
 pub mod facts;
+mod histories;
 mod oracle;
+mod outputs;
 mod pages;
 mod private;
 mod queries;
+mod sends;
 
-use std::rc::Rc;
+use std::collections::VecDeque;
 
-use comet_core::{Action, Answer, CloseCause, ConnId, OpId, Record};
+use comet_core::{Action, CloseCause, ConnId, OpId, Record};
 
 use crate::backend::Ask;
-use crate::browser::Command;
+use crate::browser::{Command, Intrusion, Version};
 use crate::profile::{Knob, Profile};
-use crate::seen::{Seen, read};
+use crate::seen::Seen;
+use acks::Awaited;
 use facts::Facts;
+use histories::Reading;
+pub use outputs::Out;
 use pages::Page;
+use sends::{Accepted, Identity};
 
 /// Something the core did wrong.
 #[derive(Clone, Debug)]
@@ -44,10 +52,14 @@ pub fn wrong<T>(kind: &'static str, text: impl Into<String>) -> Result<T, Failur
 pub enum Cause {
     /// A page opened a connection.
     Opened(Box<Claim>),
-    /// An intruder opened a connection that must be refused with this code.
-    Intruder { conn: ConnId, code: u64 },
-    /// A page sent a command.
-    Command { conn: ConnId, command: Command },
+    /// An intruder opened a connection that must be refused.
+    Intruder { conn: ConnId, kind: Intrusion },
+    /// A page sent a command, in version 5 mostly with a number.
+    Command {
+        conn: ConnId,
+        number: Option<u64>,
+        command: Command,
+    },
     /// A Pong arrived.
     Pong { conn: ConnId, probe: u128 },
     /// The server noticed the end of a connection.
@@ -78,39 +90,7 @@ pub struct Claim {
     pub user: u32,
     pub key: String,
     pub uuid: String,
-    pub new: bool,
-}
-
-/// One output of the core, understood.
-#[derive(Clone, Debug)]
-pub enum Out {
-    Frame {
-        to: Vec<ConnId>,
-        seen: Rc<Seen>,
-        new: bool,
-        bytes: u64,
-    },
-    Probe {
-        conn: ConnId,
-        probe: u128,
-    },
-    Close {
-        conn: ConnId,
-        cause: CloseCause,
-    },
-    Reply {
-        session: u64,
-        req: u64,
-        reply: Result<Answer, u16>,
-    },
-    CloseSession {
-        session: u64,
-    },
-    Record {
-        op: OpId,
-        record: Record,
-    },
-    Ready(bool),
+    pub version: Version,
 }
 
 /// A connection as the model knows it.
@@ -122,7 +102,7 @@ struct Conn {
     /// The proven user, 0 = anonymous.
     user: u32,
     uuid: String,
-    new: bool,
+    version: Version,
     opened: u64,
     channels: Vec<String>,
     /// Registered for private delivery; evicted ones are not.
@@ -135,12 +115,12 @@ struct Conn {
     backlog: Vec<u64>,
     /// Private messages it might claim when it opened, and may therefore be sent.
     claims: Vec<u64>,
-    /// History it asked for and has not got, in order: channel, body, frame.
+    /// History it asked for and has not got, in order.
     readings: Vec<Reading>,
     /// The probe behind a window of history.
     reading_probe: Option<u128>,
-    /// Outstanding probe: payload, how many of `sent` it covers, since when.
-    probe: Option<(u128, usize, u64)>,
+    /// The acknowledgement that is waited for.
+    awaited: Option<Awaited>,
 }
 
 /// A private message sent to a connection.
@@ -149,14 +129,6 @@ struct Sent {
     n: u64,
     acknowledged: bool,
     bytes: u64,
-}
-
-/// A message of a history on its way to a page that asked for it.
-#[derive(Clone, Debug)]
-struct Reading {
-    channel: String,
-    body: String,
-    seen: Seen,
 }
 
 /// What became of an accepted private message.
@@ -230,11 +202,22 @@ enum Expected {
 #[derive(Clone, Debug)]
 struct Wanted {
     conn: ConnId,
+    /// Which command it answers.
+    re: Option<u64>,
     seen: Seen,
-    /// May wait until this record is safe (delivery reports of channels with history).
+    /// Not before this record is safe (delivery reports of channels with history).
     after: Option<OpId>,
+    /// As soon as this record is safe; `None` = at once.
+    by: Option<OpId>,
     /// May be replaced by an error, because the disk fails.
     may_fail: bool,
+}
+
+/// Who is to be answered, and under which number.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    conn: ConnId,
+    re: Option<u64>,
 }
 
 /// The model of one run.
@@ -255,6 +238,18 @@ pub struct Model {
     due: Vec<Due>,
     wanted: Vec<Wanted>,
     pages: Vec<Page>,
+    /// Messages with a send key that may be sent again, oldest first.
+    accepted: Vec<Accepted>,
+    /// The ids of all messages that were ever sent with a send key.
+    identities: Vec<(Identity, String)>,
+    /// All ids of channel messages.
+    ids: Vec<String>,
+    /// Messages with a send key that were accepted, number and id: more than one if the sender was another user by then.
+    copies: Vec<(u64, String)>,
+    /// What the core appended to histories in this step.
+    appended: VecDeque<(OpId, String)>,
+    /// An id that should not be, found while concluding.
+    trouble: Option<Failure>,
     last_op: OpId,
     persisted: OpId,
     failing: bool,
@@ -306,6 +301,12 @@ impl Model {
             due: Vec::new(),
             wanted: Vec::new(),
             pages: Vec::new(),
+            accepted: Vec::new(),
+            identities: Vec::new(),
+            ids: Vec::new(),
+            copies: Vec::new(),
+            appended: VecDeque::new(),
+            trouble: None,
             last_op: OpId(0),
             persisted: OpId(0),
             failing: false,
@@ -353,7 +354,7 @@ impl Model {
             return wrong("lost", format!("answered OK, gone after the crash: {message:?}"));
         }
         self.told.everybody_offline(unix / 1000);
-        let outs = understand(actions)?;
+        let outs = self.understand(&Cause::Tick, actions)?;
         for out in &outs {
             match out {
                 Out::Record { op, record } => self.note_record(*op, record)?,
@@ -387,6 +388,7 @@ impl Model {
         self.sessions.clear();
         self.due.clear();
         self.wanted.clear();
+        self.accepted.clear();
         self.last_op = OpId(0);
         self.persisted = OpId(0);
         self.failing = false;
@@ -407,12 +409,19 @@ impl Model {
         self.conn(id).filter(|conn| conn.gone.is_none())
     }
 
-    /// Wants a frame at a living connection, now.
+    /// Wants a frame that nobody asked for at a living connection, now.
     fn want(&mut self, conn: ConnId, seen: Seen) {
+        self.want_answer(Asked { conn, re: None }, seen);
+    }
+
+    /// Wants the answer to a command, now.
+    fn want_answer(&mut self, asked: Asked, seen: Seen) {
         self.wanted.push(Wanted {
-            conn,
+            conn: asked.conn,
+            re: asked.re,
             seen,
             after: None,
+            by: None,
             may_fail: false,
         });
     }
@@ -433,43 +442,4 @@ impl Model {
         let of = |conn: &&Conn| conn.dev == dev && conn.channels.iter().any(|name| name == channel);
         self.living().filter(of).map(|conn| conn.id).collect()
     }
-}
-
-/// Reads the frames of the actions, once each.
-fn understand(actions: &[Action]) -> Result<Vec<Out>, Failure> {
-    let mut outs = Vec::with_capacity(actions.len());
-    for action in actions {
-        outs.push(match action {
-            Action::Send { to, frame } => {
-                let to = crate::world::recipients(to);
-                let (seen, new) = read(frame.as_str()).map_err(|text| Failure { kind: "frame", text })?;
-                Out::Frame {
-                    to,
-                    seen: Rc::new(seen),
-                    new,
-                    bytes: frame.bytes().len() as u64,
-                }
-            }
-            Action::Probe { conn, probe } => Out::Probe {
-                conn: *conn,
-                probe: probe.0,
-            },
-            Action::Close { conn, cause } => Out::Close {
-                conn: *conn,
-                cause: *cause,
-            },
-            Action::Reply { session, req, reply } => Out::Reply {
-                session: session.0,
-                req: req.0,
-                reply: reply.result.clone().map_err(|error| error.code.number()),
-            },
-            Action::CloseSession { session } => Out::CloseSession { session: session.0 },
-            Action::Persist { op, record } => Out::Record {
-                op: *op,
-                record: record.clone(),
-            },
-            Action::Ready(ready) => Out::Ready(*ready),
-        });
-    }
-    Ok(outs)
 }

@@ -7,13 +7,13 @@ use std::rc::Rc;
 
 use crate::browser::Command;
 use crate::prng::Prng;
-use crate::seen::Seen;
+use crate::seen::Told;
 
 /// What travels to the server.
 #[derive(Clone, Debug)]
 pub enum Up {
-    /// A text message.
-    Command(Command),
+    /// A text message, and the number a page of version 5 gave it.
+    Command(Option<u64>, Command),
     /// A Pong with its payload.
     Pong(u128),
     /// The orderly end of the stream.
@@ -24,7 +24,7 @@ pub enum Up {
 #[derive(Clone, Debug)]
 pub enum Down {
     /// A text frame and its size.
-    Frame(Rc<Seen>, usize),
+    Frame(Rc<Told>, usize),
     /// A Ping with its payload.
     Ping(u128),
     /// The end of the stream, without a Close frame (Q9).

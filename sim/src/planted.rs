@@ -1,7 +1,9 @@
 //! Known mistakes, made on purpose between the core and the world, to prove that the alarm rings. None of them is
 //! in the core: a faulty adapter spoils its actions, loses its events or forgets its timers.
 
-use comet_core::{Action, CloseCause, ConnId, Event, Frame, MessageId, Recipients, Record, Seq};
+use comet_core::{Action, CloseCause, Config, ConnId, Event, Frame, MessageId, Recipients, Record, Seq};
+
+use comet_core::wire::ClientRequest;
 
 use crate::model::Cause;
 
@@ -72,6 +74,28 @@ bugs! {
     IgnoreKick "ignore_kick",
     /// Everybody is told that he is authorized.
     EverybodyAuthorized "everybody_authorized",
+    /// A Pong acknowledges for a page of version 5.
+    PongForPage "pong_for_page",
+    /// An `ack` of an id that is not on its way acknowledges everything.
+    UnknownAck "unknown_ack",
+    /// Every 3rd `ack` is lost, so the time for the next one is not begun anew.
+    LoseAck "lose_ack",
+    /// Messages with a send key are not remembered.
+    ForgetSends "forget_sends",
+    /// A message that is sent again is published again.
+    PublishAgain "publish_again",
+    /// Nobody is told that his message had been accepted before.
+    HideRepeated "hide_repeated",
+    /// A report that waited for the disk has no number.
+    LoseNumber "lose_number",
+    /// Every 7th result comes twice.
+    ResultTwice "result_twice",
+    /// The result of a history precedes its messages.
+    EarlyEnd "early_end",
+    /// A live message of a channel with history has another id than in the history.
+    OtherId "other_id",
+    /// `unsubscribe` keeps the first of the channels.
+    KeepSubscriber "keep_subscriber",
 }
 
 /// The faulty adapter of a run.
@@ -80,9 +104,17 @@ pub struct Planted {
     bug: Option<Bug>,
     count: u64,
     conns: Vec<(ConnId, u32, u32)>,
+    exact: crate::planted_exact::Memory,
 }
 
-fn text_of(action: &Action) -> &str {
+fn is_ack(event: &Event) -> bool {
+    let Event::Request { command, .. } = event else {
+        return false;
+    };
+    command.number.is_none() && matches!(command.request, Ok(ClientRequest::Ack(_)))
+}
+
+pub(crate) fn text_of(action: &Action) -> &str {
     match action {
         Action::Send { frame, .. } => frame.as_str(),
         Action::Probe { .. }
@@ -160,6 +192,7 @@ impl Planted {
     pub fn swallows(&mut self, event: &Event) -> bool {
         match self.bug {
             Some(Bug::LoseClosed) => matches!(event, Event::Closed { .. }) && self.every(3),
+            Some(Bug::LoseAck) => is_ack(event) && self.every(3),
             Some(Bug::LosePong) => matches!(
                 event,
                 Event::ProbeAnswered {
@@ -171,12 +204,29 @@ impl Planted {
         }
     }
 
+    /// What the core gets to see instead of an event.
+    pub fn bend(&mut self, event: Event) -> Event {
+        match self.bug {
+            Some(bug) => self.exact.bend(bug, event),
+            None => event,
+        }
+    }
+
+    /// The settings the core is started with.
+    pub fn settings(&self, mut config: Config) -> Config {
+        if self.bug == Some(Bug::ForgetSends) {
+            config.send_memory_max = 0;
+        }
+        config
+    }
+
     /// Spoils what the core wants.
     pub fn spoil(&mut self, cause: &Cause, actions: &mut Vec<Action>) {
         let Some(bug) = self.bug else { return };
         if let Cause::Opened(claim) = cause {
             self.conns.push((claim.conn, claim.dev, claim.user));
         }
+        self.exact.notice(cause, actions);
         match bug {
             Bug::DropRedelivery => {
                 actions.retain(|a| !(is_private(a) && text_of(a).contains(r#""fromQueue":true"#)))
@@ -216,7 +266,16 @@ impl Planted {
                     actions.remove(at);
                 }
             }
-            Bug::ForgetTimers | Bug::AcknowledgeEarly | Bug::LoseClosed | Bug::LosePong => {}
+            Bug::PublishAgain | Bug::LoseNumber | Bug::EarlyEnd => self.exact.spoil(bug, cause, actions),
+            Bug::ForgetTimers
+            | Bug::AcknowledgeEarly
+            | Bug::LoseClosed
+            | Bug::LosePong
+            | Bug::PongForPage
+            | Bug::UnknownAck
+            | Bug::LoseAck
+            | Bug::ForgetSends
+            | Bug::KeepSubscriber => {}
             Bug::DuplicatePrivate
             | Bug::StaleConnection
             | Bug::StrangerGetsPrivate
@@ -226,6 +285,9 @@ impl Planted {
             | Bug::WrongCount
             | Bug::TrackTwice
             | Bug::ReplyTwice
+            | Bug::HideRepeated
+            | Bug::ResultTwice
+            | Bug::OtherId
             | Bug::EverybodyAuthorized => *actions = self.spoil_each(bug, actions),
         }
     }
@@ -243,7 +305,9 @@ impl Planted {
 
     /// What stands in the place of an action; `None` = itself.
     fn spoil_one(&mut self, bug: Bug, action: &Action) -> Option<Vec<Action>> {
-        if let Action::Send { to, frame } = action {
+        if let Action::Send { to, frame } = action
+            && bug != Bug::ResultTwice
+        {
             return self.spoil_frame(bug, action, to, frame);
         }
         match (bug, action) {
@@ -268,6 +332,11 @@ impl Planted {
                     keep_from: Seq(0),
                 };
                 Some(vec![Action::Persist { op: *op, record }])
+            }
+            (Bug::ResultTwice, Action::Send { frame, .. })
+                if frame.as_str().contains(r#""re":"#) && self.every(7) =>
+            {
+                Some(vec![action.clone(), action.clone()])
             }
             (Bug::ReplyTwice, Action::Reply { .. }) if self.every(5) => {
                 Some(vec![action.clone(), action.clone()])
@@ -325,6 +394,10 @@ impl Planted {
                 .map(|action| vec![action]),
             (Bug::TrackTwice, _) if frame.as_str().contains(r#"subscription","#) => {
                 Some(vec![action.clone(), action.clone()])
+            }
+            (Bug::HideRepeated, _) => rewritten(action, r#","repeated":true"#, "").map(|action| vec![action]),
+            (Bug::OtherId, _) if is_channel_message(action) => {
+                rewritten(action, r#""uuid":"0"#, r#""uuid":"f"#).map(|action| vec![action])
             }
             (Bug::EverybodyAuthorized, _) => {
                 rewritten(action, r#""authorized":false"#, r#""authorized":true"#).map(|action| vec![action])

@@ -67,6 +67,16 @@ knobs! {
     LateClosed "late_closed" 0,
     /// 0: presence events off.
     Presence "presence" 1,
+    /// Percentage of browsers with version 5 of the client.
+    V5 "v5" 0,
+    /// How long the handlers of a page of version 5 run at most, ms.
+    Handler "handler" 0,
+    /// Percentage of its private messages whose handler does not come back before the page is reloaded.
+    Hangs "hangs" 0,
+    /// Messages with a send key that the server remembers.
+    SendMemory "send_memory" 131_072,
+    /// For so long, ms.
+    SendMemoryMs "send_memory_ms" 120_000,
 }
 
 /// Number of settings.
@@ -113,6 +123,11 @@ impl Profile {
         profile.set(Knob::Uptime, rng.pick(&[0, 0, 0, 0, 30]));
         profile.set(Knob::LateClosed, rng.pick(&[0, 0, 30, 100]));
         profile.set(Knob::Presence, rng.pick(&[1, 1, 1, 1, 0]));
+        profile.set(Knob::V5, rng.pick(&[0, 30, 60, 100]));
+        profile.set(Knob::Handler, rng.pick(&[0, 5, 200, 3_000, 20_000]));
+        profile.set(Knob::Hangs, rng.pick(&[0, 0, 0, 5]));
+        profile.set(Knob::SendMemory, rng.pick(&[131_072, 131_072, 4, 1]));
+        profile.set(Knob::SendMemoryMs, rng.pick(&[120_000, 120_000, 120_000, 2_000]));
         profile
     }
 
@@ -128,6 +143,12 @@ impl Profile {
 
     /// What the core is started with.
     pub fn config(&self) -> CheckedConfig {
+        let settings = self.settings().check();
+        settings.expect("the password is set and no limit is 0")
+    }
+
+    /// The same, unchecked.
+    pub fn settings(&self) -> Config {
         let uptime_ms = self.get(Knob::Uptime) * 1000;
         Config {
             password: Secret::new(crate::names::PASSWORD),
@@ -141,13 +162,13 @@ impl Profile {
             queue_len_max: self.get(Knob::QueueMax) as usize,
             reload_grace_ms: self.get(Knob::Grace) * 1000,
             ack_timeout_ms: self.get(Knob::AckTimeout).max(1),
+            send_memory_ms: self.get(Knob::SendMemoryMs),
+            send_memory_max: self.get(Knob::SendMemory) as usize,
             subscriptions_max: self.get(Knob::Subscriptions).max(1) as usize,
             ws_uptime_max_ms: uptime_ms,
             ws_uptime_sweep_ms: uptime_ms / 2,
             ..Config::default()
         }
-        .check()
-        .expect("the password is set and no limit is 0")
     }
 
     /// One line: the settings that are not those of a calm world.

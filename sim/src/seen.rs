@@ -1,11 +1,23 @@
 //! What a browser makes of a frame: the JSON is parsed as a client would, and a frame that breaks the rules of
 //! protocol.md 2.5 is a failure, whatever it says.
 
+mod exact;
+
 use serde_json::Value;
 
+use crate::browser::Version;
 use crate::names::view;
 
-/// A frame, understood. Texts are as the application sees them.
+/// A frame, understood, and which command it answers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Told {
+    /// `re`, in version 5 only.
+    pub re: Option<u64>,
+    /// What it says.
+    pub seen: Seen,
+}
+
+/// What a frame says. Texts are as the application sees them.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Seen {
     /// F1.
@@ -24,6 +36,8 @@ pub enum Seen {
         event: String,
         view: String,
         user: Option<u64>,
+        /// Version 5 only, and only if the message has one.
+        id: Option<String>,
         time: u64,
     },
     /// F6.
@@ -33,6 +47,8 @@ pub enum Seen {
         view: String,
         user: u64,
         marker: Option<String>,
+        /// Version 5 only.
+        id: Option<String>,
         time: u64,
     },
     /// F7.
@@ -45,7 +61,7 @@ pub enum Seen {
         uuid: String,
         time: u64,
     },
-    /// F9; `failed` if its `error` says something.
+    /// F9 before version 5; `failed` if its `error` says something.
     Report {
         pipe: String,
         count: u64,
@@ -69,6 +85,25 @@ pub enum Seen {
     ErrorReport { pipe: String },
     /// F15.
     Fatal { code: u64 },
+    /// F9 of version 5.
+    Outcome {
+        pipe: String,
+        count: u64,
+        failed: bool,
+        id: Option<String>,
+        repeated: bool,
+    },
+    /// F14 of version 5 with its `code`.
+    Refused { code: String },
+    /// The channels of a connection of version 5, and the names that are refused with their codes, sorted.
+    Subscribed {
+        channels: u64,
+        refused: Vec<(String, String)>,
+    },
+    /// Version 5: so many messages of a history were sent.
+    HistoryEnd { messages: u64 },
+    /// Version 5: a command that has nothing to tell was carried out.
+    Done { command: String },
 }
 
 /// The key an F14 carries beside its text.
@@ -86,32 +121,55 @@ pub enum Extra {
     Data,
 }
 
-/// Reads a frame and tells in which dialect it was written: true = version 4.
-pub fn read(text: &str) -> Result<(Seen, bool), String> {
-    if text.contains('\'') || text.contains(['\n', '\r']) {
+/// Reads a frame that a page of this version gets.
+pub fn read(text: &str, version: Version) -> Result<Told, String> {
+    let old = version != Version::V5;
+    if old && (text.contains('\'') || text.contains(['\n', '\r'])) {
         return Err(format!("E1/E6: raw apostrophe or line end in {text}"));
     }
     let frame: Value = serde_json::from_str(text).map_err(|error| format!("no JSON ({error}): {text}"))?;
-    let old = frame.get("event_name");
-    if old.is_some() && old != frame.get("event") {
-        return Err(format!("event_name differs from event: {text}"));
+    let name = frame.get("event_name");
+    let expected = if version == Version::V3 {
+        frame.get("event")
+    } else {
+        None
+    };
+    if name != expected {
+        return Err(format!("event_name in {version:?}: {text}"));
     }
-    let new = old.is_none();
-    understand(&frame, new)
-        .map(|seen| (seen, new))
-        .ok_or_else(|| format!("frame of no known form: {text}"))
+    let re = frame.get("re").map(Value::as_u64);
+    let odd = || format!("frame of no known form in {version:?}: {text}");
+    if re.is_some_and(|re| old || re.is_none_or(|re| re == 0)) {
+        return Err(odd());
+    }
+    let seen = understand(&frame, version).ok_or_else(odd)?;
+    let re = re.flatten();
+    Ok(Told { re, seen })
 }
 
-fn understand(frame: &Value, new: bool) -> Option<Seen> {
+/// What an application sees of `data`.
+fn shown(data: &Value, version: Version) -> Option<String> {
+    match version {
+        Version::V3 | Version::V4 => data.as_str().map(view),
+        Version::V5 => Some(exact::view(data)),
+    }
+}
+
+fn understand(frame: &Value, version: Version) -> Option<Seen> {
     let pipe = frame.get("pipe")?.as_str()?.to_owned();
     let event = frame.get("event")?.as_str()?.to_owned();
     let data = frame.get("data")?;
     let time = frame.get("message_send_time")?.as_u64()?;
-    if !new && !data.is_string() {
+    let (first, exact) = (version == Version::V3, version == Version::V5);
+    if first && !data.is_string() {
         return None;
     }
     if pipe == "sys" || pipe.starts_with("_answer") {
-        return answer(frame, new, pipe, &event);
+        return if exact {
+            exact::answer(frame, &pipe, event)
+        } else {
+            answer(frame, version, pipe, &event)
+        };
     }
     let from_queue = frame
         .get("fromQueue")
@@ -121,26 +179,27 @@ fn understand(frame: &Value, new: bool) -> Option<Seen> {
         return Some(Seen::Private {
             id,
             event,
-            view: view(data.as_str()?),
+            view: shown(data, version)?,
             queued: from_queue,
             time,
         });
     }
-    if frame.get("uuid").is_some() {
-        return None;
-    }
+    let id = match frame.get("uuid") {
+        Some(id) => Some(id.as_str().filter(|_| exact)?.to_owned()),
+        None => None,
+    };
     let user = frame.get("user_id").map(Value::as_u64);
     if frame
         .get("history")
         .is_some_and(|flag| flag == &Value::Bool(true))
     {
         return if from_queue {
-            history(frame, pipe, event)
+            history(frame, pipe, event, version)
         } else {
             None
         };
     }
-    if !new && event == "answer" && frame.get("marker").is_some() {
+    if first && event == "answer" && frame.get("marker").is_some() {
         return users(frame, &object(data)?);
     }
     if pipe.starts_with("user_status_") && (event == "online" || event == "offline") {
@@ -151,7 +210,7 @@ fn understand(frame: &Value, new: bool) -> Option<Seen> {
         });
     }
     if pipe.starts_with("track_") && (event == "subscription" || event == "unsubscription") {
-        return track(frame, new, pipe, &event);
+        return track(frame, version, pipe, &event);
     }
     let user = match user {
         Some(number) => Some(number?),
@@ -160,16 +219,17 @@ fn understand(frame: &Value, new: bool) -> Option<Seen> {
     Some(Seen::Message {
         pipe,
         event,
-        view: view(data.as_str()?),
+        view: shown(data, version)?,
         user,
+        id,
         time,
     })
 }
 
-fn track(frame: &Value, new: bool, pipe: String, event: &str) -> Option<Seen> {
+fn track(frame: &Value, version: Version, pipe: String, event: &str) -> Option<Seen> {
     let data = object(frame.get("data")?)?;
     let user = data.get("user_id")?.as_u64()?;
-    if !new && frame.get("user_id")?.as_u64()? != user {
+    if version == Version::V3 && frame.get("user_id")?.as_u64()? != user {
         return None;
     }
     let uuid = data.get("uuid")?.as_str()?.to_owned();
@@ -183,7 +243,12 @@ fn track(frame: &Value, new: bool, pipe: String, event: &str) -> Option<Seen> {
     })
 }
 
-fn history(frame: &Value, pipe: String, event: String) -> Option<Seen> {
+fn history(frame: &Value, pipe: String, event: String, version: Version) -> Option<Seen> {
+    let id = frame.get("uuid").and_then(Value::as_str);
+    // Version 5 is always told the id, the others never.
+    if id.is_some() != (version == Version::V5) {
+        return None;
+    }
     let marker = match frame.get("marker") {
         Some(text) => Some(text.as_str()?.to_owned()),
         None => None,
@@ -191,9 +256,10 @@ fn history(frame: &Value, pipe: String, event: String) -> Option<Seen> {
     Some(Seen::History {
         pipe,
         event,
-        view: view(frame.get("data")?.as_str()?),
+        view: shown(frame.get("data")?, version)?,
         user: frame.get("user_id")?.as_u64()?,
         marker,
+        id: id.map(str::to_owned),
         time: frame.get("message_send_time")?.as_u64()?,
     })
 }
@@ -207,14 +273,14 @@ fn object(data: &Value) -> Option<Value> {
     }
 }
 
-fn answer(frame: &Value, new: bool, pipe: String, event: &str) -> Option<Seen> {
+fn answer(frame: &Value, version: Version, pipe: String, event: &str) -> Option<Seen> {
     let raw = frame.get("data")?;
     if pipe == "sys" && event == "serverInfo" {
         let authorized = frame.get("authorized")?;
-        let authorized = if new {
-            authorized.as_bool()?
-        } else {
+        let authorized = if version == Version::V3 {
             authorized.as_str()?.parse().ok()?
+        } else {
+            authorized.as_bool()?
         };
         return Some(Seen::Info {
             authorized,
@@ -234,18 +300,10 @@ fn answer(frame: &Value, new: bool, pipe: String, event: &str) -> Option<Seen> {
         });
     }
     if pipe == "_answer_pipe_count" {
-        return Some(Seen::Count {
-            marker: marker()?,
-            users: data.get("user_in_pipe")?.as_u64()?,
-        });
+        return count(&data, marker()?);
     }
     if pipe == "_answer_user_status" {
-        let seconds = data.get("last_online_time")?.as_i64()?;
-        let same = data.get("data")?.as_i64()? == seconds;
-        return same.then(|| Seen::Last {
-            pipe: event.to_owned(),
-            seconds,
-        });
+        return last(&data, event);
     }
     if let Some(channel) = pipe.strip_prefix("_answer_to_") {
         let pipe = channel.to_owned();
@@ -267,14 +325,36 @@ fn answer(frame: &Value, new: bool, pipe: String, event: &str) -> Option<Seen> {
         });
     }
     if data.is_array() {
-        return if new { users(frame, &data) } else { None };
+        return if version == Version::V4 {
+            users(frame, &data)
+        } else {
+            None
+        };
     }
-    let user = data.get("user_id")?.as_u64()?;
-    let data = data.get("user_data")?.as_str()?.to_owned();
+    user_data(&data, marker()?)
+}
+
+fn count(data: &Value, marker: String) -> Option<Seen> {
+    Some(Seen::Count {
+        marker,
+        users: data.get("user_in_pipe")?.as_u64()?,
+    })
+}
+
+fn last(data: &Value, event: &str) -> Option<Seen> {
+    let seconds = data.get("last_online_time")?.as_i64()?;
+    let same = data.get("data")?.as_i64()? == seconds;
+    same.then(|| Seen::Last {
+        pipe: event.to_owned(),
+        seconds,
+    })
+}
+
+fn user_data(data: &Value, marker: String) -> Option<Seen> {
     Some(Seen::Data {
-        marker: marker()?,
-        user,
-        data,
+        marker,
+        user: data.get("user_id")?.as_u64()?,
+        data: data.get("user_data")?.as_str()?.to_owned(),
     })
 }
 

@@ -46,6 +46,8 @@ verbs! {
     Sub "sub",
     /// Tab a sends into channel b; c is the kind of body, event and anonymity.
     Send "send",
+    /// Tab a sends its newest message once more, with the same send key.
+    Again "again",
     /// Tab a asks for b (history, count, users, data, status, nonsense) about c.
     Ask "ask",
     /// A connection with a malformed URL of kind a.

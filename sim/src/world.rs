@@ -4,6 +4,7 @@
 //! `Closed` after `Close`, events of connections that are already forgotten, replies to dead sessions.
 
 mod coming;
+mod exact;
 mod finish;
 mod pages;
 mod server;
@@ -20,7 +21,7 @@ use comet_core::{
 use coming::{Coming, Entry};
 
 use crate::backend::Session;
-use crate::browser::{Browser, Tab};
+use crate::browser::{Browser, Tab, Version};
 use crate::disk::Disk;
 use crate::model::{Cause, Failure, Model, Out, wrong};
 use crate::names::EPOCH_S;
@@ -128,12 +129,17 @@ pub fn recipients(to: &Recipients) -> Vec<ConnId> {
 impl World {
     fn new(profile: Profile, planted: Planted) -> Self {
         let mut luck = Prng::keyed(profile.seed, 3);
+        let mut chance = Prng::keyed(profile.seed, 4);
         let mut browsers = Vec::new();
         for number in 0..profile.get(Knob::Browsers) {
             browsers.push(Browser {
                 dev: luck.below(profile.get(Knob::Devs)) as u32,
                 user: 1 + luck.below(profile.get(Knob::Users)) as u32,
-                new: luck.percent(70),
+                version: match (luck.percent(70), chance.percent(profile.get(Knob::V5))) {
+                    (_, true) => Version::V5,
+                    (true, false) => Version::V4,
+                    (false, false) => Version::V3,
+                },
                 uuid: if luck.percent(15) {
                     String::new()
                 } else {
@@ -266,6 +272,13 @@ impl World {
                 self.connect(tab, attempt);
                 Ok(())
             }
+            Coming::Handled { tab, page, id } => self.handled(tab, page, &id),
+            Coming::Resend { tab, page } => {
+                if self.tabs[tab].page == page {
+                    self.flush_outbox(tab);
+                }
+                Ok(())
+            }
             Coming::Commit { life } => self.committed(life),
             Coming::DiskLie { life, upto } if life == self.life => {
                 self.feed(Event::Persisted { upto }, &Cause::Tick)
@@ -301,7 +314,7 @@ impl World {
         let mut actions = std::mem::take(&mut self.actions);
         actions.clear();
         if !self.planted.swallows(&event) {
-            core.handle(now, event, &mut actions);
+            core.handle(now, self.planted.bend(event), &mut actions);
         }
         self.planted.spoil(cause, &mut actions);
         let _ = write!(self.digest, "{actions:?}");
@@ -342,9 +355,9 @@ impl World {
 
     fn execute_one(&mut self, action: &Action, out: &Out) -> Result<(), Failure> {
         match (action, out) {
-            (Action::Send { frame, .. }, Out::Frame { to, seen, .. }) => {
+            (Action::Send { frame, .. }, Out::Frame { to, told, .. }) => {
                 for conn in to {
-                    self.send_down(*conn, Down::Frame(Rc::clone(seen), frame.bytes().len()));
+                    self.send_down(*conn, Down::Frame(Rc::clone(told), frame.bytes().len()));
                 }
             }
             (Action::Probe { conn, probe }, _) => self.send_down(*conn, Down::Ping(probe.0)),

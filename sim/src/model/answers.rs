@@ -2,169 +2,86 @@
 
 use comet_core::ConnId;
 
-use super::channels::Publication;
 use super::facts::get;
-use super::{Failure, Model, Out, Reading, wrong};
-use crate::browser::Command;
+use super::{Asked, Model, Out};
+use crate::browser::{Change, Command, Version};
 use crate::seen::{Extra, Seen};
 
 impl Model {
-    /// A page sent a command.
-    pub(super) fn command(&mut self, id: ConnId, command: &Command, outs: &[Out]) {
+    /// A page sent a command. To a numbered one there is exactly one result (docs/protocol-v5.md 1).
+    pub(super) fn command(&mut self, id: ConnId, number: Option<u64>, command: &Command, outs: &[Out]) {
         let Some(conn) = self.alive(id) else { return };
-        let dev = conn.dev;
+        let (dev, exact) = (conn.dev, conn.version == Version::V5);
+        let asked = Asked {
+            conn: id,
+            re: number.filter(|_| exact),
+        };
+        if !exact && (number.is_some() || is_new(command)) {
+            return self.refuse(asked, Extra::Plain, "unknown_command");
+        }
         match command {
-            Command::Subscribe(names) => self.subscribe(id, names),
-            Command::Send {
-                channel,
-                anonymous,
-                event,
-                body,
-                n: _,
-            } => {
-                let message = Publication {
-                    dev,
-                    channel,
-                    event,
-                    body,
-                    sender: None,
-                    except: Some(id),
-                };
-                self.send(id, &message, *anonymous, outs);
-            }
-            Command::History { channel, marker } => self.history_asked(id, channel, marker),
+            Command::Subscribe(change, names) => self.subscribe(asked, *change, names),
+            Command::Send(message) => self.send(asked, message, outs),
+            Command::History { channel, marker } => self.history_asked(asked, channel, marker),
             Command::Count { channel, marker } => {
-                let seen = if channel.starts_with("web_") || channel.starts_with("track_") {
-                    Seen::Count {
-                        marker: marker.clone(),
-                        users: self.subscribers(dev, channel).len() as u64,
-                    }
-                } else {
-                    Seen::Error { extra: Extra::Number }
-                };
-                self.want(id, seen);
+                if !channel.starts_with("web_") && !channel.starts_with("track_") {
+                    return self.refuse(asked, Extra::Number, "channel_refused");
+                }
+                let (marker, users) = (marker.clone(), self.subscribers(dev, channel).len() as u64);
+                self.want_answer(asked, Seen::Count { marker, users });
             }
             Command::Users { channel, marker } => {
-                let seen = if channel.starts_with("track_") {
-                    Seen::Users {
-                        marker: marker.clone(),
-                        users: self.members(dev, channel),
-                    }
-                } else {
-                    Seen::Error { extra: Extra::User }
-                };
-                self.want(id, seen);
+                if !channel.starts_with("track_") {
+                    return self.refuse(asked, Extra::User, "channel_refused");
+                }
+                let (marker, users) = (marker.clone(), self.members(dev, channel));
+                self.want_answer(asked, Seen::Users { marker, users });
             }
             Command::Data { marker, user } => {
                 let data = get(&self.told.data, dev, user).cloned().unwrap_or_default();
-                self.want(
-                    id,
-                    Seen::Data {
-                        marker: marker.clone(),
-                        user: u64::from(*user),
-                        data,
-                    },
-                );
+                let seen = Seen::Data {
+                    marker: marker.clone(),
+                    user: u64::from(*user),
+                    data,
+                };
+                self.want_answer(asked, seen);
             }
             Command::Status { user } => {
                 let seconds = self.last_online(dev, *user);
-                self.want(
-                    id,
-                    Seen::Last {
-                        pipe: format!("user_status_{user}"),
-                        seconds,
-                    },
-                );
+                let pipe = format!("user_status_{user}");
+                self.want_answer(asked, Seen::Last { pipe, seconds });
             }
-            Command::Statistics => {}
-            Command::Nonsense(_) => self.want(id, Seen::Error { extra: Extra::Plain }),
-        }
-    }
-
-    fn history_asked(&mut self, id: ConnId, channel: &str, marker: &str) {
-        let Some(conn) = self.alive(id) else { return };
-        let (dev, user, new) = (conn.dev, conn.user, conn.new);
-        if channel.starts_with("private_") && user == 0 {
-            self.want(id, Seen::Error { extra: Extra::Plain });
-            return;
-        }
-        let marker = (!new && marker != "undefined").then(|| marker.to_owned());
-        let kept: Vec<_> = self.told.history_of(dev, channel).cloned().collect();
-        let readings = kept.into_iter().map(|message| {
-            let seen = Seen::History {
-                pipe: message.channel.clone(),
-                event: message.event,
-                view: crate::names::view(&message.body),
-                user: u64::from(message.sender),
-                marker: marker.clone(),
-                time: message.time,
-            };
-            Reading {
-                channel: message.channel,
-                body: message.body,
-                seen,
+            Command::Statistics => self.done(asked, "statistics"),
+            Command::Ack(uuid) => {
+                if comet_core::MessageId::parse(uuid).is_none() {
+                    return self.refuse(asked, Extra::Plain, "bad_message_id");
+                }
+                self.acknowledge(id, uuid);
+                self.done(asked, "ack");
             }
-        });
-        let readings: Vec<_> = readings.collect();
-        if let Some(conn) = self.conn_mut(id) {
-            conn.readings.extend(readings);
+            Command::Nonsense(kind) => self.refuse(asked, Extra::Plain, Command::nonsense_code(*kind)),
         }
     }
 
-    fn is_kept(&self, dev: u32, reading: &Reading) -> bool {
-        self.told
-            .history_of(dev, &reading.channel)
-            .any(|kept| kept.body == reading.body)
+    fn done(&mut self, asked: Asked, command: &str) {
+        if asked.re.is_some() {
+            let command = command.to_owned();
+            self.want_answer(asked, Seen::Done { command });
+        }
     }
 
-    /// A message of a history is sent: the next one that is still kept (protocol.md 2.6.3, S55, S56).
-    pub(super) fn history_frame(&mut self, id: ConnId, seen: &Seen) -> Result<(), Failure> {
-        let Some(conn) = self.alive(id) else {
-            return wrong("history", format!("{seen:?} to {id:?}"));
+    /// A command fails: the extra key is told to the older versions, the code to version 5.
+    pub(super) fn refuse(&mut self, asked: Asked, extra: Extra, code: &str) {
+        let exact = self
+            .conn(asked.conn)
+            .is_some_and(|conn| conn.version == Version::V5);
+        let seen = if exact {
+            let code = code.to_owned();
+            Seen::Refused { code }
+        } else {
+            Seen::Error { extra }
         };
-        let next = conn
-            .readings
-            .iter()
-            .position(|reading| self.is_kept(conn.dev, reading));
-        let Some(next) = next.filter(|at| conn.readings[*at].seen == *seen) else {
-            return wrong(
-                "history",
-                format!("{seen:?} to {id:?}, where {:?} is due", conn.readings.first()),
-            );
-        };
-        if let Some(conn) = self.conn_mut(id) {
-            conn.readings.drain(..=next);
-        }
-        Ok(())
-    }
-
-    /// A window of history is over: true if this probe may be the one behind it.
-    pub(super) fn reading_probe(&mut self, id: ConnId, probe: u128) -> bool {
-        let Some(conn) = self.conn_mut(id) else {
-            return false;
-        };
-        let waits = conn.reading_probe.is_none() && !conn.readings.is_empty();
-        if waits {
-            conn.reading_probe = Some(probe);
-        }
-        waits
-    }
-
-    /// Nobody waits for history that could be sent.
-    pub(super) fn readings(&self) -> Result<(), Failure> {
-        for conn in self.living().filter(|conn| conn.reading_probe.is_none()) {
-            if let Some(reading) = conn
-                .readings
-                .iter()
-                .find(|reading| self.is_kept(conn.dev, reading))
-            {
-                return wrong(
-                    "missing frame",
-                    format!("{reading:?} was not sent to {:?}", conn.id),
-                );
-            }
-        }
-        Ok(())
+        self.want_answer(asked, seen);
     }
 
     /// User and uuid of everybody in a channel, sorted.
@@ -192,3 +109,11 @@ impl Model {
 
 /// The specification leaves the number open.
 pub(super) const ANY_SECONDS: i64 = -2;
+
+/// True for what the versions before 5 do not know.
+fn is_new(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Subscribe(Change::Add | Change::Remove, _) | Command::Ack(_)
+    )
+}

@@ -3,9 +3,11 @@
 use comet_core::{ConnId, OpId, Record, Removal};
 
 use super::facts::Kept;
-use super::{Model, Out, Wanted};
+use super::sends::{Identity, Published};
+use super::{Model, Out};
+use crate::browser::Version;
 use crate::names::view;
-use crate::seen::{Extra, Seen};
+use crate::seen::Seen;
 
 /// A message on its way into a channel.
 pub(super) struct Publication<'a> {
@@ -16,6 +18,10 @@ pub(super) struct Publication<'a> {
     /// The sender: `None` for CometQL, else the user, 0 = anonymous.
     pub sender: Option<u32>,
     pub except: Option<ConnId>,
+    /// Its id in a channel without history.
+    pub id: Option<String>,
+    /// What makes its id.
+    pub identity: Option<&'a Identity>,
 }
 
 /// The newest record of a statement or command among the outputs of its step.
@@ -42,22 +48,30 @@ pub(super) fn newest_record(outs: &[Out]) -> Option<OpId> {
 }
 
 impl Model {
-    /// Delivers and keeps a message; the number of receivers.
-    pub(super) fn publish(&mut self, message: &Publication<'_>) -> u64 {
+    /// Delivers and keeps a message.
+    pub(super) fn publish(&mut self, message: &Publication<'_>) -> Published {
         let time = self.unix / 1000;
         let mut receivers = self.subscribers(message.dev, message.channel);
         receivers.retain(|conn| Some(*conn) != message.except);
-        let seen = Seen::Message {
-            pipe: message.channel.to_owned(),
-            event: message.event.to_owned(),
-            view: view(message.body),
-            user: message.sender.map(u64::from),
-            time,
+        let kept = self.told.length(message.dev, message.channel) > 0;
+        let (op, id) = if kept {
+            self.appended(message.identity)
+        } else {
+            (None, message.id.clone())
         };
-        for conn in &receivers {
-            self.want(*conn, seen.clone());
+        for &conn in &receivers {
+            let exact = self.conn(conn).is_some_and(|conn| conn.version == Version::V5);
+            let seen = Seen::Message {
+                pipe: message.channel.to_owned(),
+                event: message.event.to_owned(),
+                view: view(message.body),
+                user: message.sender.map(u64::from),
+                id: id.clone().filter(|_| exact),
+                time,
+            };
+            self.want(conn, seen);
         }
-        if self.told.length(message.dev, message.channel) > 0 {
+        if kept {
             self.told.history.push(Kept {
                 seq: 0,
                 dev: message.dev,
@@ -66,59 +80,27 @@ impl Model {
                 body: message.body.to_owned(),
                 sender: message.sender.unwrap_or(0),
                 time,
+                id: id.clone().unwrap_or_default(),
+                op,
             });
             self.told.trim(message.dev, message.channel);
         }
-        receivers.len() as u64
-    }
-
-    /// `web_pipe2` (protocol.md 2.6.2).
-    pub(super) fn send(&mut self, id: ConnId, message: &Publication<'_>, anonymous: bool, outs: &[Out]) {
-        let Some(conn) = self.conn(id) else { return };
-        let user = conn.user;
-        let channel = message.channel;
-        let allowed =
-            channel.starts_with("web_") || (channel.starts_with("webauth_") && !anonymous && user > 0);
-        let kept = self.told.length(message.dev, channel) > 0;
-        if !allowed || (self.failing && kept && refused(id, outs)) {
-            self.want(id, Seen::Error { extra: Extra::Number });
-            self.want(
-                id,
-                Seen::ErrorReport {
-                    pipe: channel.to_owned(),
-                },
-            );
-            return;
+        Published {
+            count: receivers.len() as u64,
+            id,
+            op,
         }
-        let sender = if anonymous { 0 } else { user };
-        let count = self.publish(&Publication {
-            sender: Some(sender),
-            ..*message
-        });
-        let seen = Seen::Report {
-            pipe: channel.to_owned(),
-            count,
-            body: message.body.to_owned(),
-            failed: false,
-        };
-        let after = if kept { newest_record(outs) } else { None };
-        self.wanted.push(Wanted {
-            conn: id,
-            seen,
-            after,
-            may_fail: false,
-        });
     }
-}
 
-fn refused(id: ConnId, outs: &[Out]) -> bool {
-    outs.iter().any(|out| match out {
-        Out::Frame { to, seen, .. } => to == &[id] && matches!(**seen, Seen::Error { extra: Extra::Number }),
-        Out::Probe { .. }
-        | Out::Close { .. }
-        | Out::Reply { .. }
-        | Out::CloseSession { .. }
-        | Out::Record { .. }
-        | Out::Ready(_) => false,
-    })
+    /// The record and the id of the next message that went into a history in this step.
+    fn appended(&mut self, identity: Option<&Identity>) -> (Option<OpId>, Option<String>) {
+        let (op, id) = self.appended.pop_front().unzip();
+        if let Some(identity) = identity {
+            return (op, self.name(identity, id));
+        }
+        if let Some(id) = &id {
+            self.new_id(id);
+        }
+        (op, id)
+    }
 }

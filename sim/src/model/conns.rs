@@ -3,7 +3,8 @@
 use comet_core::{CloseCause, ConnId};
 
 use super::facts::{get, set};
-use super::{Claim, Conn, Failure, Model, Out, wrong};
+use super::{Asked, Claim, Conn, Failure, Model, Out, wrong};
+use crate::browser::{Change, Intrusion};
 use crate::profile::Knob;
 use crate::seen::{Extra, Seen};
 
@@ -51,7 +52,7 @@ impl Model {
             dev: claim.dev,
             user,
             uuid: claim.uuid.clone(),
-            new: claim.new,
+            version: claim.version,
             opened: self.now,
             channels: Vec::new(),
             device: authorized,
@@ -61,7 +62,7 @@ impl Model {
             claims: Vec::new(),
             readings: Vec::new(),
             reading_probe: None,
-            probe: None,
+            awaited: None,
         });
         self.living.push(self.conns.len() - 1);
         self.want(claim.conn, Seen::Info { authorized, key });
@@ -89,14 +90,14 @@ impl Model {
     }
 
     /// An intruder opened a connection with a malformed URL: F15 and the end.
-    pub(super) fn intrude(&mut self, id: ConnId, code: u64) {
+    pub(super) fn intrude(&mut self, id: ConnId, kind: Intrusion) {
         self.conns.push(Conn {
             id,
             page: None,
             dev: 0,
             user: 0,
             uuid: String::new(),
-            new: code == 406,
+            version: kind.version(),
             opened: self.now,
             channels: Vec::new(),
             device: false,
@@ -106,8 +107,9 @@ impl Model {
             claims: Vec::new(),
             readings: Vec::new(),
             reading_probe: None,
-            probe: None,
+            awaited: None,
         });
+        let code = kind.code();
         self.want(id, Seen::Fatal { code });
         self.kicks.push((id, CloseCause::Refused));
         self.leaving.push(id);
@@ -138,7 +140,7 @@ impl Model {
             return;
         }
         conn.gone = Some(now);
-        conn.probe = None;
+        conn.awaited = None;
         let channels = std::mem::take(&mut conn.channels);
         let (dev, user, device) = (conn.dev, conn.user, conn.device);
         let (uuid, page) = (conn.uuid.clone(), conn.page);
@@ -178,41 +180,69 @@ impl Model {
         }
     }
 
-    /// The complete new set of channels (protocol.md 2.6.1).
-    pub(super) fn subscribe(&mut self, id: ConnId, lines: &[String]) {
-        let mut names: Vec<String> = Vec::new();
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        for name in lines
-            .iter()
-            .flat_map(|line| line.split(|c| !is_name(c)))
-            .filter(|name| !name.is_empty())
-        {
-            if !names.iter().any(|known| known == name) && name != "msg" {
-                names.push(name.to_owned());
+    /// A change of the set of channels (protocol.md 2.6.1, docs/protocol-v5.md 1).
+    pub(super) fn subscribe(&mut self, asked: Asked, change: Change, lines: &[String]) {
+        let names = names_in(lines);
+        let Some(conn) = self.conn(asked.conn) else { return };
+        let (old, user) = (conn.channels.clone(), conn.user);
+        let (new, mut refused) = match change {
+            Change::Replace => self.accept_names(Vec::new(), user, names),
+            Change::Add => self.accept_names(old.clone(), user, names),
+            Change::Remove => {
+                let left = old.iter().filter(|name| !names.contains(name));
+                (left.cloned().collect(), Vec::new())
+            }
+        };
+        if asked.re.is_none() {
+            for (_, code) in &refused {
+                self.refuse(asked, Extra::Code, code);
             }
         }
-        let refuse = Seen::Error { extra: Extra::Code };
-        let (names, bad): (Vec<_>, Vec<_>) =
-            names.into_iter().partition(|name| (2..=64).contains(&name.len()));
-        for _ in bad {
-            self.want(id, refuse.clone());
+        self.move_to(asked.conn, &old, &new);
+        if asked.re.is_some() {
+            refused.sort();
+            let channels = new.len() as u64;
+            self.want_answer(asked, Seen::Subscribed { channels, refused });
         }
-        let Some(conn) = self.conn_mut(id) else { return };
-        let (dev, user, uuid) = (conn.dev, conn.user, conn.uuid.clone());
-        let old = conn.channels.clone();
-        let (private, mut names): (Vec<_>, Vec<_>) = names
-            .into_iter()
-            .partition(|name| name.starts_with("private_") && user == 0);
-        for _ in private {
-            self.want(id, refuse.clone());
-        }
-        // The first names of the list make the set, whatever was subscribed before.
+    }
+
+    /// Adds names to a set; whatever is too much or not allowed is refused with a code.
+    fn accept_names(
+        &self,
+        mut set: Vec<String>,
+        user: u32,
+        names: Vec<String>,
+    ) -> (Vec<String>, Vec<(String, String)>) {
         let max = self.profile.get(Knob::Subscriptions) as usize;
-        if names.len() > max {
-            names.truncate(max);
-            self.want(id, refuse);
+        let mut refused = Vec::new();
+        let mut refuse = |name: &str, code: &str| {
+            let refusal = (name.to_owned(), code.to_owned());
+            if !refused.contains(&refusal) {
+                refused.push(refusal);
+            }
+        };
+        for name in names {
+            if set.contains(&name) {
+                continue;
+            }
+            if !(2..=64).contains(&name.len()) {
+                refuse(name.get(..64).unwrap_or(&name), "bad_channel");
+            } else if name.starts_with("private_") && user == 0 {
+                refuse(&name, "not_authorized");
+            } else if set.len() < max {
+                set.push(name);
+            } else {
+                // The first names of the list make the set; the others are refused together.
+                refuse("", "too_many_subscriptions");
+            }
         }
-        for name in old.iter().filter(|name| !names.contains(name)) {
+        (set, refused)
+    }
+
+    fn move_to(&mut self, id: ConnId, old: &[String], new: &[String]) {
+        let Some(conn) = self.conn(id) else { return };
+        let (dev, user, uuid) = (conn.dev, conn.user, conn.uuid.clone());
+        for name in old.iter().filter(|name| !new.contains(name)) {
             if let Some(conn) = self.conn_mut(id) {
                 conn.channels.retain(|channel| channel != name);
             }
@@ -220,7 +250,7 @@ impl Model {
                 self.announce(dev, name, false, user, &uuid);
             }
         }
-        for name in names.iter().filter(|name| !old.contains(name)) {
+        for name in new.iter().filter(|name| !old.contains(name)) {
             if name.starts_with("track_") {
                 self.announce(dev, name, true, user, &uuid);
             }
@@ -254,7 +284,9 @@ impl Model {
             };
             let Some(conn) = self.alive(*id) else { continue };
             let justified = match cause {
-                CloseCause::AckTimeout => conn.probe.is_some_and(|(_, _, since)| since + patience <= now),
+                CloseCause::AckTimeout => conn
+                    .awaited
+                    .is_some_and(|awaited| awaited.since + patience <= now),
                 CloseCause::TooOld => uptime > 0 && conn.opened + uptime <= now,
                 CloseCause::Peer
                 | CloseCause::Io
@@ -276,4 +308,20 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// The distinct names in the lines of a subscription.
+fn names_in(lines: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    for name in lines
+        .iter()
+        .flat_map(|line| line.split(|c| !is_name(c)))
+        .filter(|name| !name.is_empty())
+    {
+        if !names.iter().any(|known| known == name) && name != "msg" {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }

@@ -1,7 +1,7 @@
 //! What the store must hold, as flat lists that are scanned. Kept twice: as the model concludes it from what was
 //! asked (`told`), and as the fold of the records the core wrote (`written`). Both must be the same.
 
-use comet_core::{HistoryMessage, QueuedMessage, Record};
+use comet_core::{HistoryMessage, OpId, QueuedMessage, Record};
 
 /// A message of a history.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,6 +13,9 @@ pub struct Kept {
     pub body: String,
     pub sender: u32,
     pub time: u64,
+    pub id: String,
+    /// The record that keeps it, if it was made in this life of the server; only the model's own conclusions know it.
+    pub op: Option<OpId>,
 }
 
 /// A private message in the store.
@@ -195,6 +198,8 @@ impl Facts {
             body: message.body.as_str().to_owned(),
             sender: message.sender.map_or(0, comet_core::UserId::get),
             time: message.time.0,
+            id: message.id.to_string(),
+            op: None,
         });
         self.drop_before(dev, channel, keep_from);
     }
@@ -228,6 +233,7 @@ impl Facts {
                         k.body.clone(),
                         k.sender,
                         k.time,
+                        k.id.clone(),
                     )
                 })
                 .collect();

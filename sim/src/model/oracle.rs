@@ -1,11 +1,14 @@
 //! One step of the core against the model: everything that came out was due, everything that was due came out.
 
+use std::collections::VecDeque;
+
 use comet_core::{Action, CloseCause, ConnId, OpId, Record};
 
 use super::answers::ANY_SECONDS;
-use super::{Cause, Conn, Failure, Model, Out, understand, wrong};
+use super::{Cause, Conn, Failure, Model, Out, wrong};
+use crate::browser::Version;
 use crate::profile::Knob;
-use crate::seen::{Extra, Seen};
+use crate::seen::{Extra, Seen, Told};
 
 impl Model {
     /// The core handled `cause` and wants `actions`. Returns them, understood, in the same order.
@@ -22,9 +25,14 @@ impl Model {
         self.leaving.clear();
         self.ended.clear();
         self.emptied = None;
-        let outs = understand(actions)?;
+        self.trouble = None;
+        let outs = self.understand(cause, actions)?;
+        self.appended = appended(&outs);
         self.timer_closes(&outs)?;
         self.happen(cause, &outs);
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
         for out in &outs {
             self.compare(out)?;
         }
@@ -35,8 +43,12 @@ impl Model {
     fn happen(&mut self, cause: &Cause, outs: &[Out]) {
         match cause {
             Cause::Opened(claim) => self.open(claim),
-            Cause::Intruder { conn, code } => self.intrude(*conn, *code),
-            Cause::Command { conn, command } => self.command(*conn, command, outs),
+            Cause::Intruder { conn, kind } => self.intrude(*conn, *kind),
+            Cause::Command {
+                conn,
+                number,
+                command,
+            } => self.command(*conn, *number, command, outs),
             Cause::Pong { conn, probe } => self.pong(*conn, *probe),
             Cause::Closed { conn } => self.leave(*conn),
             Cause::SessionOpened { session, dev } => self.sessions.push((*session, *dev)),
@@ -52,7 +64,7 @@ impl Model {
                 for wanted in self
                     .wanted
                     .iter_mut()
-                    .filter(|wanted| wanted.after > Some(persisted))
+                    .filter(|wanted| wanted.by > Some(persisted))
                 {
                     wanted.may_fail = true;
                 }
@@ -63,12 +75,17 @@ impl Model {
 
     fn compare(&mut self, out: &Out) -> Result<(), Failure> {
         match out {
-            Out::Frame { to, seen, new, bytes } => {
+            Out::Frame {
+                to,
+                told,
+                version,
+                bytes,
+            } => {
                 if to.windows(2).any(|pair| pair[0] >= pair[1]) {
                     return wrong("recipients", format!("not ascending: {to:?}"));
                 }
                 to.iter()
-                    .try_for_each(|conn| self.frame(*conn, seen, *new, *bytes))
+                    .try_for_each(|conn| self.frame(*conn, told, *version, *bytes))
             }
             Out::Probe { conn, probe } => self.probe_sent(*conn, *probe),
             Out::Close { conn, cause } => self.closed_by_core(*conn, *cause),
@@ -150,27 +167,33 @@ impl Model {
         Ok(())
     }
 
-    fn frame(&mut self, id: ConnId, seen: &Seen, new: bool, bytes: u64) -> Result<(), Failure> {
+    fn frame(&mut self, id: ConnId, told: &Told, version: Version, bytes: u64) -> Result<(), Failure> {
+        let seen = &told.seen;
         let Some(conn) = self.conn(id) else {
             return wrong("frame to nobody", format!("{seen:?} to {id:?}, which never was"));
         };
         if self.ended.contains(&id) || (conn.gone.is_some() && !self.leaving.contains(&id)) {
             return wrong("frame to nobody", format!("{seen:?} to {id:?}, which is gone"));
         }
-        if conn.new != new {
+        if conn.version != version {
             return wrong("dialect", format!("{seen:?} to {conn:?}"));
         }
         if matches!(seen, Seen::Private { .. }) {
             return self.private_frame(id, seen, bytes);
         }
         if matches!(seen, Seen::History { .. }) {
-            return self.history_frame(id, seen);
+            return self.history_frame(id, told);
         }
         self.compared += 1;
+        if matches!(seen, Seen::HistoryEnd { .. }) && self.history_end(id, told) {
+            return Ok(());
+        }
         let leaving = self.leaving.contains(&id);
         let kind = std::mem::discriminant(seen);
         let mut candidates = self.wanted.iter().enumerate().filter(|(_, wanted)| {
-            wanted.conn == id && std::mem::discriminant(&wanted.seen) == kind && same_pipe(&wanted.seen, seen)
+            (wanted.conn, wanted.re) == (id, told.re)
+                && std::mem::discriminant(&wanted.seen) == kind
+                && same_pipe(&wanted.seen, seen)
         });
         let in_order = matches!(seen, Seen::Message { .. });
         let found = if in_order {
@@ -185,7 +208,7 @@ impl Model {
             self.wanted.remove(at);
             return Ok(());
         }
-        if self.instead_of_report(id, seen) || self.shutting_down {
+        if self.instead_of_report(id, told) || self.shutting_down {
             return Ok(());
         }
         if leaving
@@ -200,27 +223,24 @@ impl Model {
             .wanted
             .iter()
             .filter(|wanted| wanted.conn == id)
-            .map(|wanted| &wanted.seen)
+            .map(|wanted| (wanted.re, &wanted.seen))
             .collect();
         wrong(
             "unexpected frame",
-            format!("{seen:?} to {id:?}, where {due:?} is due"),
+            format!("{told:?} to {id:?}, where {due:?} is due"),
         )
     }
 
     /// The disk fails: a delivery report becomes an error.
-    fn instead_of_report(&mut self, id: ConnId, seen: &Seen) -> bool {
-        if matches!(seen, Seen::ErrorReport { .. }) {
+    fn instead_of_report(&mut self, id: ConnId, told: &Told) -> bool {
+        if matches!(told.seen, Seen::ErrorReport { .. }) {
             return self.failing;
         }
-        let failed = Seen::Error { extra: Extra::Number };
-        if !matches!(seen, Seen::Report { failed: true, .. }) && *seen != failed {
-            return false;
-        }
-        let late = self
-            .wanted
-            .iter()
-            .position(|wanted| wanted.conn == id && wanted.may_fail);
+        let late = self.wanted.iter().position(|wanted| {
+            (wanted.conn, wanted.re) == (id, told.re)
+                && wanted.may_fail
+                && is_failure(&told.seen, &wanted.seen)
+        });
         late.is_some_and(|at| {
             self.wanted.remove(at);
             true
@@ -230,7 +250,7 @@ impl Model {
     fn settle(&mut self) -> Result<(), Failure> {
         if self.shutting_down {
             self.kicks.clear();
-            self.wanted.retain(|wanted| wanted.after.is_some());
+            self.wanted.retain(|wanted| wanted.by.is_some());
             return Ok(());
         }
         if let Some((conn, cause)) = self.kicks.first() {
@@ -241,7 +261,7 @@ impl Model {
         let late = self
             .wanted
             .iter()
-            .find(|wanted| wanted.after.is_none_or(|op| op <= persisted) && !leaving.contains(&wanted.conn));
+            .find(|wanted| wanted.by.is_none_or(|op| op <= persisted) && !leaving.contains(&wanted.conn));
         if let Some(wanted) = late {
             return wrong(
                 "missing frame",
@@ -259,6 +279,7 @@ impl Model {
             );
         }
         self.readings()?;
+        self.wait_for_pages();
         self.probes()
     }
 
@@ -285,12 +306,12 @@ impl Model {
             {
                 return wrong("private missing", format!("message {n} was not sent to {conn:?}"));
             }
-            match conn.probe {
+            match conn.awaited {
                 None if waiting => return wrong("probe", format!("no probe was sent to {conn:?}")),
-                Some((_, _, since)) if since + patience < self.now => {
+                Some(awaited) if awaited.since + patience < self.now => {
                     return wrong(
                         "ack timeout",
-                        format!("unanswered since {since}, now {}: {conn:?}", self.now),
+                        format!("nothing acknowledged, now {}: {conn:?}", self.now),
                     );
                 }
                 None | Some(_) => {}
@@ -350,4 +371,35 @@ fn fits(wanted: &Seen, seen: &Seen) -> bool {
         (Seen::Last { pipe: a, seconds }, Seen::Last { pipe: b, .. }) if *seconds == ANY_SECONDS => a == b,
         _ => wanted == seen,
     }
+}
+
+/// True if this is what a report becomes when the disk fails.
+fn is_failure(seen: &Seen, report: &Seen) -> bool {
+    match (seen, report) {
+        (Seen::Report { failed: true, .. } | Seen::Error { extra: Extra::Number }, Seen::Report { .. }) => {
+            true
+        }
+        (Seen::Outcome { failed: true, .. }, Seen::Outcome { .. }) => {
+            let mut healthy = seen.clone();
+            if let Seen::Outcome { failed, .. } = &mut healthy {
+                *failed = false;
+            }
+            healthy == *report
+        }
+        _ => false,
+    }
+}
+
+/// What goes into histories, in order.
+fn appended(outs: &[Out]) -> VecDeque<(OpId, String)> {
+    let one = |out: &Out| {
+        let Out::Record { op, record } = out else {
+            return None;
+        };
+        let Record::HistoryAppended { message, .. } = record else {
+            return None;
+        };
+        Some((*op, message.id.to_string()))
+    };
+    outs.iter().filter_map(one).collect()
 }

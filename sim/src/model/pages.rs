@@ -2,6 +2,7 @@
 //! page that stays alive sees it exactly once. Whatever the promise leaves open has a reason here.
 
 use super::{Claim, Conn, Failure, Fate, Model, Private, wrong};
+use crate::browser::Version;
 use crate::profile::Knob;
 
 /// After this long without its connection a page may see a message again: its memory is three minutes (2.7).
@@ -22,6 +23,10 @@ pub(super) struct Page {
     excused: Vec<u64>,
     /// When it connected, and whether it was authorized then.
     joins: Vec<(u64, bool)>,
+    /// It is of version 5 and forgets no id.
+    is_exact: bool,
+    /// Numbers of the channel messages its application read; version 5 only.
+    read: Vec<u64>,
 }
 
 impl Page {
@@ -75,6 +80,7 @@ impl Model {
             .iter()
             .any(|conn| conn.page.is_some_and(|other| other != id) && conn.uuid == claim.uuid);
         let page = self.page(id);
+        page.is_exact = claim.version == Version::V5;
         page.anonymous_claims |= others || claim.uuid.is_empty();
         if let Some(from) = page.apart_since.take() {
             page.apart.push((from, now));
@@ -95,7 +101,7 @@ impl Model {
         self.page(page).apart_since.get_or_insert(now);
     }
 
-    /// A page was closed or reloaded.
+    /// A page was closed or reloaded. (A message that reached it and was not handled has to come again, to another.)
     pub fn page_over(&mut self, page: usize) {
         self.page(page).over = true;
     }
@@ -114,7 +120,7 @@ impl Model {
             .find(|(seer, _)| *seer == page)
             .map(|(_, at)| *at);
         if let Some(first) = before
-            && !self.page_forgot(page, first, now)
+            && (self.page(page).is_exact || !self.page_forgot(page, first, now))
         {
             return wrong(
                 "twice",
@@ -123,6 +129,21 @@ impl Model {
         }
         if let Some(message) = self.private.get_mut(at) {
             message.seen_by.push((page, now));
+        }
+        Ok(())
+    }
+
+    /// The application of a page of version 5 read a channel message: once, however often it was sent, came live or
+    /// with the history, before or after a restart of the server (docs/protocol-v5.md 2, 3).
+    pub fn page_read(&mut self, page: usize, n: u64) -> Result<(), Failure> {
+        let mut copies: Vec<_> = self.copies.iter().filter(|(copy, _)| *copy == n).collect();
+        copies.sort();
+        copies.dedup();
+        let copies = copies.len();
+        let read = &mut self.page(page).read;
+        read.push(n);
+        if read.iter().filter(|known| **known == n).count() > copies.max(1) {
+            return wrong("read twice", format!("page {page} read message {n} again"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Private messages: the debt of protocol.md 5.1, as a list of who was sent what and who acknowledged it.
 
-use comet_core::{ConnId, MessageId, Removal};
+use comet_core::{ConnId, Removal};
 
 use super::{Conn, Expected, Failure, Fate, Model, Private, Sent, wrong};
 use crate::backend::NewPrivate;
@@ -308,64 +308,6 @@ impl Model {
             );
         }
         Ok(())
-    }
-
-    /// A probe is sent: it covers everything sent before.
-    pub(super) fn probe_sent(&mut self, id: ConnId, probe: u128) -> Result<(), Failure> {
-        let now = self.now;
-        let Some(conn) = self.alive(id) else {
-            return wrong("probe", format!("a probe to {id:?}, which is gone"));
-        };
-        let newest = conn.sent.last().filter(|sent| !sent.acknowledged);
-        let place = newest.and_then(|newest| self.place(newest.n));
-        let expected = place.and_then(|at| self.private[at].id.clone());
-        let covered = conn.sent.len();
-        if expected.as_deref() != Some(MessageId(probe).to_string().as_str()) {
-            if self.reading_probe(id, probe) {
-                return Ok(());
-            }
-            let conn = self.conn(id);
-            return wrong("probe", format!("a probe with {} to {conn:?}", MessageId(probe)));
-        }
-        if conn.probe.is_some() {
-            return wrong("probe", format!("a second probe to {conn:?}"));
-        }
-        if let Some(conn) = self.conn_mut(id) {
-            conn.probe = Some((probe, covered, now));
-        }
-        Ok(())
-    }
-
-    /// A Pong arrived.
-    pub(super) fn pong(&mut self, id: ConnId, probe: u128) {
-        let Some(conn) = self.conn_mut(id).filter(|conn| conn.gone.is_none()) else {
-            return;
-        };
-        if conn.reading_probe == Some(probe) {
-            conn.reading_probe = None;
-            return;
-        }
-        let Some((payload, covered, _)) = conn.probe else {
-            return;
-        };
-        if payload == probe {
-            conn.probe = None;
-            let covered: Vec<u64> = conn
-                .sent
-                .iter_mut()
-                .take(covered)
-                .filter(|sent| !sent.acknowledged)
-                .map(|sent| {
-                    sent.acknowledged = true;
-                    sent.n
-                })
-                .collect();
-            for n in covered {
-                if let Some(at) = self.place(n) {
-                    self.private[at].somebody_has_it = true;
-                }
-            }
-        }
     }
 
     /// Messages left the store.

@@ -138,14 +138,17 @@ impl Model {
     fn insert_messages(&mut self, dev: u32, rows: &[NewMessage]) -> Expected {
         let mut receivers = 0;
         for row in rows {
-            receivers += self.publish(&Publication {
+            let published = self.publish(&Publication {
                 dev,
                 channel: &row.channel,
                 event: &row.event,
                 body: &row.body,
                 sender: None,
                 except: None,
+                id: None,
+                identity: None,
             });
+            receivers += published.count;
         }
         let affected = Some(rows.len() as u64);
         Expected::Done {

@@ -21,6 +21,10 @@ pub(super) enum Coming {
     Lost { link: usize },
     /// A page connects, unless a later attempt was planned.
     Connect { tab: usize, attempt: u64 },
+    /// The handler of a private message comes to its end in a page of version 5.
+    Handled { tab: usize, page: usize, id: String },
+    /// A page of version 5 sends again what the server could not store.
+    Resend { tab: usize, page: usize },
     /// A commit ends.
     Commit { life: u32 },
     /// The core is told, wrongly, that records are safe (planted bug).

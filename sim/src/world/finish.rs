@@ -4,7 +4,7 @@ use comet_core::CloseCause;
 
 use super::{Coming, World};
 use crate::backend::{Ask, Look};
-use crate::browser::{Browser, Credentials};
+use crate::browser::{Browser, Credentials, Version};
 use crate::model::{Failure, wrong};
 use crate::names;
 use crate::network::ServerSide;
@@ -36,7 +36,8 @@ impl World {
         }
         self.model.check()?;
         self.model.check_facts()?;
-        self.model.finish()
+        self.model.finish()?;
+        self.nothing_unsent()
     }
 
     /// No more faults; sockets that are dead are noticed as such by both sides.
@@ -60,6 +61,7 @@ impl World {
                 self.plan(now, Coming::Lost { link: index });
             }
         }
+        self.wake_handlers();
         for tab in 0..self.tabs.len() {
             self.tabs[tab].asleep_until = self.now;
             if self.tabs[tab].open && self.tabs[tab].link.is_none() {
@@ -107,10 +109,15 @@ impl World {
                 });
                 if !has_tab || crowded {
                     let uuid = format!("last-{dev}-{user}");
+                    let version = if self.profile.get(Knob::V5) > 0 {
+                        Version::V5
+                    } else {
+                        Version::V4
+                    };
                     self.browsers.push(Browser {
                         dev,
                         user,
-                        new: true,
+                        version,
                         uuid,
                     });
                     self.pages += 1;

@@ -3,7 +3,7 @@
 use comet_core::CloseCause;
 
 use super::{Coming, World};
-use crate::browser::Command;
+use crate::browser::{Change, Command};
 use crate::model::Failure;
 use crate::names;
 use crate::network::{Down, Link, ServerSide, Up};
@@ -68,6 +68,7 @@ impl World {
         let Some(tab) = link.tab else { return };
         if self.tabs[tab].link == Some(index) {
             self.tabs[tab].link = None;
+            self.tabs[tab].exact.disconnected();
             let delay = if self.tabs[tab].greeted {
                 1_000_000
             } else {
@@ -82,6 +83,7 @@ impl World {
         let Some(index) = self.tabs[tab].link.take() else {
             return;
         };
+        self.tabs[tab].exact.disconnected();
         let (now, ping) = (self.now, self.profile.get(Knob::PingInterval));
         let link = &mut self.links[index];
         link.held = false;
@@ -123,7 +125,8 @@ impl World {
     /// A page sends a command, if it has a socket.
     pub(super) fn command(&mut self, tab: usize, command: Command) {
         let Some(index) = self.tabs[tab].link else { return };
-        self.send_up(index, Up::Command(command));
+        let number = self.number(tab, &command);
+        self.send_up(index, Up::Command(number, command));
     }
 
     pub(super) fn send_up(&mut self, index: usize, up: Up) {
@@ -160,7 +163,8 @@ impl World {
             return Ok(());
         }
         match down {
-            Down::Frame(seen, _) => self.page_got(tab, index, &seen),
+            Down::Frame(told, _) if self.is_exact(tab) => self.exact_page_got(tab, index, &told),
+            Down::Frame(told, _) => self.page_got(tab, index, &told.seen),
             Down::Ping(payload) => {
                 self.send_up(index, Up::Pong(payload));
                 Ok(())
@@ -174,19 +178,20 @@ impl World {
 
     fn page_got(&mut self, tab: usize, index: usize, seen: &Seen) -> Result<(), Failure> {
         let now = self.now;
+        let version = self.browsers[self.tabs[tab].browser].version;
         let state = &mut self.tabs[tab];
         match seen {
             Seen::Info { authorized, .. } => {
                 state.greeted = true;
                 state.authorized = *authorized;
                 if !state.wants.is_empty() {
-                    let command = Command::Subscribe(state.wants.clone());
-                    self.send_up(index, Up::Command(command));
+                    let command = Command::Subscribe(Change::Replace, state.wants.clone());
+                    self.send_up(index, Up::Command(None, command));
                 }
             }
             Seen::Private { id, view, .. } => {
                 let page = state.page;
-                if state.fresh(id, now)
+                if state.fresh(id, now, version)
                     && let Some(n) = names::number_in(view)
                 {
                     return self.model.page_saw(page, n, now);
@@ -203,7 +208,12 @@ impl World {
             | Seen::Last { .. }
             | Seen::Error { .. }
             | Seen::ErrorReport { .. }
-            | Seen::Fatal { .. } => {}
+            | Seen::Fatal { .. }
+            | Seen::Outcome { .. }
+            | Seen::Refused { .. }
+            | Seen::Subscribed { .. }
+            | Seen::HistoryEnd { .. }
+            | Seen::Done { .. } => {}
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use comet_core::{
 use super::steps::CrashPlan;
 use super::{Coming, World};
 use crate::backend::Ask;
-use crate::browser;
+use crate::browser::{self, Intrusion};
 use crate::model::{Cause, Claim, Failure};
 use crate::names;
 use crate::network::{Down, ServerSide, Up};
@@ -36,8 +36,9 @@ impl World {
         }
         let mut actions = Vec::new();
         let seed = self.profile.seed ^ u64::from(self.life);
+        let config = self.planted.settings(self.profile.settings()).check();
         let core = Core::start(
-            self.profile.config(),
+            config.expect("a mistake leaves the settings valid"),
             self.shadow.clone(),
             seed,
             now,
@@ -123,7 +124,7 @@ impl World {
             user,
             key: browser::key(browser, &tab.credentials),
             uuid: browser.uuid.clone(),
-            new: browser.new,
+            version: browser.version,
         };
         let client = Arc::default();
         self.feed(
@@ -134,12 +135,8 @@ impl World {
 
     /// Somebody connects with a malformed URL.
     pub(super) fn intrude(&mut self, kind: u64) -> Result<(), Failure> {
-        let (target, code) = match kind % 3 {
-            0 => ("/ws/sesion=x&myid=1&devid=0&uuid=u&api=js", 418),
-            1 => ("/ws/sesion=x&myid=1&v=4.08&uuid=u&api=js", 406),
-            _ => ("/ws/myid=1&devid=0&v=3.25&uuid=u&api=js", 401),
-        };
-        let hello = wire::hello(target.as_bytes(), None, &[], 10);
+        let kind = Intrusion::ALL[kind as usize % Intrusion::ALL.len()];
+        let hello = wire::hello(kind.target().as_bytes(), None, &[], 10);
         let index = self.new_link(None, 0, 0);
         self.links[index].server = ServerSide::Open;
         self.links[index].held = false;
@@ -150,7 +147,7 @@ impl World {
                 hello,
                 client: Arc::default(),
             },
-            &Cause::Intruder { conn, code },
+            &Cause::Intruder { conn, kind },
         )
     }
 
@@ -168,14 +165,18 @@ impl World {
         link.heard = now;
         let conn = conn_of(index);
         match up {
-            Up::Command(command) => {
-                let decoded = wire::decode(&command.text(), names::BODY_MAX);
+            Up::Command(number, command) => {
+                let decoded = wire::decode(&command.text(number), names::BODY_MAX);
                 self.feed(
                     Event::Request {
                         conn,
                         command: decoded,
                     },
-                    &Cause::Command { conn, command },
+                    &Cause::Command {
+                        conn,
+                        number,
+                        command,
+                    },
                 )
             }
             Up::Pong(probe) => {

@@ -5,7 +5,7 @@ use comet_core::Event;
 use super::pages::Parting;
 use super::{Coming, World};
 use crate::backend::{Ask, Look, NewMessage, NewPrivate};
-use crate::browser::{Command, Credentials, Tab};
+use crate::browser::{Command, Credentials, Exact, Message, Tab};
 use crate::model::{Cause, Failure};
 use crate::names;
 use crate::profile::Knob;
@@ -49,6 +49,7 @@ impl World {
             | Verb::Rekey
             | Verb::Sub
             | Verb::Send
+            | Verb::Again
             | Verb::Ask => {
                 if let Some(tab) = self.tab(a) {
                     self.perform_tab(step, tab);
@@ -149,6 +150,7 @@ impl World {
             Verb::Shut => {
                 self.part(tab, Self::parting(b % 3, 0));
                 self.tabs[tab].open = false;
+                self.tabs[tab].exact = Exact::default();
                 self.model.page_over(self.tabs[tab].page);
             }
             Verb::Reload => {
@@ -158,6 +160,7 @@ impl World {
                 let state = &mut self.tabs[tab];
                 state.page = self.pages;
                 state.memory.clear();
+                state.exact = Exact::default();
                 state.greeted = false;
                 self.connect_in(tab, b * 1000);
             }
@@ -188,12 +191,33 @@ impl World {
             }
             Verb::Sub => {
                 let mut names = wants(b);
-                self.tabs[tab].wants = names.clone();
+                let change = self.change_wants(tab, step.serial, &names);
                 names.extend(malformed(c).iter().map(|name| (*name).to_owned()));
                 names.extend((c == 2).then(|| "x".repeat(65)));
-                self.command(tab, Command::Subscribe(names));
+                self.command(tab, Command::Subscribe(change, names));
             }
+            Verb::Send => self.page_sends(step, tab),
+            Verb::Again => self.send_again(tab),
             _ => self.page_asks(step, tab),
+        }
+    }
+
+    fn page_sends(&mut self, step: &Step, tab: usize) {
+        let Step { b, c, .. } = *step;
+        self.messages += 1;
+        let n = self.messages;
+        let message = Message {
+            n,
+            channel: names::channel(b).to_owned(),
+            anonymous: (c >> 5) % 5 == 0,
+            event: names::event(c >> 3).to_owned(),
+            body: names::body(c, n),
+            key: None,
+        };
+        if self.is_exact(tab) {
+            self.send_exactly(tab, message, c >> 8);
+        } else {
+            self.command(tab, Command::Send(message));
         }
     }
 
@@ -206,29 +230,19 @@ impl World {
         };
         let channel = names::channel(c).to_owned();
         let user = 1 + (c % 5) as u32;
-        let command = match (step.verb, b % 10) {
-            (Verb::Send, _) => {
-                self.messages += 1;
-                let n = self.messages;
-                Command::Send {
-                    channel: names::channel(b).to_owned(),
-                    anonymous: (c >> 5) % 5 == 0,
-                    event: names::event(c >> 3).to_owned(),
-                    body: names::body(c, n),
-                    n,
-                }
-            }
-            (_, 0 | 1) => Command::History { channel, marker },
-            (_, 2) => Command::Count { channel, marker },
-            (_, 3) => Command::Users { channel, marker },
-            (_, 4) => Command::Data { marker, user },
-            (_, 5) => Command::Status { user },
-            (_, 6) => Command::Statistics,
-            (_, 7) => Command::Nonsense(c),
-            (_, 8) => Command::History {
+        let command = match b % 11 {
+            0 | 1 => Command::History { channel, marker },
+            2 => Command::Count { channel, marker },
+            3 => Command::Users { channel, marker },
+            4 => Command::Data { marker, user },
+            5 => Command::Status { user },
+            6 => Command::Statistics,
+            7 => Command::Nonsense(c),
+            8 => Command::History {
                 channel: "trust_a".to_owned(),
                 marker,
             },
+            10 => Command::Ack(self.strange_id(tab, c)),
             _ => Command::Users {
                 channel: "track_a".to_owned(),
                 marker,

@@ -1,0 +1,255 @@
+//! What pages send into channels (protocol.md 2.6.2): each message once, however often a page of version 5 repeats it
+//! under the same send key (docs/protocol-v5.md 3).
+
+use comet_core::{ConnId, OpId};
+
+use super::channels::Publication;
+use super::{Asked, Conn, Failure, Model, Out, Wanted};
+use crate::browser::{Message, Version};
+use crate::profile::Knob;
+use crate::seen::{Extra, Seen, Told};
+
+/// What makes the id of a message that has a send key, and nothing else does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Identity {
+    dev: u32,
+    /// The proven user, 0 = anonymous.
+    user: u32,
+    uuid: String,
+    channel: String,
+    key: String,
+}
+
+/// A message the server remembers.
+#[derive(Clone, Debug)]
+pub(super) struct Accepted {
+    id: String,
+    count: u64,
+    op: Option<OpId>,
+    until: u64,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    pub(super) count: u64,
+    /// Its id, if it has one.
+    pub(super) id: Option<String>,
+    /// The record that keeps it.
+    pub(super) op: Option<OpId>,
+}
+
+impl Model {
+    /// `web_pipe2`.
+    pub(super) fn send(&mut self, asked: Asked, message: &Message, outs: &[Out]) {
+        let Some(conn) = self.conn(asked.conn) else { return };
+        let (dev, user, version) = (conn.dev, conn.user, conn.version);
+        let identity = identity(conn, message);
+        if let Some(code) = self.refusal(asked.conn, user, message, dev, outs) {
+            self.refuse(asked, Extra::Number, code);
+            if version != Version::V5 {
+                let pipe = message.channel.clone();
+                self.want(asked.conn, Seen::ErrorReport { pipe });
+            }
+            return;
+        }
+        let known = identity.as_ref().and_then(|identity| self.known(identity));
+        let (published, repeated) = match known {
+            Some(published) => (published, true),
+            None => (self.accept(asked, user, message, identity, outs), false),
+        };
+        // Which record kept it may be forgotten; then everything there is must be safe.
+        let ops = outs.iter().filter_map(|out| {
+            let Out::Record { op, .. } = out else {
+                return None;
+            };
+            Some(*op)
+        });
+        let newest = ops.fold(self.last_op, OpId::max);
+        let by = if repeated { Some(newest) } else { published.op };
+        let seen = report(version, message, &published, repeated);
+        self.wanted.push(Wanted {
+            conn: asked.conn,
+            re: asked.re,
+            seen,
+            after: published.op,
+            by,
+            may_fail: false,
+        });
+    }
+
+    /// Why a message is not taken, as a code.
+    fn refusal(
+        &self,
+        id: ConnId,
+        user: u32,
+        message: &Message,
+        dev: u32,
+        outs: &[Out],
+    ) -> Option<&'static str> {
+        let channel = &message.channel;
+        let open = channel.starts_with("web_");
+        let kept = self.told.length(dev, channel) > 0;
+        if !open && (!channel.starts_with("webauth_") || message.anonymous) {
+            Some("channel_refused")
+        } else if !open && user == 0 {
+            Some("not_authorized")
+        } else if self.failing && kept && refused(id, outs) {
+            Some("store_unavailable")
+        } else {
+            None
+        }
+    }
+
+    /// What became of a message that was accepted before, as far as the server has to know it.
+    fn known(&mut self, identity: &Identity) -> Option<Published> {
+        let now = self.now;
+        self.accepted.retain(|accepted| accepted.until > now);
+        let (_, id) = self.identities.iter().find(|(known, _)| known == identity)?;
+        let remembered = self.accepted.iter().find(|accepted| accepted.id == *id);
+        if let Some(accepted) = remembered {
+            return Some(Published {
+                count: accepted.count,
+                id: Some(id.clone()),
+                op: accepted.op,
+            });
+        }
+        let mut kept = self.told.history_of(identity.dev, &identity.channel);
+        let kept = kept.find(|kept| kept.id == *id)?;
+        Some(Published {
+            count: 0,
+            id: Some(id.clone()),
+            op: kept.op,
+        })
+    }
+
+    fn accept(
+        &mut self,
+        asked: Asked,
+        user: u32,
+        message: &Message,
+        identity: Option<Identity>,
+        outs: &[Out],
+    ) -> Published {
+        let dev = self.conn(asked.conn).map_or(0, |conn| conn.dev);
+        let kept = self.told.length(dev, &message.channel) > 0;
+        let id = match &identity {
+            Some(identity) if !kept => self.name(identity, told_id(asked, outs)),
+            Some(_) | None => None,
+        };
+        let published = self.publish(&Publication {
+            dev,
+            channel: &message.channel,
+            event: &message.event,
+            body: &message.body,
+            sender: Some(if message.anonymous { 0 } else { user }),
+            except: Some(asked.conn),
+            id,
+            identity: identity.as_ref(),
+        });
+        if let Some(id) = published.id.clone().filter(|_| identity.is_some()) {
+            self.copies.push((message.n, id.clone()));
+            self.accepted.push(Accepted {
+                id,
+                count: published.count,
+                op: published.op,
+                until: self.now + self.profile.get(Knob::SendMemoryMs) * 1000,
+            });
+            if self.accepted.len() as u64 > self.profile.get(Knob::SendMemory) {
+                self.accepted.remove(0);
+            }
+        }
+        published
+    }
+
+    /// The id of a message with a send key: the same for ever, and nobody else's.
+    pub(super) fn name(&mut self, identity: &Identity, seen: Option<String>) -> Option<String> {
+        let known = self.identities.iter().find(|(known, _)| known == identity);
+        if let Some((_, id)) = known {
+            let id = id.clone();
+            if seen.as_ref().is_some_and(|seen| *seen != id) {
+                self.complain(format!("{identity:?} has the id {seen:?}, but had {id}"));
+            }
+            return Some(id);
+        }
+        let id = seen?;
+        self.new_id(&id);
+        self.identities.push((identity.clone(), id.clone()));
+        Some(id)
+    }
+
+    /// A message got an id that no message had before.
+    pub(super) fn new_id(&mut self, id: &str) {
+        let private = self
+            .private
+            .iter()
+            .any(|message| message.id.as_deref() == Some(id));
+        if private || self.ids.iter().any(|known| known == id) {
+            self.complain(format!("the id {id} belongs to another message"));
+        }
+        self.ids.push(id.to_owned());
+    }
+
+    fn complain(&mut self, text: String) {
+        self.trouble.get_or_insert(Failure { kind: "id", text });
+    }
+}
+
+fn identity(conn: &Conn, message: &Message) -> Option<Identity> {
+    let key = message.send_key()?;
+    (conn.version == Version::V5).then(|| Identity {
+        dev: conn.dev,
+        user: conn.user,
+        uuid: conn.uuid.clone(),
+        channel: message.channel.clone(),
+        key: key.clone(),
+    })
+}
+
+fn report(version: Version, message: &Message, published: &Published, repeated: bool) -> Seen {
+    let pipe = message.channel.clone();
+    match version {
+        Version::V3 | Version::V4 => Seen::Report {
+            pipe,
+            count: published.count,
+            body: message.body.clone(),
+            failed: false,
+        },
+        Version::V5 => Seen::Outcome {
+            pipe,
+            count: published.count,
+            failed: false,
+            id: published.id.clone(),
+            repeated,
+        },
+    }
+}
+
+/// The id a report tells at once, as it does where there is no history.
+fn told_id(asked: Asked, outs: &[Out]) -> Option<String> {
+    answers(asked.conn, outs).find_map(|told| {
+        let Seen::Outcome { id, .. } = &told.seen else {
+            return None;
+        };
+        id.clone().filter(|_| told.re == asked.re)
+    })
+}
+
+/// The core refuses a message because it cannot store it.
+fn refused(id: ConnId, outs: &[Out]) -> bool {
+    let number = Seen::Error { extra: Extra::Number };
+    let code = Seen::Refused {
+        code: "store_unavailable".to_owned(),
+    };
+    answers(id, outs).any(|told| told.seen == number || told.seen == code)
+}
+
+/// The frames for one connection alone.
+fn answers(id: ConnId, outs: &[Out]) -> impl Iterator<Item = &Told> {
+    outs.iter().filter_map(move |out| {
+        let Out::Frame { to, told, .. } = out else {
+            return None;
+        };
+        (*to == [id]).then_some(&**told)
+    })
+}
