@@ -5,7 +5,7 @@ import { Chat } from "./demo_chat.js";
 import { door, leave } from "./demo_identity.js";
 import { goLive } from "./demo_live.js";
 import { render } from "./demo_view.js";
-import { arrowKeys, byId } from "./dom.js";
+import { arrowKeys, byId, copyButton } from "./dom.js";
 
 /** "last seen 2 minutes ago" grows old by itself. */
 const REFRESH_MS = 30_000;
@@ -42,6 +42,7 @@ function start(me) {
     door(start);
   };
   live = goLive(me, chat);
+  showSql(me);
   byId("app").hidden = false;
   render(chat, actions);
   writing(chat, live, gone.signal);
@@ -120,6 +121,12 @@ function reading(chat, live, signal) {
   }, { signal, passive: true });
 }
 
+/** How the site's back end would say something in the first room. The demo's people live in a tenant of their own. */
+function showSql(me) {
+  byId("sql").textContent = `USE db_${me.dev_id};\nINSERT INTO pipes_messages\n  (name, event, message)\nVALUES ('${me.rooms[0]}', 'say',\n  '{"text": "hello from SQL"}');`;
+}
+
+copyButton(byId("copy-sql"), byId("sql"));
 arrowKeys(byId("rooms"));
 arrowKeys(byId("people"));
 door(start);

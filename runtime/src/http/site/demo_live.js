@@ -37,7 +37,7 @@ export function goLive(me, chat) {
     sayPrivately: (id, text) => sayPrivately(live, id, text),
     resend: (place, message) => resend(live, place, message),
     typing: room => tellTyping(live, room),
-    read: place => live.siblings?.postMessage({ kind: "read", place }),
+    read: place => live.siblings?.postMessage(place),
     reconnect: () => comet.restart(),
     leave: () => {
       live.siblings?.close();
@@ -136,15 +136,13 @@ function sayInRoom(live, room, text) {
 }
 
 async function deliverToRoom(live, room, message) {
-  const { comet, chat, siblings } = live;
+  const { comet, chat } = live;
   const place = { kind: "room", name: room };
   const id = message.key.slice(message.key.indexOf(":") + 1);
   try {
     const report = await comet.send(room, "say", { id, text: message.text });
     const note = report.receivers > 0 ? `seen by ${plural(report.receivers, "connection")}` : "nobody else is connected";
     chat.settle(place, message.key, "sent", note);
-    // The server does not send a message back to the connection it came from, and all tabs of a person share that one.
-    siblings?.postMessage({ kind: "said", room, message: { ...message, state: "sent", note } });
   } catch (error) {
     chat.settle(place, message.key, "failed", error.message);
   }
@@ -215,17 +213,15 @@ function showTyping(chat, message) {
   }, TYPING_SHOWN_MS + 50);
 }
 
-/** Other tabs of the same person: they learn what was said and read here. Undefined where browsers have no such channel. */
+/** Other tabs of the same person: they learn what was read here. Undefined where browsers have no such channel. */
 function siblingTabs(me, chat) {
   if (typeof BroadcastChannel !== "function") {
     return undefined;
   }
   const channel = new BroadcastChannel(`comet_demo_${me.user_id}`);
   channel.onmessage = ({ data }) => {
-    if (data?.kind === "said" && chat.rooms.has(data.room)) {
-      chat.add({ kind: "room", name: data.room }, data.message);
-    } else if (data?.kind === "read" && (data.place.kind === "person" || chat.rooms.has(data.place.name))) {
-      chat.markRead(data.place);
+    if (data?.kind === "person" || chat.rooms.has(data?.name)) {
+      chat.markRead(data);
     }
   };
   return channel;
