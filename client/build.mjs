@@ -12,6 +12,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { privateNames } from "./build_names.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
@@ -31,6 +32,8 @@ async function bundle(entry, name, options) {
     bundle: true,
     minify: true,
     target: "es2020",
+    // Plain assignments instead of property definitions; no class of ours redefines what another one defines.
+    tsconfigRaw: { compilerOptions: { target: "ES2022", useDefineForClassFields: false } },
     charset: "utf8",
     legalComments: "none",
     banner: { js: LICENCE.replace("comet-client", `comet-client ${version}`) },
@@ -42,6 +45,17 @@ async function bundle(entry, name, options) {
   for (const file of result.outputFiles) files.set(relative(dist, file.path), Buffer.from(file.contents));
   return result.metafile;
 }
+
+/** Takes the texts of errors out: old pages act on codes, and texts are a good part of what they would have to load. */
+const withoutTexts = {
+  name: "without-texts",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(/(new CometError\([\w."]+), (?:"[^"\n]*"|`[^`\n]*`)\)/g, "$1)"),
+      loader: "ts",
+    }));
+  },
+};
 
 /** Declarations of the entry and of what it mentions; the rest of the sources is nobody's business. */
 function declarations() {
@@ -81,7 +95,9 @@ function differences() {
   });
 }
 
-const classic = await bundle("classic.ts", "CometServerApi.js", { format: "iife" });
+const sources = Object.keys((await bundle("classic.ts", "CometServerApi.js", { format: "iife" })).inputs);
+const mangleProps = privateNames(here, sources);
+const classic = await bundle("classic.ts", "CometServerApi.js", { format: "iife", mangleProps, plugins: [withoutTexts] });
 const esm = await bundle("index.ts", "comet-client.js", { format: "esm" });
 declarations();
 
