@@ -269,7 +269,7 @@ impl Model {
         let patience = self.profile.get(Knob::AckTimeout).max(1) * 1000;
         for conn in self.living().filter(|conn| conn.device) {
             let last = conn.sent.last();
-            let waiting = last.is_some_and(|sent| !sent.acknowledged && self.is_owed(sent.n));
+            let waiting = last.is_some_and(|sent| !sent.acknowledged);
             let flying: u64 = conn
                 .sent
                 .iter()

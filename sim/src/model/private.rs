@@ -316,12 +316,10 @@ impl Model {
         let Some(conn) = self.alive(id) else {
             return wrong("probe", format!("a probe to {id:?}, which is gone"));
         };
-        // What was deleted meanwhile needs no probe.
-        let newest = conn.sent.iter().enumerate().rev().find_map(|(at, sent)| {
-            let message = &self.private[self.place(sent.n)?];
-            (message.fate == Fate::Owed).then_some((at, message))
-        });
-        let expected = newest.and_then(|(_, message)| message.id.clone());
+        let newest = conn.sent.last().filter(|sent| !sent.acknowledged);
+        let place = newest.and_then(|newest| self.place(newest.n));
+        let expected = place.and_then(|at| self.private[at].id.clone());
+        let covered = conn.sent.len();
         if expected.as_deref() != Some(MessageId(probe).to_string().as_str()) {
             if self.reading_probe(id, probe) {
                 return Ok(());
@@ -329,7 +327,6 @@ impl Model {
             let conn = self.conn(id);
             return wrong("probe", format!("a probe with {} to {conn:?}", MessageId(probe)));
         }
-        let covered = newest.map_or(0, |(at, _)| at + 1);
         if conn.probe.is_some() {
             return wrong("probe", format!("a second probe to {conn:?}"));
         }
