@@ -91,7 +91,7 @@ describe.each(Object.entries(WAYS))("%s", (_, features) => {
     await browser.run(1_000);
     expect(browser.masters()).toHaveLength(1);
     browser.world.check = () => expect(browser.masters().length).toBeLessThanOrEqual(1);
-    master.tab.wake(false);
+    master.tab.wake();
     expect(master.master).not.toBe(true);
     await browser.run(1_000);
     expect(master.master).toBe(false);
@@ -150,7 +150,7 @@ test("a tab that does not handle a private message holds it up for three seconds
   browser.server.private("second");
   await browser.run(100);
   expect(browser.server.owed).toHaveLength(0);
-  others[0]?.tab.wake(false);
+  others[0]?.tab.wake();
   await browser.run(100);
   expect(others[0]?.log.map(({ data }) => data)).toEqual(["first", "second"]);
 });

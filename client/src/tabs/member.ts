@@ -74,6 +74,9 @@ export class Member implements Candidate {
   /** Numbers of own pings: when they come back, this tab becomes master, or takes the place of a silent one. 0: none. */
   private winning = 0;
   private doubting = 0;
+  /** When this tab claimed the place of a silent master, and when it last heard a master. */
+  private claimedAt = -Infinity;
+  private heardAt = -Infinity;
 
   constructor(private readonly edges: TabEdges, private readonly page: Page, private readonly group: Group) {
     this.id = edges.newId();
@@ -183,15 +186,24 @@ export class Member implements Candidate {
       } else if (this.waiting.length > 0) this.confirm();
     }
     if (message.kind !== "ping") return;
-    if (message.number === this.winning) {
-      // Too late: it slept between the question and the answer, so there may be another one by now.
-      if (this.edges.now() - this.pingedAt < LEASE) this.become();
-      else this.won();
-    } else if (message.number === this.doubting && !this.winning) {
-      this.post("", { kind: "claim" });
-      this.election?.take();
-      this.watch();
-    }
+    if (message.number === this.winning) this.hearAllBeforeWinning();
+    else if (message.number === this.doubting && !this.winning) this.claim();
+  }
+
+  private hearAllBeforeWinning(): void {
+    const now = this.edges.now();
+    // The master whose place this is woke up in the last moment; its lease has to end, if it did not hear the claim.
+    if (now - this.claimedAt < 2 * LEASE && this.heardAt > this.claimedAt) this.winLater(LEASE);
+    // This tab slept between the question and the answer, so there may be another master by now.
+    else if (now - this.pingedAt >= LEASE) this.won();
+    else this.become();
+  }
+
+  private claim(): void {
+    this.claimedAt = this.edges.now();
+    this.post("", { kind: "claim" });
+    this.election?.take();
+    this.watch();
   }
 
   private hearOther(message: BusMessage): void {
@@ -239,14 +251,18 @@ export class Member implements Candidate {
   /** Whoever claims is about to win. If not, because two claimed, the one that has won after all goes on. */
   private hearClaim(): void {
     const { winning } = this;
-    this.winning = 0;
     this.giveWay();
     this.watch();
-    if (!winning) return;
+    if (winning) this.winLater(SETTLE);
+  }
+
+  /** Unless it is lost until then. */
+  private winLater(ms: number): void {
+    this.winning = 0;
     this.cancelEntry();
     this.cancelEntry = this.edges.timer(() => {
       if (this.election?.holds()) this.won();
-    }, SETTLE);
+    }, ms);
   }
 
   private hearMaster(message: Extract<BusMessage, { kind: "beat" | "status" | "error" }>): void {
@@ -278,6 +294,7 @@ export class Member implements Candidate {
       this.page.roleChanged();
       this.introduce();
     }
+    this.heardAt = this.edges.now();
     this.watch();
     return true;
   }
