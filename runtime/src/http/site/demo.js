@@ -23,6 +23,7 @@ function start(me) {
   const actions = {
     open: place => {
       byId("app").dataset.pane = "talk";
+      chat.looking = isLooking();
       chat.open(place);
       live.read(place);
       if (!NARROW.matches) {
@@ -88,15 +89,21 @@ function writing(chat, live, signal) {
   }, { signal });
 }
 
+/** The conversation is before somebody's eyes, and not the list on a phone or another tab. */
+function isLooking() {
+  return document.visibilityState === "visible" && !(NARROW.matches && byId("app").dataset.pane === "places");
+}
+
 /** What counts as read, and how the reader moves. */
 function reading(chat, live, signal) {
   const log = byId("log");
   const showPlaces = () => {
     byId("app").dataset.pane = "places";
+    look();
     byId("rooms").querySelector("button")?.focus();
   };
   const look = () => {
-    chat.looking = document.visibilityState === "visible";
+    chat.looking = isLooking();
     if (chat.looking) {
       chat.markRead(chat.active);
       live.read(chat.active);
@@ -104,6 +111,7 @@ function reading(chat, live, signal) {
   };
   look();
   document.addEventListener("visibilitychange", look, { signal });
+  NARROW.addEventListener("change", look, { signal });
   document.addEventListener("keydown", event => {
     if (event.key === "Escape" && NARROW.matches) {
       showPlaces();
@@ -129,4 +137,5 @@ function showSql(me) {
 copyButton(byId("copy-sql"), byId("sql"));
 arrowKeys(byId("rooms"));
 arrowKeys(byId("people"));
+arrowKeys(byId("known-list"));
 door(start);

@@ -31,6 +31,8 @@ export class Chat {
     /** The page is visible. */
     this.looking = true;
     this.status = { state: "connecting" };
+    /** The connection failed, and is not back yet. */
+    this.troubled = false;
     /** Room -> who types there. */
     this.typing = new Map();
   }
@@ -71,8 +73,8 @@ export class Chat {
     const newest = markRead(this.talk(place));
     if (place.kind === "person") {
       this.#saveTalks();
-    } else if (newest !== undefined) {
-      this.#read[place.name] = newest;
+    } else {
+      this.#read[place.name] = newest ?? "";
       this.#store.write(this.#key("read"), this.#read);
     }
     this.touch();

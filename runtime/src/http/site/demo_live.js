@@ -25,6 +25,7 @@ export function goLive(me, chat) {
   const show = status => {
     const opened = status.state === "open" && chat.status.state !== "open";
     chat.status = status;
+    chat.troubled = status.state !== "open" && (chat.troubled || ["waiting", "offline", "refused"].includes(status.state));
     chat.touch();
     if (opened) {
       refresh(live);
@@ -83,8 +84,11 @@ async function refresh(live) {
     }));
   }
   for (const id of [...chat.people.keys()]) {
-    watch(live, id);
-    quietly(askStatus(live, id));
+    if (live.watched.has(id)) {
+      quietly(askStatus(live, id));
+    } else {
+      watch(live, id);
+    }
   }
   const visitors = await quietly(comet.users(PRESENCE)) ?? [];
   for (const id of new Set(visitors.map(visitor => visitor.userId))) {

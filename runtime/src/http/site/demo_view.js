@@ -112,19 +112,22 @@ function renderHead(chat) {
 }
 
 /** What to say about the connection, and what the visitor can do. Undefined while all is well. */
-function trouble(status) {
+function trouble({ status, troubled }) {
   const why = status.error?.message ?? "";
   if (status.state === "open") {
     return status.authorized === false
       ? { bad: true, text: "The server does not recognise you any more. Private messages cannot reach you.", button: "Enter again" }
       : undefined;
   }
+  const again = { text: `Not connected${why && ` (${why})`}; trying again. What you write is sent as soon as the connection is back.` };
   return {
+    idle: undefined,
+    connecting: troubled ? again : undefined,
+    waiting: again,
     offline: { text: "You are offline. What you write is sent when the network is back." },
     refused: { bad: true, text: `The server refused the connection${why && `: ${why}`}.`, button: "Try again" },
     stopped: { bad: true, text: "Not connected.", button: "Connect" },
-    waiting: { text: "The connection is lost; trying again. What you write is sent as soon as it is back." },
-  }[status.state] ?? { text: "Connecting …" };
+  }[status.state];
 }
 
 function renderConnection(chat, actions) {
@@ -136,7 +139,7 @@ function renderConnection(chat, actions) {
   setText(byId("link-note"), (open && holder) || WORDS[status.state]);
   document.body.dataset.state = status.state;
   document.body.dataset.master = String(status.master);
-  const wrong = trouble(status);
+  const wrong = trouble(chat);
   byId("banner").hidden = wrong === undefined;
   byId("banner").classList.toggle("bad", wrong?.bad === true);
   setText(byId("banner-text"), wrong?.text ?? "");
