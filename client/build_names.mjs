@@ -17,9 +17,9 @@ const PLATFORM = new Set(`
   TextEncoderCommon Uint8Array Uint8ArrayConstructor WebSocket
 `.trim().split(/\s+/));
 
-/** Sources whose names others see, and what those look like: pages call the old face, other tabs read the rest. */
+/** Sources whose names others see, and what those look like: pages use the old face, other tabs read the rest. */
 const PUBLIC = [
-  ["legacy.ts", /^ {2,4}(?:readonly )?(\w+)\??[:(]/gm],
+  ["legacy.ts", /^ {2,4}(?:readonly )?(\w+)\??[:(]|\b(?=\w*_)(\w+)/gm],
   ["types.ts", /\b(\w+)\??[:(]/g],
   ["tabs/message.ts", /\b(\w+)\??[:(]/g],
 ];
@@ -48,7 +48,7 @@ function platformNames(here) {
 export function privateNames(here, sources) {
   const kept = platformNames(here);
   for (const [file, pattern] of PUBLIC) {
-    for (const [, name] of read(join(here, "src", file)).matchAll(pattern)) kept.add(name);
+    for (const [, ...found] of read(join(here, "src", file)).matchAll(pattern)) found.forEach((name) => kept.add(name));
   }
   const names = new Set();
   for (const source of sources) {

@@ -5,7 +5,7 @@
 // Knows nothing of frames and sockets (link) nor of what handlers look like to a page (faces).
 
 import type { Answer, Command, Incoming, Link, LinkHandler, Status } from "./types.js";
-import { CometError } from "./errors.js";
+import type { CometError } from "./errors.js";
 import type { Env } from "./env.js";
 import { Handlers, parseNames, type Names } from "./handlers.js";
 
@@ -127,16 +127,11 @@ export class Client<A> {
   }
 
   /** Sends, and tells the face what became of it. */
-  async send(command: SendCommand, signal?: AbortSignal): Promise<AnswerTo<"send">> {
-    try {
-      const answer = await this.request(command, signal);
-      this.face.report(command, answer, undefined);
-      return answer;
-    } catch (error) {
-      const known = error instanceof CometError ? error : new CometError("bad_frame", String(error));
-      this.face.report(command, undefined, known);
-      throw known;
-    }
+  send(command: SendCommand, signal?: AbortSignal): Promise<AnswerTo<"send">> {
+    const { face } = this;
+    const answer = this.request(command, signal);
+    answer.then((known) => face.report(command, known, undefined), (error: CometError) => face.report(command, undefined, error));
+    return answer;
   }
 
   /** Without further copies of a message; those that came live do not count, history is asked for to see it again. */
