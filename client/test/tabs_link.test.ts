@@ -131,6 +131,7 @@ test("a private message is acknowledged when every tab has handled it", async ()
   let done: () => void = () => undefined;
   for (const page of others) page.handle = () => new Promise<void>((resolve) => { done = resolve; });
   others[0]?.tab.freeze(true);
+  await browser.run(50);
   browser.server.private("hi");
   await browser.run(2_000);
   expect(browser.server.owed).toHaveLength(1);

@@ -107,11 +107,12 @@ export class World {
   /** Runs everything that happens in the next `ms`. */
   async run(ms: number): Promise<void> {
     const end = this.now + ms;
+    await settled();
     for (let task = this.heap.peek(); task && task.at <= end; task = this.heap.peek()) {
       this.heap.pop();
       this.now = Math.max(this.now, task.at);
       task.run();
-      for (let i = 0; i < 12; i += 1) await undefined;
+      await settled();
       this.check();
     }
     this.now = end;
@@ -128,6 +129,11 @@ export class World {
     else this.storeAreas.set(key, value);
     for (const tab of this.tabs) tab.seesStore(writer, key, value);
   }
+}
+
+/** Promises have told whoever waited for them. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 12; i += 1) await undefined;
 }
 
 interface LockRequest {
@@ -216,7 +222,7 @@ export class SimTab {
   }
 
   close(): void {
-    this.event("hide");
+    if (!this.frozen) this.event("hide");
     this.crash();
   }
 

@@ -10,12 +10,14 @@ export interface Election {
   enter(): void;
   /** The master does not answer: takes its place. */
   take(): void;
-  /** The master said that it leaves. */
-  vacant(): void;
+  /** That tab, the master, said that it leaves. */
+  vacant(leaver: string): void;
   /** Another one is master although this tab had won: goes behind it. */
   yield(): void;
-  /** Takes no part any more; frees the place. */
+  /** Takes no part until `enter`; frees the place. */
   leave(): void;
+  /** This tab is no member any more. */
+  end(): void;
   /** False: certainly not the winner any more, even if nobody has said so yet. */
   holds(): boolean;
   /** Calls `gone` when that tab has ended; the result stops it. undefined: there is no way to know. */
@@ -56,8 +58,12 @@ export class LockElection implements Election {
 
   leave(): void {
     this.free?.();
+    this.free = undefined;
+  }
+
+  end(): void {
+    this.leave();
     this.freeOwn?.();
-    this.free = this.freeOwn = undefined;
   }
 
   holds(): boolean {
@@ -103,7 +109,7 @@ export class StoreElection implements Election {
   ) {}
 
   enter(): void {
-    if ((this.store.get(this.name) ?? this.candidate.id) === this.candidate.id) this.take();
+    this.vacant(this.candidate.id);
   }
 
   take(): void {
@@ -114,8 +120,9 @@ export class StoreElection implements Election {
     }, SETTLE);
   }
 
-  vacant(): void {
-    this.take();
+  vacant(leaver: string): void {
+    const owner = this.store.get(this.name) ?? leaver;
+    if (owner === leaver || owner === this.candidate.id) this.take();
   }
 
   yield(): void {
@@ -125,6 +132,10 @@ export class StoreElection implements Election {
   leave(): void {
     this.cancel();
     if (this.holds()) this.store.remove(this.name);
+  }
+
+  end(): void {
+    this.leave();
   }
 
   holds(): boolean {

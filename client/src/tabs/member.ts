@@ -104,6 +104,7 @@ export class Member implements Candidate {
   /** Leaves the group. What was not answered stays with the page. */
   close(): void {
     this.resign();
+    this.election?.end();
     this.post("", { kind: "bye" });
     this.bus?.close();
   }
@@ -158,11 +159,12 @@ export class Member implements Candidate {
   }
 
   won(): void {
-    this.winning = this.ping();
+    if (!this.master) this.winning = this.ping();
   }
 
   lost(): void {
     this.winning = 0;
+    if (this.master) this.post("", { kind: "bye" });
     this.stepDown();
     this.watch();
     this.cancelEntry();
@@ -216,7 +218,7 @@ export class Member implements Candidate {
         return;
       case "bye":
         this.master?.bye(message.from);
-        if (message.from === this.leader && !this.asleep) this.election?.vacant();
+        if (message.from === this.leader && !this.asleep) this.election?.vacant(message.from);
         return;
       case "beat":
       case "status":
@@ -321,11 +323,12 @@ export class Member implements Candidate {
       status: (status) => page.status(status),
       error: (error) => page.error(error),
     };
-    this.master = new Master(host, this.group.options, this.group.create);
-    this.tick();
-    this.master.start(page.channels());
-    for (const [request, command] of page.requests()) this.master.request(id, request, command);
+    const master = new Master(host, this.group.options, this.group.create);
+    this.master = master;
+    master.start(page.channels());
+    for (const [request, command] of page.requests()) master.request(id, request, command);
     page.roleChanged();
+    this.tick();
   }
 
   /** Leaves the place and the line of those who wait for it. */
@@ -356,20 +359,19 @@ export class Member implements Candidate {
   }
 
   private tick(): void {
-    if (!this.election) return;
-    if (!this.election.holds()) {
-      this.lost();
-      return;
-    }
+    // What the page did when it heard that it is master may have ended it.
+    if (!this.election || !this.master) return;
     const now = this.edges.now();
     const roll = now - this.rolledAt >= ROLL && this.master?.roll() === true;
     if (roll) this.rolledAt = now;
-    this.beat(roll);
     this.cancel = this.edges.timer(() => this.tick(), BEAT);
+    this.beat(roll);
   }
 
   private beat(roll: boolean): void {
-    this.post("", { kind: "beat", term: this.term, at: this.edges.now(), roll });
+    // Later, since whoever asked for the status does not expect that it changes by that.
+    if (this.election?.holds() === false) queueMicrotask(() => this.master && this.lost());
+    else this.post("", { kind: "beat", term: this.term, at: this.edges.now(), roll });
   }
 
   private isSure(): boolean {
