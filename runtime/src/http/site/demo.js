@@ -39,6 +39,8 @@ function start(me) {
     live.leave();
     leave();
     byId("app").hidden = true;
+    // Their buttons belong to who has left.
+    ["rooms", "people", "messages"].forEach(list => byId(list).replaceChildren());
     document.title = "Chat demo";
     door(start);
   };

@@ -48,7 +48,8 @@ function renderPlaces(chat, actions) {
     update: (node, place) => fillPlace(node, chat, place, roomTitle(place.name), "", ""),
   });
   const people = [...chat.people.values()].sort((one, other) =>
-    Number(other.online) - Number(one.online) || chat.name(one.id).localeCompare(chat.name(other.id)) || one.id - other.id);
+    Number(other.online) - Number(one.online) || (one.online ? 0 : (other.seen ?? 0) - (one.seen ?? 0))
+    || chat.name(one.id).localeCompare(chat.name(other.id)) || one.id - other.id);
   reconcile(byId("people"), people, {
     key: person => person.id,
     make: person => makePlace({ kind: "person", id: person.id }, actions),
