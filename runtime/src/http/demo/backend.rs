@@ -41,6 +41,7 @@ const MAILBOX_FULL: Refusal = Refusal::later(
     60,
 );
 
+/// What an action comes to.
 type Did<T> = Result<T, Refusal>;
 
 /// One request at work.
@@ -174,9 +175,9 @@ impl Backend<'_> {
         if let Some(free) = free {
             return Ok(*free);
         }
-        // Nobody who is here now, and nobody who has only just come: both have no time of leaving.
+        // Not of anybody who is here now (0); first of those who never connected (-1).
         let select = format!(
-            "SELECT id FROM users_time WHERE id IN ({places}) AND time > 0 AND time < ? ORDER BY time LIMIT 1"
+            "SELECT id FROM users_time WHERE id IN ({places}) AND time != 0 AND time < ? ORDER BY time LIMIT 1"
         );
         let now = i64::try_from(self.shared.clock.now().unix.seconds().0).unwrap_or(i64::MAX);
         let mut params = params;
