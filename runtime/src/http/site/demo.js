@@ -26,9 +26,7 @@ function start(me) {
       chat.looking = isLooking();
       chat.open(place);
       live.read(place);
-      if (!NARROW.matches) {
-        byId("text").focus();
-      }
+      byId(NARROW.matches ? "title" : "text").focus();
     },
     resend: (place, message) => live.resend(place, message),
     reconnect: () => live.reconnect(),
@@ -102,7 +100,7 @@ function reading(chat, live, signal) {
   const showPlaces = () => {
     byId("app").dataset.pane = "places";
     look();
-    byId("rooms").querySelector("button")?.focus();
+    document.querySelector(".place[aria-current]")?.focus();
   };
   const look = () => {
     chat.looking = isLooking();

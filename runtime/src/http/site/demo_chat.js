@@ -105,11 +105,11 @@ export class Chat {
     return true;
   }
 
-  /** What became of a message that was sent. */
-  settle(place, key, state, note) {
+  /** What became of a message that was sent. `waits`: the other one is away. */
+  settle(place, key, state, note, waits = false) {
     const message = find(this.talk(place), key);
     if (message !== undefined) {
-      Object.assign(message, { state, note });
+      Object.assign(message, { state, note, waits });
       if (place.kind === "person") {
         this.#saveTalks();
       }
@@ -167,6 +167,11 @@ export class Chat {
     }
     Object.assign(person, about);
     person.name = person.name.slice(0, NAME_MAX);
+    const waiting = about.online ? this.talks.get(id)?.messages.filter(message => message.waits) ?? [] : [];
+    if (waiting.length > 0) {
+      waiting.forEach(message => Object.assign(message, { waits: false, note: `sent when ${this.name(id)} came back` }));
+      this.#saveTalks();
+    }
     const people = [...this.people.values()].map(({ id, name, seen }) => ({ id, name, seen }));
     this.#store.write(this.#key("people"), people);
     this.touch();
@@ -177,7 +182,7 @@ export class Chat {
     if (id === this.me.id) {
       return this.me.name;
     }
-    return id > 0 ? this.people.get(id)?.name || `user ${id}` : "the back end";
+    return id > 0 ? this.people.get(id)?.name || `user ${id}` : "Back end";
   }
 
   #restorePeople() {

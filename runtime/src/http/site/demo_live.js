@@ -163,8 +163,9 @@ async function deliverPrivately({ me, chat }, to, message) {
   const place = { kind: "person", id: to };
   try {
     const answer = await callDemo({ action: "private", user_id: me.user_id, user_key: me.user_key, to, text: message.text });
-    const note = answer.delivered > 0 ? `delivered to ${plural(answer.delivered, "connection")}` : `waits until ${chat.name(to)} comes back`;
-    chat.settle(place, message.key, "sent", note);
+    const waits = answer.delivered === 0;
+    const note = waits ? `waits until ${chat.name(to)} comes back` : `delivered to ${plural(answer.delivered, "connection")}`;
+    chat.settle(place, message.key, "sent", note, waits);
   } catch (error) {
     chat.settle(place, message.key, "failed", error.message);
   }
@@ -217,16 +218,17 @@ function showTyping(chat, message) {
   }, TYPING_SHOWN_MS + 50);
 }
 
-/** Other tabs of the same person: they learn what was read here. Undefined where browsers have no such channel. */
+/** Other tabs of the same person: they learn what was read here. Undefined where there is no such channel. */
 function siblingTabs(me, chat) {
-  if (typeof BroadcastChannel !== "function") {
+  try {
+    const channel = new BroadcastChannel(`comet_demo_${me.user_id}`);
+    channel.onmessage = ({ data }) => {
+      if (data?.kind === "person" || chat.rooms.has(data?.name)) {
+        chat.markRead(data);
+      }
+    };
+    return channel;
+  } catch {
     return undefined;
   }
-  const channel = new BroadcastChannel(`comet_demo_${me.user_id}`);
-  channel.onmessage = ({ data }) => {
-    if (data?.kind === "person" || chat.rooms.has(data?.name)) {
-      chat.markRead(data);
-    }
-  };
-  return channel;
 }

@@ -36,7 +36,7 @@ function placeTitle(chat, place) {
 
 /** The circle with the first letter of a name, which the style sheet shows. */
 function fillFace(node, id, name) {
-  node.className = `face hue-${id % HUES}`;
+  node.className = id > 0 ? `face hue-${id % HUES}` : "face";
   node.dataset.letter = ([...name.trim()][0] ?? "?").toUpperCase();
 }
 
@@ -104,7 +104,8 @@ function renderHead(chat) {
   const online = [...chat.people.values()].filter(person => person.online).length;
   const person = chat.people.get(place.id);
   const everybody = online === 0 ? "you are alone here" : `you and ${online} ${online === 1 ? "other" : "others"} online`;
-  setText(byId("subtitle"), place.kind === "room" ? everybody : `private · ${person === undefined ? "" : whereabouts(person)}`);
+  const about = place.kind === "room" ? everybody : `private · ${person === undefined ? "" : whereabouts(person)}`;
+  setText(byId("subtitle"), chat.status.state === "open" ? about : WORDS[chat.status.state]);
   setText(byId("my-name"), chat.me.name);
   fillFace(byId("my-face"), chat.me.id, chat.me.name);
   const label = `Message to ${placeTitle(chat, place)}`;
@@ -119,6 +120,9 @@ function trouble({ status, troubled }) {
     return status.authorized === false
       ? { bad: true, text: "The server does not recognise you any more. Private messages cannot reach you.", button: "Enter again" }
       : undefined;
+  }
+  if (status.error?.code === "no_websocket") {
+    return { bad: true, text: "This browser has no WebSocket or forbids it, so nothing can arrive here." };
   }
   const again = { text: `Not connected${why && ` (${why})`}; trying again. What you write is sent as soon as the connection is back.` };
   return {
