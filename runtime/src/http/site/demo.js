@@ -3,13 +3,15 @@
 
 import { Chat } from "./demo_chat.js";
 import { door, leave } from "./demo_identity.js";
-import { goLive } from "./demo_live.js";
 import { render } from "./demo_view.js";
 import { arrowKeys, byId, copyButton } from "./dom.js";
 
 /** "last seen 2 minutes ago" grows old by itself. */
 const REFRESH_MS = 30_000;
 const NARROW = matchMedia("(max-width: 46rem)");
+
+/** demo_live.js; it comes with the client library, and the page says so if that cannot be loaded. */
+let library;
 
 /** Everything between coming in and leaving; what it adds to the page goes with `gone`. */
 function start(me) {
@@ -42,7 +44,7 @@ function start(me) {
     document.title = "Chat demo";
     door(start);
   };
-  live = goLive(me, chat);
+  live = library.goLive(me, chat);
   showSql(me);
   byId("app").hidden = false;
   render(chat, actions);
@@ -138,4 +140,12 @@ copyButton(byId("copy-sql"), byId("sql"));
 arrowKeys(byId("rooms"));
 arrowKeys(byId("people"));
 arrowKeys(byId("known-list"));
-door(start);
+try {
+  library = await import("./demo_live.js");
+  door(start);
+} catch (error) {
+  byId("door").hidden = false;
+  byId("enter-error").hidden = false;
+  byId("enter-error").textContent = `The client library cannot be used: ${error.message}`;
+  byId("enter-button").disabled = true;
+}

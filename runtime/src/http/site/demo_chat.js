@@ -138,7 +138,7 @@ export class Chat {
       this.add({ kind: "person", id: to }, message);
       return;
     }
-    Object.assign(mine, { key: message.key, at: message.at });
+    Object.assign(mine, { key: message.key, shownAs: mine.key, at: message.at });
     this.#saveTalks();
     this.touch();
   }

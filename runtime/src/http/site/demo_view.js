@@ -10,6 +10,9 @@ const HUES = 8;
 /** So close to the end that new messages scroll into view. */
 const NEAR_END_PX = 80;
 
+/** Names the element of a message: the first key it had, so that a new one does not make it appear again. */
+const shownAs = message => message.shownAs ?? message.key;
+
 /** web_music is shown as Music. */
 export const roomTitle = name => name.replace(/^web_/, "").replace(/^./, letter => letter.toUpperCase());
 
@@ -160,18 +163,19 @@ function renderLog(chat, actions) {
   const moved = log.dataset.place !== shown;
   const atEnd = moved || log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END_PX;
   const { messages } = chat.talk(place);
-  const newest = messages.at(-1)?.key ?? "";
+  const last = messages.at(-1);
+  const newest = last === undefined ? "" : shownAs(last);
   const grown = !moved && log.dataset.newest !== newest;
   log.dataset.place = shown;
   log.dataset.newest = newest;
   reconcile(byId("messages"), messages, {
-    key: message => `${shown} ${message.key}`,
-    make: message => makeMessage(grown && message.key === newest),
+    key: message => `${shown} ${shownAs(message)}`,
+    make: message => makeMessage(grown && message === last),
     update: (node, message, previous) => fillMessage(node, chat, message, previous, () => actions.resend(place, message)),
   });
   byId("empty").hidden = messages.length > 0;
   setText(byId("empty"), place.kind === "room" ? "Nothing has been said here yet. Say hello." : "Nothing private yet. A message waits if the other one is away.");
-  if (atEnd || (grown && messages.at(-1).from === chat.me.id)) {
+  if (atEnd || (grown && last?.from === chat.me.id)) {
     log.scrollTop = log.scrollHeight;
     byId("newer").hidden = true;
   } else if (grown) {
