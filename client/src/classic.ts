@@ -3,6 +3,7 @@
 
 import { browserEnv, type Env } from "./env.js";
 import { sharedLink } from "./links.js";
+import { toText } from "./options.js";
 import { CometServerApi, type LegacyOptions } from "./legacy.js";
 
 /** The old constructor; works with and without `new`. */
@@ -16,9 +17,8 @@ function constructorOf(env: Env): (options?: LegacyOptions) => CometServerApi {
 
 function define(target: Record<string, unknown>): void {
   if (target["cometApi"]) return;
-  const script = typeof document === "undefined" ? null : document.currentScript;
-  const address = script instanceof HTMLScriptElement ? script.src : "";
-  const construct = constructorOf(browserEnv(address, sharedLink));
+  const script = typeof document === "undefined" ? undefined : (document.currentScript as { src?: unknown } | null);
+  const construct = constructorOf(browserEnv(toText(script?.src), sharedLink));
   const cometApi = construct();
   const { bus } = cometApi;
   target["cometApi"] = cometApi;

@@ -20,16 +20,12 @@ let page: Page;
 let run: (target: object) => void;
 let stored: Map<string, string>;
 
-class HTMLScriptElement {
-  src = "http://site:8087/CometServerApi.js";
-}
-
 function load(): Page {
   stored = new Map();
   const events = { addEventListener: () => undefined, removeEventListener: () => undefined };
   const globals = {
-    ...events, WebSocket: server.WebSocket, HTMLScriptElement,
-    document: { ...events, currentScript: new HTMLScriptElement(), cookie: "" },
+    ...events, WebSocket: server.WebSocket,
+    document: { ...events, currentScript: { src: "http://site:8087/CometServerApi.js" }, cookie: "" },
     location: { href: "http://site/page" }, navigator: { onLine: true }, BroadcastChannel: undefined,
     localStorage: {
       getItem: (key: string) => stored.get(key) ?? null,
