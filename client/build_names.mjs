@@ -9,8 +9,8 @@ import { join } from "node:path";
 /** What the client touches of the browser and of the language. Whoever touches more adds it here. */
 const PLATFORM = new Set(`
   AbortController AbortSignal AddEventListenerOptions Array ArrayConstructor BroadcastChannel CallableFunction Console
-  Crypto Date DateConstructor Document Error Event EventListenerOptions EventTarget Function 
-  Iterator IteratorObject JSON Location Lock LockManager LockOptions Map MapConstructor MapIterator
+  Crypto Date DateConstructor Document Error Event EventListenerOptions EventTarget Function
+  HTMLScriptElement Iterator IteratorObject JSON Location Lock LockManager LockOptions Map MapConstructor MapIterator
   Math MessageChannel MessageEvent MessageEventTarget MessagePort Navigator NavigatorLocks NavigatorOnLine Number
   NumberConstructor Object ObjectConstructor PageTransitionEvent Performance Promise PromiseConstructor PromiseLike
   ReadonlyArray ReadonlyMap ReadonlySet RegExp Set Storage StorageEvent String StringConstructor Symbol TextEncoder
