@@ -97,7 +97,7 @@ export const SETTLE = 100;
 
 /**
  * Where there are no Web Locks (plain http), in the spirit of protocol.md 9.5: the last one that wrote his id into the
- * store has won. A master that is gone without a word is noticed by its silence (member.ts), 0.85 s instead of 9.5's 1.2 s.
+ * store has won. A master that is gone without a word is noticed by its silence (member.ts), 0.9 s instead of 9.5's 1.2 s.
  */
 export class StoreElection implements Election {
   private cancel: () => void = () => undefined;

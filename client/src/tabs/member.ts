@@ -16,7 +16,7 @@
 import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
 import { CometError } from "../errors.js";
 import type { Bus, TabEdges } from "./edges.js";
-import { LockElection, SETTLE, StoreElection, type Candidate, type Election } from "./election.js";
+import { LockElection, StoreElection, type Candidate, type Election } from "./election.js";
 import { Master, type MasterHost } from "./master.js";
 import { envelope, fromBusError, parseMessage, type BusBody, type BusMessage, type BusStatus } from "./message.js";
 
@@ -25,9 +25,11 @@ export const BEAT = 200;
 /** After so much silence a tab asks, milliseconds. */
 export const SILENCE = 250;
 /** A master that does not answer for so long is replaced, milliseconds. */
-export const PATIENCE = 600;
+export const PATIENCE = 550;
 /** A master is sure of itself for so long, milliseconds. Less than `PATIENCE` by more than a message takes. */
-export const LEASE = 500;
+export const LEASE = 450;
+/** Two tabs that claim at once know after so long which of them has won, milliseconds. */
+export const CROSSING = 50;
 /** The roll is called so often, milliseconds. */
 export const ROLL = 5_000;
 
@@ -74,6 +76,8 @@ export class Member implements Candidate {
   /** Numbers of own pings: when they come back, this tab becomes master, or takes the place of a silent one. 0: none. */
   private winning = 0;
   private doubting = 0;
+  /** This tab has won, but waits before it says so. */
+  private postponed = false;
   /** When this tab claimed the place of a silent master, and when it last heard a master. */
   private claimedAt = -Infinity;
   private heardAt = -Infinity;
@@ -164,7 +168,7 @@ export class Member implements Candidate {
 
   lost(): void {
     this.winning = 0;
-    if (this.master) this.post("", { kind: "bye" });
+    this.postponed = false;
     this.stepDown();
     this.watch();
     this.cancelEntry();
@@ -194,11 +198,19 @@ export class Member implements Candidate {
 
   private hearAllBeforeWinning(): void {
     const now = this.edges.now();
-    // The master whose place this is woke up in the last moment; its lease has to end, if it did not hear the claim.
+    // The master whose place this is woke up in the last moment; it gives way when it hears the claim, or its lease ends.
     if (now - this.claimedAt < 2 * LEASE && this.heardAt > this.claimedAt) this.winLater(LEASE);
     // This tab slept between the question and the answer, so there may be another master by now.
     else if (now - this.pingedAt >= LEASE) this.won();
     else this.become();
+  }
+
+  private rivalGone(): void {
+    this.heardAt = -Infinity;
+    if (!this.postponed) return;
+    this.cancelEntry();
+    this.postponed = false;
+    this.won();
   }
 
   private claim(): void {
@@ -215,6 +227,9 @@ export class Member implements Candidate {
         return;
       case "claim":
         this.hearClaim();
+        return;
+      case "yield":
+        if (message.from === this.leader) this.rivalGone();
         return;
       case "bye":
         this.master?.bye(message.from);
@@ -255,14 +270,16 @@ export class Member implements Candidate {
     const { winning } = this;
     this.giveWay();
     this.watch();
-    if (winning) this.winLater(SETTLE);
+    if (winning) this.winLater(CROSSING);
   }
 
   /** Unless it is lost until then. */
   private winLater(ms: number): void {
     this.winning = 0;
+    this.postponed = true;
     this.cancelEntry();
     this.cancelEntry = this.edges.timer(() => {
+      this.postponed = false;
       if (this.election?.holds()) this.won();
     }, ms);
   }
@@ -334,6 +351,7 @@ export class Member implements Candidate {
   /** Leaves the place and the line of those who wait for it. */
   private resign(): void {
     this.winning = this.doubting = 0;
+    this.postponed = false;
     this.cancel();
     this.cancelEntry();
     this.stepDown();
@@ -354,6 +372,7 @@ export class Member implements Candidate {
     this.confirming = false;
     this.sureAt = -Infinity;
     this.cancel();
+    this.post("", { kind: "yield" });
     master.close();
     this.page.roleChanged();
   }
