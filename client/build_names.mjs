@@ -20,8 +20,9 @@ const PLATFORM = new Set(`
 /** Sources whose names others see, and what those look like: pages use the old face, other tabs read the rest. */
 const PUBLIC = [
   ["legacy.ts", /^ {2,4}(?:readonly )?(\w+)\??[:(]|\b(?=\w*_)(\w+)/gm],
-  ["types.ts", /\b(\w+)\??[:(]/g],
-  ["tabs/message.ts", /\b(\w+)\??[:(]/g],
+  ["classic.ts", /^ +(\w+)[:,]/gm],
+  ["types.ts", /\breadonly (\w+)\??:/g],
+  ["tabs/message.ts", /\b(\w+)\??: /g],
 ];
 
 const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");

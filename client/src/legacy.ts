@@ -64,8 +64,8 @@ export class CometServerApi {
   private authorized: boolean | undefined;
   private realKey = "";
   private readonly starts: (() => unknown)[] = [];
-  private readonly success: (() => unknown)[] = [];
-  private readonly failure: (() => unknown)[] = [];
+  /** What runs on each change of the authorization: at 0 when there is none, at 1 when there is. */
+  private readonly changes: [(() => unknown)[], (() => unknown)[]] = [[], []];
   private logLevel: number;
   private asked = 0;
 
@@ -121,11 +121,11 @@ export class CometServerApi {
   }
 
   onAuthSuccess(handler: () => unknown): void {
-    this.success.push(handler);
+    this.changes[1].push(handler);
   }
 
   onAuthFalill(handler: () => unknown): void {
-    this.failure.push(handler);
+    this.changes[0].push(handler);
   }
 
   getUUID(): string {
@@ -214,18 +214,11 @@ export class CometServerApi {
    * (S47). True: sent; false: waits for the connection; undefined: refused.
    */
   web_pipe_send(channel: string, ...rest: [message: unknown] | [event: string, message: unknown]): boolean | undefined {
-    let [name, event] = [toText(channel), ""];
-    if (rest.length > 1) event = toText(rest[0]);
-    else [, name = name, event = ""] = /^([^.]*)\.(.*)$/s.exec(name) ?? [];
-    const body = toBody(rest[rest.length - 1]);
-    const command = body === undefined ? undefined : this.client.sendCommand(name, event, body);
-    if (!command) {
-      this.log(1, "message refused:", channel, event);
-      return undefined;
-    }
-    const connected = this.isConnected();
-    this.client.send(command).catch(() => undefined);
-    return connected;
+    const event = rest.length > 1 ? toText(rest[0]) : undefined;
+    const command = this.client.sendCommand(toText(channel), event, rest[rest.length - 1]);
+    if (command) return this.ask(this.client.send(command), () => undefined, () => undefined);
+    this.log(1, "message refused:", channel);
+    return undefined;
   }
 
   /** Sends a copy of `message` `count` times, `interval` milliseconds apart; receivers see it once. */
@@ -321,8 +314,10 @@ export class CometServerApi {
   }
 
   /** True: asked now; false: waits for the connection. */
-  private ask<T>(question: Promise<T>, answered: (answer: T) => void): boolean {
-    question.then(answered).catch((error: CometError) => this.onError(error));
+  private ask<T>(
+    question: Promise<T>, answered: (answer: T) => void, failed = (error: CometError) => this.onError(error),
+  ): boolean {
+    question.then(answered, failed);
     return this.isConnected();
   }
 
@@ -331,7 +326,7 @@ export class CometServerApi {
     this.runStarts(now);
     if (now.authorized !== undefined && now.authorized !== this.authorized) {
       this.authorized = now.authorized;
-      for (const handler of now.authorized ? this.success : this.failure) this.client.handlers.call(handler, undefined);
+      this.run(this.changes[now.authorized ? 1 : 0]);
     }
     if (now.state === "open" && (before.state !== "open" || before.master === now.master)) {
       this.realKey = now.realKey;
@@ -342,7 +337,11 @@ export class CometServerApi {
 
   private runStarts({ state, master }: Status): void {
     if (master === undefined || state === "idle" || state === "stopped") return;
-    for (const started of this.starts.splice(0)) this.client.handlers.call(started, undefined);
+    this.run(this.starts.splice(0));
+  }
+
+  private run(all: readonly (() => unknown)[]): void {
+    for (const one of all) this.client.handlers.call(one, undefined);
   }
 
   private onError({ code, message }: CometError): void {
