@@ -238,7 +238,13 @@ fn surprises(settings: &Settings) -> Vec<Notice> {
         .then_some("there is no CometQL port; cometql.thread_num = 1, or cometql.listen, opens it");
     let files = (settings.base_dir.is_some() && settings.content_types.is_empty())
         .then_some("no file is served: main.base_dir is set, but [content-type] lists no extension");
-    [cometql, files]
+    let clear = settings.pages.console == Switch::On
+        && settings.ws.tls.is_none()
+        && !settings.ws.listen.ip().is_loopback();
+    let console = clear.then_some(
+        "main.console is on and the browser port has no TLS: the password can be read on its way, unless a proxy encrypts it",
+    );
+    [cometql, files, console]
         .into_iter()
         .flatten()
         .map(|text| Notice(text.to_owned()))

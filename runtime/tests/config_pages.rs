@@ -5,10 +5,10 @@
 use clap::Parser;
 use comet_core::DevId;
 use comet_server::cli::Cli;
-use comet_server::config::{self, Env, PageSettings, Switch};
+use comet_server::config::{self, Env, Loaded, PageSettings, Switch};
 
 /// What a file and the environment together mean.
-fn pages(name: &str, text: &str, variables: &[(&str, &str)]) -> Result<PageSettings, String> {
+fn load(name: &str, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(name);
     std::fs::write(&file, text).unwrap();
@@ -21,8 +21,11 @@ fn pages(name: &str, text: &str, variables: &[(&str, &str)]) -> Result<PageSetti
         "COMET_DATA_DIR".to_owned(),
         dir.path().join("data").display().to_string(),
     );
-    let loaded = config::load(&cli, &env).map_err(|error| error.to_string())?;
-    Ok(loaded.settings.pages)
+    config::load(&cli, &env).map_err(|error| error.to_string())
+}
+
+fn pages(name: &str, text: &str, variables: &[(&str, &str)]) -> Result<PageSettings, String> {
+    load(name, text, variables).map(|loaded| loaded.settings.pages)
 }
 
 #[test]
@@ -101,4 +104,20 @@ fn the_only_tenant_belongs_to_the_site() {
     assert_eq!((shared.demo, shared.demo_dev), (Switch::On, DevId(0)));
     let two = pages("a.toml", "main.dev_index_size = 2", &[]).unwrap();
     assert_eq!((two.demo, two.demo_dev), (Switch::Auto, DevId(1)));
+}
+
+/// A password on its way through a network deserves a warning.
+#[test]
+fn an_open_console_without_tls_is_noticed() {
+    for (text, warned) in [
+        ("main.console = true\nws.listen = \"0.0.0.0:8087\"", true),
+        ("main.console = true", false),
+        ("ws.listen = \"0.0.0.0:8087\"", false),
+    ] {
+        let notices = load("a.toml", text, &[]).unwrap().notices;
+        let found = notices
+            .iter()
+            .any(|notice| notice.to_string().contains("main.console"));
+        assert_eq!(found, warned, "{text}: {notices:?}");
+    }
 }

@@ -229,10 +229,7 @@ fn the_log_knows_no_secret_of_the_console() {
     ]);
     let wrong = right.clone().login("root", "guess-work");
     let address = page.parse().unwrap();
-    assert_eq!(
-        right.clone().login("root", "sesame-open").send(address).status,
-        200
-    );
+    assert_eq!(right.login("root", "sesame-open").send(address).status, 200);
     assert_eq!(wrong.send(address).status, 401);
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let mut log = String::new();

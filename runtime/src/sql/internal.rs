@@ -143,3 +143,130 @@ impl InternalSession {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use comet_core::{Answer, Done};
+    use tokio::sync::mpsc::Receiver;
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{self, Env};
+    use crate::entropy::Entropy;
+    use crate::{events, server};
+
+    const LIMIT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(60);
+    const DEV: DevId = DevId(3);
+
+    /// A shard, and the place of the core.
+    fn shard() -> (Rc<Shard>, Receiver<Vec<Event>>) {
+        let dir = tempfile::tempdir().unwrap();
+        let cli = crate::cli::Cli {
+            password: Some("x".to_owned()),
+            data_dir: Some(dir.path().display().to_string()),
+            ..crate::cli::Cli::default()
+        };
+        let settings = config::load(&cli, &Env::new()).unwrap().settings;
+        let config = settings.core.clone().check().unwrap();
+        let addresses = server::Addresses {
+            ws: settings.ws.listen,
+            cometql: None,
+            metrics: None,
+        };
+        let (sender, receiver) = events::queue();
+        let (clock, entropy) = (Clock::start(), Entropy::open().unwrap());
+        let shared = server::shared(&settings, &config, addresses, sender, clock, entropy).unwrap();
+        (Rc::new(Shard::new(0, Arc::new(shared))), receiver)
+    }
+
+    /// What the core is told next; each batch is one event.
+    async fn next(core: &mut Receiver<Vec<Event>>) -> &'static str {
+        let mut batch = core.recv().await.unwrap();
+        match (batch.pop(), batch.pop()) {
+            (
+                Some(Event::SessionOpened {
+                    login: Login::Tenant(DEV),
+                    ..
+                }),
+                None,
+            ) => "opened",
+            (Some(Event::Query { statement: Ok(_), .. }), None) => "query",
+            (Some(Event::SessionClosed { .. }), None) => "closed",
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn told(core: &mut Receiver<Vec<Event>>) -> [&'static str; 3] {
+        [next(core).await, next(core).await, next(core).await]
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_at_its_limit() {
+        let (shard, mut core) = shard();
+        let work = async |session: &mut InternalSession| session.run("SELECT 1").await.unwrap_err();
+        let local = LocalSet::new();
+        let ended = local
+            .run_until(with_session(shard.clone(), DEV, LIMIT, work))
+            .await;
+        assert_eq!(ended, Some(Unanswered::TooLate));
+        assert_eq!(told(&mut core).await, ["opened", "query", "closed"]);
+        assert_eq!(shard.shared.metrics.sessions.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_session_the_core_closes_is_over() {
+        let (shard, mut core) = shard();
+        let of_shard = shard.clone();
+        let work = async move |session: &mut InternalSession| {
+            let mailbox = session.mailbox.clone();
+            tokio::task::spawn_local(async move { mailbox.close() });
+            (
+                session.run("SELECT 1").await.unwrap_err(),
+                of_shard.shared.metrics.sessions.get(),
+            )
+        };
+        let local = LocalSet::new();
+        let ended = local.run_until(with_session(shard, DEV, LONG, work)).await;
+        assert_eq!(ended, Some((Unanswered::Closed, 1)));
+        assert_eq!(told(&mut core).await, ["opened", "query", "closed"]);
+    }
+
+    #[tokio::test]
+    async fn without_a_core_there_is_no_session() {
+        let (shard, core) = shard();
+        drop(core);
+        let work = async |_: &mut InternalSession| panic!("nobody is there");
+        let local = LocalSet::new();
+        let ended: Option<()> = local
+            .run_until(with_session(shard.clone(), DEV, LONG, work))
+            .await;
+        assert_eq!(ended, None);
+        assert_eq!(shard.shared.metrics.sessions.get(), 0);
+    }
+
+    /// Whoever asked may be gone: the statement is executed, and the session closed.
+    #[tokio::test]
+    async fn a_caller_that_goes_away_leaves_nothing_behind() {
+        let (shard, mut core) = shard();
+        let work = async |session: &mut InternalSession| session.run("SET x").await.map(drop);
+        let local = LocalSet::new();
+        let asking = with_session(shard.clone(), DEV, LONG, work);
+        local
+            .run_until(async {
+                drop(timeout(Duration::ZERO, asking).await.unwrap_err());
+                let Some(Event::SessionOpened { session, .. }) = core.recv().await.unwrap().pop() else {
+                    panic!("opened first")
+                };
+                assert_eq!(next(&mut core).await, "query");
+                let reply = Reply {
+                    result: Ok(Answer::Done(Done::default())),
+                    in_transaction: false,
+                };
+                shard.reply(session, RequestId(0), reply);
+                assert_eq!(next(&mut core).await, "closed");
+            })
+            .await;
+    }
+}
