@@ -21,7 +21,7 @@ export interface Env {
   readonly secure: boolean;
   /** Address of the server when the page names none. */
   readonly node: string;
-  /** All cookies, as `document.cookie`. */
+  /** All cookies, as `document.cookie`; throws where that does. */
   cookies(): string;
 }
 

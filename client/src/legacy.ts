@@ -295,10 +295,11 @@ export class CometServerApi {
   }
 
   private cookie(name: string): string {
-    const found = this.env.cookies().split(/; */).find((pair) => pair.startsWith(name + "="));
     try {
+      const found = this.env.cookies().split(/; */).find((pair) => pair.startsWith(name + "="));
       return decodeURIComponent((found ?? "").slice(name.length + 1));
     } catch {
+      // A frame without an origin may not read cookies, and what is in them is anybody's.
       return "";
     }
   }
