@@ -48,7 +48,7 @@ function renderPlaces(chat, actions) {
   reconcile(byId("rooms"), rooms, {
     key: place => place.name,
     make: place => makePlace(place, actions),
-    update: (node, place) => fillPlace(node, chat, place, roomTitle(place.name), "", ""),
+    update: (node, place) => fillPlace(node, chat, place, roomTitle(place.name), ""),
   });
   const people = [...chat.people.values()].sort((one, other) =>
     Number(other.online) - Number(one.online) || (one.online ? 0 : (other.seen ?? 0) - (one.seen ?? 0))
@@ -60,8 +60,8 @@ function renderPlaces(chat, actions) {
       const name = chat.name(person.id);
       fillFace(node.querySelector(".face"), person.id, name);
       node.querySelector(".dot").className = person.online ? "dot good" : "dot";
-      node.dataset.online = String(person.online);
-      fillPlace(node, chat, { kind: "person", id: person.id }, name, whereabouts(person), person.online ? "online" : "offline");
+      node.firstChild.dataset.online = String(person.online);
+      fillPlace(node, chat, { kind: "person", id: person.id }, name, whereabouts(person));
     },
   });
   byId("nobody").hidden = people.length > 0;
@@ -80,20 +80,19 @@ function makePlace(place, actions) {
   return el("li", {}, el("button", { class: "place", type: "button", id, "data-testid": place.kind, onclick: () => actions.open(place) },
     el("span", { class: "sign", "aria-hidden": "true" }, sign),
     el("span", { class: "words" }, el("span", { class: "name" }), el("span", { class: "seen" })),
-    el("span", { class: "badge", "aria-hidden": "true" })));
+    el("span", { class: "badge" }, el("span", { class: "count" }), el("span", { class: "unseen" }, " unread"))));
 }
 
-function fillPlace(node, chat, place, name, seen, spoken) {
+function fillPlace(node, chat, place, name, seen) {
   const button = node.firstChild;
   const { unread } = chat.talk(place);
   setText(button.querySelector(".name"), name);
   setText(button.querySelector(".seen"), seen);
   const badge = button.querySelector(".badge");
-  setText(badge, String(unread));
+  setText(badge.firstChild, String(unread));
   badge.hidden = unread === 0;
   button.classList.toggle("unread", unread > 0);
   button.dataset.name = name;
-  button.setAttribute("aria-label", [name, spoken, unread > 0 ? `${unread} unread` : ""].filter(Boolean).join(", "));
   if (samePlace(place, chat.active)) {
     button.setAttribute("aria-current", "true");
   } else {
