@@ -101,6 +101,8 @@ export const SETTLE = 100;
  */
 export class StoreElection implements Election {
   private cancel: () => void = () => undefined;
+  /** The own record is too young to be believed. */
+  private settling = false;
   readonly watch = undefined;
 
   constructor(
@@ -114,8 +116,10 @@ export class StoreElection implements Election {
 
   take(): void {
     this.cancel();
+    this.settling = true;
     this.store.set(this.name, this.candidate.id);
     this.cancel = this.timer(() => {
+      this.settling = false;
       if (this.holds()) this.candidate.won();
     }, SETTLE);
   }
@@ -131,7 +135,7 @@ export class StoreElection implements Election {
 
   leave(): void {
     this.cancel();
-    if (this.holds()) this.store.remove(this.name);
+    if (this.isMine()) this.store.remove(this.name);
   }
 
   end(): void {
@@ -139,6 +143,10 @@ export class StoreElection implements Election {
   }
 
   holds(): boolean {
+    return !this.settling && this.isMine();
+  }
+
+  private isMine(): boolean {
     return this.store.get(this.name) === this.candidate.id;
   }
 }

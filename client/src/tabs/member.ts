@@ -202,7 +202,8 @@ export class Member implements Candidate {
     if (now - this.claimedAt < 2 * LEASE && this.heardAt > this.claimedAt) this.winLater(LEASE);
     // This tab slept between the question and the answer, so there may be another master by now.
     else if (now - this.pingedAt >= LEASE) this.won();
-    else this.become();
+    else if (this.election?.holds()) this.become();
+    else this.winning = 0;
   }
 
   private rivalGone(): void {
@@ -326,8 +327,9 @@ export class Member implements Candidate {
   }
 
   private become(): void {
-    this.winning = 0;
+    this.winning = this.doubting = 0;
     this.cancel();
+    this.cancelEntry();
     this.leader = this.id;
     this.term = Math.max(this.term + 1, this.edges.wallClock());
     const { id, edges, election, page, term } = this;
