@@ -228,10 +228,10 @@ export class CometServerApi {
     const marked = { ...message, _cometApi_uuid: this.env.random(16) };
     const sent = this.web_pipe_send(channel, event, marked);
     if (sent !== undefined && count > 1) {
-      const again = (left: number): void => this.env.later(interval, () => {
+      const again = (left: number): unknown => this.env.timer(() => {
         this.web_pipe_send(channel, event, marked);
         if (left > 1) again(left - 1);
-      });
+      }, interval);
       again(count - 1);
     }
     return sent;
