@@ -9,6 +9,15 @@ import { defineConfig } from "@playwright/test";
 
 const PROGRAMS = ["/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
 
+/** The browser's program. */
+export const PROGRAM = process.env["COMET_CHROMIUM"] ?? PROGRAMS.find((path) => existsSync(path)) ?? "chromium";
+
+export const ARGUMENTS: readonly string[] = [
+  "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run",
+  // A name without TLS that leads here: pages there have no Web Locks, as on a site in plain http.
+  "--host-resolver-rules=MAP plain.test 127.0.0.1",
+];
+
 export default defineConfig({
   testDir: "e2e",
   testMatch: "*.spec.ts",
@@ -24,13 +33,6 @@ export default defineConfig({
   use: {
     browserName: "chromium",
     headless: true,
-    launchOptions: {
-      executablePath: process.env["COMET_CHROMIUM"] ?? PROGRAMS.find((path) => existsSync(path)) ?? "chromium",
-      args: [
-        "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run",
-        // A name without TLS that leads here: pages there have no Web Locks, as on a site in plain http.
-        "--host-resolver-rules=MAP plain.test 127.0.0.1",
-      ],
-    },
+    launchOptions: { executablePath: PROGRAM, args: [...ARGUMENTS] },
   },
 });

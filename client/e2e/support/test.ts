@@ -2,6 +2,7 @@
 // that leaves errors in a page fails although all its assertions hold.
 
 import { expect, test as base, type BrowserContextOptions } from "@playwright/test";
+import { PlainBrowser } from "./plain_browser.js";
 import { Problems } from "./problems.js";
 import { Server } from "./server.js";
 import { Site } from "./site.js";
@@ -18,6 +19,8 @@ interface PerTest {
   readonly problems: Problems;
   /** Another browser, with an empty storage. */
   readonly visitor: (options?: BrowserContextOptions) => Promise<Visitor>;
+  /** The same in a browser whose tabs can be hidden and frozen. Takes a second to start. */
+  readonly sleeper: Visitor;
 }
 
 let lastTenant = 0;
@@ -58,6 +61,13 @@ export const test = base.extend<PerTest, PerWorker>({
       return visitor;
     });
     for (const visitor of visitors) await visitor.close();
+  },
+
+  sleeper: async ({ site, tenant, problems }, use) => {
+    const browser = await PlainBrowser.start();
+    problems.watch(browser.context);
+    await use(new Visitor(browser.context, site, tenant));
+    await browser.dispose();
   },
 });
 
