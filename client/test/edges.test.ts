@@ -9,6 +9,7 @@ class FakeSocket {
   static last: FakeSocket | undefined;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: (() => void) | null = null;
+  onerror: (() => void) | null = null;
   readonly sent: string[] = [];
   closes = 0;
 
@@ -45,6 +46,13 @@ describe("sockets", () => {
     real.onclose?.();
     expect(heard).toEqual(["a", "closed"]);
     expect(real.onclose).toBeNull();
+  });
+
+  test("that fail end once, whether close follows or not", () => {
+    const { real, heard } = connected();
+    real.onerror?.();
+    expect(heard).toEqual(["closed"]);
+    expect([real.onerror, real.onclose]).toEqual([null, null]);
   });
 
   test("say nothing after they were closed", () => {
