@@ -255,7 +255,7 @@ mod tests {
         let asking = with_session(shard.clone(), DEV, LONG, work);
         local
             .run_until(async {
-                drop(timeout(Duration::ZERO, asking).await.unwrap_err());
+                timeout(Duration::ZERO, asking).await.unwrap_err();
                 let Some(Event::SessionOpened { session, .. }) = core.recv().await.unwrap().pop() else {
                     panic!("opened first")
                 };
