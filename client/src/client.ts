@@ -5,7 +5,7 @@
 // Knows nothing of frames and sockets (link) nor of what handlers look like to a page (faces).
 
 import type { Answer, Command, Incoming, Link, LinkHandler, Status } from "./types.js";
-import { CometError } from "./errors.js";
+import type { CometError } from "./errors.js";
 import type { Env } from "./env.js";
 import { Handlers, parseNames, type Names } from "./handlers.js";
 
@@ -45,7 +45,8 @@ export function toBody(data: unknown): string | undefined {
 }
 
 /** Only these channels may be written from a page (S43); `@` hides the sender (S47). What is malformed the link refuses. */
-const WRITABLE = /^(?:(@?)(web_.*)|(webauth_.*))$/s;
+const WRITABLE = /^(@(?!webauth))?(web(?:auth)?_.*)$/s;
+const WITH_EVENT = /^(@(?!webauth))?(web(?:auth)?_[^.]*)\.?(.*)$/s;
 
 /** What copies of one message have in common (protocol.md 9.4). */
 function copyOf(data: unknown): string | undefined {
@@ -117,26 +118,25 @@ export class Client<A> {
     return named || asked || all ? Promise.all([named, asked, all]) : undefined;
   }
 
-  /** The command that sends, or undefined if a page may not write to this channel. */
-  sendCommand(channel: string, event: string, body: string): SendCommand | undefined {
-    const [, at, web, auth] = WRITABLE.exec(channel) ?? [];
-    const name = web ?? auth;
-    if (name === undefined) return undefined;
+  /**
+   * The command that sends; without `event` the name carries it: "channel.event". undefined if a page may not write to
+   * this channel, or the data has no JSON.
+   */
+  sendCommand(name: string, event: string | undefined, data: unknown): SendCommand | undefined {
+    const [, at, channel, named = ""] = (event === undefined ? WITH_EVENT : WRITABLE).exec(name) ?? [];
+    const body = toBody(data);
+    if (channel === undefined || body === undefined) return undefined;
     this.sent += 1;
-    return { kind: "send", channel: name, anonymous: at === "@", event, body, sendKey: this.tab + "-" + this.sent };
+    const sendKey = this.tab + "-" + this.sent;
+    return { kind: "send", channel, anonymous: at === "@", event: event ?? named, body, sendKey };
   }
 
   /** Sends, and tells the face what became of it. */
-  async send(command: SendCommand, signal?: AbortSignal): Promise<AnswerTo<"send">> {
-    try {
-      const answer = await this.request(command, signal);
-      this.face.report(command, answer, undefined);
-      return answer;
-    } catch (error) {
-      const known = error instanceof CometError ? error : new CometError("bad_frame", String(error));
-      this.face.report(command, undefined, known);
-      throw known;
-    }
+  send(command: SendCommand, signal?: AbortSignal): Promise<AnswerTo<"send">> {
+    const { face } = this;
+    const answer = this.request(command, signal);
+    answer.then((known) => face.report(command, known, undefined), (error: CometError) => face.report(command, undefined, error));
+    return answer;
   }
 
   /** Without further copies of a message; those that came live do not count, history is asked for to see it again. */

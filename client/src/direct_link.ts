@@ -64,6 +64,9 @@ export class DirectLink implements Link {
   }
 
   restart(options: LinkOptions): void {
+    const before = this.options;
+    // What somebody wrote is not sent in another one's name.
+    if (before?.userId && (before.userId !== options.userId || before.devId !== options.devId)) this.feedAll({ kind: "stop" });
     this.options = options;
     const { edges } = this;
     this.unlisten ??= edges.listen((event: BrowserEvent) => this.feedAll({ kind: event }));

@@ -86,10 +86,11 @@ function connect(url: string, listener: SocketListener): Socket | SocketRefusal 
     return "unreachable";
   }
   const silence = () => {
-    socket.onmessage = socket.onclose = null;
+    socket.onmessage = socket.onclose = socket.onerror = null;
   };
   socket.onmessage = (event) => listener.frame(event.data);
-  socket.onclose = () => {
+  // An error ends a socket, and not everything that is no browser says `close` after it.
+  socket.onclose = socket.onerror = () => {
     silence();
     listener.closed();
   };

@@ -27,7 +27,7 @@ export type ErrorCode =
 
 export class CometError extends Error {
   override readonly name = "CometError";
-  constructor(readonly code: ErrorCode, message: string) {
+  constructor(readonly code: ErrorCode, message: string = code) {
     super(message);
   }
 }

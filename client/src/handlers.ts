@@ -16,17 +16,15 @@ const LOCAL = /^(msg|sys)$|^_answer|^answer_to_web_/;
 
 /** `channel`, `channel.event`, `#channel`, "" for everything, or several of them joined by LF. undefined: malformed. */
 export function parseNames(text: string): Names | undefined {
-  if (text === "") return { signals: [""], channels: [] };
   const signals: string[] = [];
   const channels: string[] = [];
-  for (const line of text.split("\n")) {
-    if (line.trim() === "") continue;
-    const [, report, channel, event = ""] = /^(#|_answer_to_)?([\w-]{2,64})(\.[\w-]{1,64})?$/.exec(line.trim()) ?? [];
-    if (channel === undefined) return undefined;
+  for (const name of text.trim().split(/\s*\n\s*/)) {
+    const [, report, channel = "", event = ""] = /^(#|_answer_to_)?([\w-]{2,64})(\.[\w-]{1,64})?$/.exec(name) ?? [];
+    if (name !== "" && channel === "") return undefined;
     signals.push((report ? "_answer_to_" : "") + channel + event);
-    if (!report && !LOCAL.test(channel)) channels.push(channel);
+    if (channel !== "" && !report && !LOCAL.test(channel)) channels.push(channel);
   }
-  return signals.length > 0 ? { signals, channels } : undefined;
+  return { signals, channels };
 }
 
 interface Entry<A> extends Names {

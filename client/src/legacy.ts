@@ -49,6 +49,9 @@ export interface SignalBus {
   emit(signal: string, value?: unknown): void;
 }
 
+/** The registry does not know what it hands on. */
+type Handle = (argument: unknown) => unknown;
+
 const LOG_KEY = "comet_LogLevel";
 /** F15's numbers (protocol.md 2.5.2). */
 const FATAL: Record<string, number> = { no_credentials: 401, no_dev_id: 406, bad_version: 418, origin_refused: 423 };
@@ -56,13 +59,13 @@ const FATAL: Record<string, number> = { no_credentials: 401, no_dev_id: 406, bad
 export class CometServerApi {
   readonly bus: SignalBus;
   private readonly client: Client<unknown>;
-  private options: LegacyOptions = {};
+  private readonly options: LegacyOptions = {};
   /** As last told to the page; survives a restart, so that only changes are told (9.1). */
   private authorized: boolean | undefined;
   private realKey = "";
-  private starts: (() => unknown)[] = [];
-  private readonly success: (() => unknown)[] = [];
-  private readonly failure: (() => unknown)[] = [];
+  private readonly starts: (() => unknown)[] = [];
+  /** What runs on each change of the authorization: at 0 when there is none, at 1 when there is. */
+  private readonly changes: [(() => unknown)[], (() => unknown)[]] = [[], []];
   private logLevel: number;
   private asked = 0;
 
@@ -89,9 +92,9 @@ export class CometServerApi {
   /** `started` runs once the connection is being opened and it is known which tab holds it. */
   start(options?: LegacyOptions, started?: () => unknown): void {
     this.take(options);
-    if (typeof started === "function") this.starts.push(started);
+    if (started) this.starts.push(started);
     this.client.link.start(this.linkOptions());
-    this.runStarts();
+    this.runStarts(this.client.link.status);
   }
 
   /** Given options replace their former values, the others stay (S24, S25). */
@@ -118,11 +121,11 @@ export class CometServerApi {
   }
 
   onAuthSuccess(handler: () => unknown): void {
-    if (typeof handler === "function") this.success.push(handler);
+    this.changes[1].push(handler);
   }
 
   onAuthFalill(handler: () => unknown): void {
-    if (typeof handler === "function") this.failure.push(handler);
+    this.changes[0].push(handler);
   }
 
   getUUID(): string {
@@ -183,7 +186,7 @@ export class CometServerApi {
   subscription(name: string | LegacyHandler, handler?: LegacyHandler): string | false {
     const [names, handle] = typeof name === "function" ? ["", name] : [name, handler];
     if (typeof names === "string" && typeof handle === "function") {
-      const id = this.client.subscribe(names, handle as (argument: unknown) => unknown);
+      const id = this.client.subscribe(names, handle as Handle);
       if (id !== undefined) return id;
     }
     this.log(1, "subscription refused:", name);
@@ -211,18 +214,11 @@ export class CometServerApi {
    * (S47). True: sent; false: waits for the connection; undefined: refused.
    */
   web_pipe_send(channel: string, ...rest: [message: unknown] | [event: string, message: unknown]): boolean | undefined {
-    let [name, event] = [toText(channel), ""];
-    if (rest.length > 1) event = toText(rest[0]);
-    else [, name = name, event = ""] = /^([^.]*)\.(.*)$/s.exec(name) ?? [];
-    const body = toBody(rest[rest.length - 1]);
-    const command = body === undefined ? undefined : this.client.sendCommand(name, event, body);
-    if (!command) {
-      this.log(1, "message refused:", channel, event);
-      return undefined;
-    }
-    const connected = this.isConnected();
-    this.client.send(command).catch(() => undefined);
-    return connected;
+    const event = rest.length > 1 ? toText(rest[0]) : undefined;
+    const command = this.client.sendCommand(toText(channel), event, rest[rest.length - 1]);
+    if (command) return this.ask(this.client.send(command), () => undefined, () => undefined);
+    this.log(1, "message refused:", channel);
+    return undefined;
   }
 
   /** Sends a copy of `message` `count` times, `interval` milliseconds apart; receivers see it once. */
@@ -232,10 +228,10 @@ export class CometServerApi {
     const marked = { ...message, _cometApi_uuid: this.env.random(16) };
     const sent = this.web_pipe_send(channel, event, marked);
     if (sent !== undefined && count > 1) {
-      const again = (left: number): void => this.env.later(interval, () => {
+      const again = (left: number): unknown => this.env.timer(() => {
         this.web_pipe_send(channel, event, marked);
         if (left > 1) again(left - 1);
-      });
+      }, interval);
       again(count - 1);
     }
     return sent;
@@ -243,50 +239,42 @@ export class CometServerApi {
 
   /** History to the ordinary handlers of the channel; `handler` becomes one of them. */
   get_pipe_log(channel: string, handler?: LegacyHandler): boolean {
-    if (typeof handler === "function" && !this.client.handlers.has(channel, handler as (argument: unknown) => unknown)) {
+    if (typeof handler === "function" && !this.client.handlers.has(channel, handler as Handle)) {
       if (this.subscription(channel, handler) === false) return false;
     }
     const marker = this.marker();
-    void this.ask(this.client.history(toText(channel)), (messages) => {
+    return this.ask(this.client.history(toText(channel)), (messages) => {
       for (const message of messages) void this.client.dispatch({ ...message, marker });
     });
-    return this.isConnected();
   }
 
   /** `handler` gets `data.user_in_pipe` (S57). */
   count_users_in_pipe(channel: string, handler?: LegacyHandler): boolean {
-    void this.ask(this.client.request({ kind: "count", channel: toText(channel) }), ({ users }) =>
+    return this.ask(this.client.request({ kind: "count", channel: toText(channel) }), ({ users }) =>
       this.answer("_answer_pipe_count", "user_in_pipe", { user_in_pipe: users }, handler));
-    return this.isConnected();
   }
 
   /** `handler` gets the connections in a `track_*` channel as {user_id, uuid}. */
   getTrackPipeUsers(channel: string, handler?: LegacyHandler): boolean {
-    void this.ask(this.client.request({ kind: "users", channel: toText(channel) }), ({ visitors }) => {
+    return this.ask(this.client.request({ kind: "users", channel: toText(channel) }), ({ visitors }) => {
       const data = visitors.map(({ userId, uuid }) => ({ user_id: userId, uuid }));
       this.answer("_answer", "answer", data, handler);
     });
-    return this.isConnected();
   }
 
   /** `handler` gets {user_id, user_data}. */
   getUserData(id: string | number, handler?: LegacyHandler): boolean {
-    void this.ask(this.client.request({ kind: "userData", user: toText(id) }), ({ user, data }) =>
+    return this.ask(this.client.request({ kind: "userData", user: toText(id) }), ({ user, data }) =>
       this.answer("_answer", "answer", { user_id: user, user_data: data }, handler));
-    return this.isConnected();
   }
 
   sendStatistics(plugin: string, version: string, data: unknown): boolean {
-    const body = toBody({ plugin, version, data });
-    if (body === undefined) return false;
-    void this.ask(this.client.request({ kind: "statistics", body }), () => undefined);
-    return this.isConnected();
+    const body = toBody({ plugin, version, data }) ?? "{}";
+    return this.ask(this.client.request({ kind: "statistics", body }), () => undefined);
   }
 
   private take(options: LegacyOptions | undefined): void {
-    for (const [key, value] of Object.entries(options ?? {})) {
-      if (value !== undefined) this.options = { ...this.options, [key]: value };
-    }
+    Object.assign(this.options, options);
   }
 
   private nodes(): string[] {
@@ -307,10 +295,11 @@ export class CometServerApi {
   }
 
   private cookie(name: string): string {
-    const found = this.env.cookies().split(/; */).find((pair) => pair.startsWith(name + "="));
     try {
+      const found = this.env.cookies().split(/; */).find((pair) => pair.startsWith(name + "="));
       return decodeURIComponent((found ?? "").slice(name.length + 1));
     } catch {
+      // A frame without an origin may not read cookies, and what is in them is anybody's.
       return "";
     }
   }
@@ -322,38 +311,38 @@ export class CometServerApi {
 
   /** An answer for its asker and for whoever listens to the pseudo-channel of such answers. */
   private answer(pipe: string, event: string, data: unknown, handler: LegacyHandler | undefined): void {
-    const asked = typeof handler === "function" ? (handler as (argument: unknown) => unknown) : undefined;
-    void this.client.dispatch(local(pipe, event, data, this.marker()), asked);
+    void this.client.dispatch(local(pipe, event, data, this.marker()), handler as Handle | undefined);
   }
 
-  private async ask<T>(question: Promise<T>, answered: (answer: T) => void): Promise<void> {
-    try {
-      answered(await question);
-    } catch (error) {
-      this.onError(error as CometError);
-    }
+  /** True: asked now; false: waits for the connection. */
+  private ask<T>(
+    question: Promise<T>, answered: (answer: T) => void, failed = (error: CometError) => this.onError(error),
+  ): boolean {
+    question.then(answered, failed);
+    return this.isConnected();
   }
 
   private onStatus(now: Status, before: Status): void {
     this.log(2, now.state, now.server);
+    this.runStarts(now);
     if (now.authorized !== undefined && now.authorized !== this.authorized) {
       this.authorized = now.authorized;
-      for (const handler of now.authorized ? this.success : this.failure) this.client.handlers.call(handler, undefined);
+      this.run(this.changes[now.authorized ? 1 : 0]);
     }
     if (now.state === "open" && (before.state !== "open" || before.master === now.master)) {
       this.realKey = now.realKey;
       void this.client.dispatch(local("sys", "serverInfo", now.realKey));
     }
     if (now.error && now.state === "refused" && before.state !== "refused") this.onError(now.error);
-    this.runStarts();
   }
 
-  private runStarts(): void {
-    const { state, master } = this.client.link.status;
+  private runStarts({ state, master }: Status): void {
     if (master === undefined || state === "idle" || state === "stopped") return;
-    const { starts } = this;
-    this.starts = [];
-    for (const started of starts) this.client.handlers.call(started, undefined);
+    this.run(this.starts.splice(0));
+  }
+
+  private run(all: readonly (() => unknown)[]): void {
+    for (const one of all) this.client.handlers.call(one, undefined);
   }
 
   private onError({ code, message }: CometError): void {

@@ -12,5 +12,7 @@ export function directLink(handler: LinkHandler): Link {
 }
 
 export function sharedLink(handler: LinkHandler): Link {
+  // Outside of a page there are no tabs.
+  if (typeof addEventListener !== "function") return directLink(handler);
   return new SharedLink(handler, directLink, browserTabEdges());
 }

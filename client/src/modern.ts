@@ -63,11 +63,9 @@ export class CometClient implements Comet {
   }
 
   async send(channel: string, ...rest: unknown[]): Promise<Report> {
-    const [, name = channel, named = ""] = rest.length < 2 ? (/^([^.]*)\.(.*)$/s.exec(channel) ?? []) : [];
-    const event = rest.length < 2 ? named : String(rest[0]);
-    const body = toBody(rest.length < 2 ? rest[0] : rest[1]);
-    if (body === undefined) throw new TypeError("data has no JSON");
-    const command = this.client.sendCommand(name, event, body);
+    const [event, data] = rest.length > 1 ? [String(rest[0]), rest[1]] : [undefined, rest[0]];
+    if (toBody(data) === undefined) throw new TypeError("data has no JSON");
+    const command = this.client.sendCommand(channel, event, data);
     if (!command) throw new CometError("channel_refused", "pages write to web_*, webauth_* and @web_* only");
     const { receivers, repeated } = await this.client.send(command, (rest[2] as Cancellable | undefined)?.signal);
     return { receivers, repeated };

@@ -20,8 +20,8 @@ beforeEach(() => {
   });
 });
 
-function send(channel: string, event = "say", body = "{}"): SendCommand {
-  const command = client.sendCommand(channel, event, body);
+function send(channel: string, event = "say", data: unknown = {}): SendCommand {
+  const command = client.sendCommand(channel, event, data);
   if (!command) throw new Error("refused: " + channel);
   return command;
 }

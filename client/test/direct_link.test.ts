@@ -46,6 +46,20 @@ describe("starting and stopping", () => {
     expect(world.peers).toHaveLength(3);
   });
 
+  test("new credentials of the same user keep what waits; another user does not send it", async () => {
+    const { world, link } = linked();
+    link.start({ ...OPTIONS, userId: "" });
+    const answers = [end(link.request(send("a")))];
+    link.restart(OPTIONS);
+    link.restart({ ...OPTIONS, userKey: "fresh" });
+    world.peer.say(frames.serverInfo());
+    expect(world.peer.take()).toHaveLength(1);
+    link.restart({ ...OPTIONS, userId: "8" });
+    expect(await Promise.all(answers)).toEqual(["stopped"]);
+    world.peer.say(frames.serverInfo());
+    expect(world.peer.take()).toEqual([]);
+  });
+
   test("stop ends it, rejects what waits, and start begins again", async () => {
     const { world, page, link } = open();
     const waiting = end(link.request(send("a")));

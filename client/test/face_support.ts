@@ -119,8 +119,9 @@ export class FakeEnv implements Env {
   };
 
   readonly now = (): number => this.time;
-  readonly later = (milliseconds: number, run: () => void): void => {
-    this.timers.push({ at: this.time + milliseconds, run });
+  readonly timer = (run: () => void, ms: number): (() => void) => {
+    this.timers.push({ at: this.time + ms, run });
+    return () => undefined;
   };
   readonly report = (error: unknown): void => void this.reported.push(error);
   readonly log = (level: number, ...what: unknown[]): void => void this.logged.push([level, ...what]);

@@ -77,6 +77,13 @@ describe("start and restart (9.1, 9.2)", () => {
     expect(link.options[1]).toMatchObject({ userId: "8", userKey: "given" });
   });
 
+  test("a page that may not read its cookies is anonymous", () => {
+    const forbidden = new FakeEnv();
+    Object.defineProperty(forbidden, "cookies", { value: () => { throw new Error("SecurityError"); } });
+    new CometServerApi(forbidden).start();
+    expect(forbidden.link.options[0]).toMatchObject({ userId: "", userKey: "" });
+  });
+
   test("options that are nonsense never throw", () => {
     for (const options of [null, 7, "x", [], { node: {}, user_id: {}, user_key: 5, dev_id: null, uuid: "a b" }]) {
       expect(() => api.start(options as never)).not.toThrow();

@@ -66,11 +66,10 @@ describe("channels", () => {
     expect(driven.frame(frames.subscription(77, [{ name: "web_a", code: "bad_channel" }]))).toEqual([]);
   });
 
-  test("names that are none are reported once and never sent; msg is there anyway (Q27)", () => {
+  test("names that are none are reported and never sent", () => {
     const driven = new Driven();
     driven.open();
-    expect(errors(want(driven, "web_a.ev", "x", "msg", "web_\n", "web_a"))).toEqual(["bad_channel", "bad_channel", "bad_channel"]);
-    expect(errors(want(driven, "web_a.ev", "web_a"))).toEqual([]);
+    expect(errors(want(driven, "web_a.ev", "x", "web_\n", "web_a"))).toEqual(["bad_channel", "bad_channel", "bad_channel"]);
     expect(texts(driven.flush())).toEqual(["subscription 1\nweb_a"]);
   });
 

@@ -91,7 +91,7 @@ describe.each(Object.entries(WAYS))("%s", (_, features) => {
     await browser.run(1_000);
     expect(browser.masters()).toHaveLength(1);
     browser.world.check = () => expect(browser.masters().length).toBeLessThanOrEqual(1);
-    master.tab.wake(false);
+    master.tab.wake();
     expect(master.master).not.toBe(true);
     await browser.run(1_000);
     expect(master.master).toBe(false);
@@ -131,6 +131,7 @@ test("a private message is acknowledged when every tab has handled it", async ()
   let done: () => void = () => undefined;
   for (const page of others) page.handle = () => new Promise<void>((resolve) => { done = resolve; });
   others[0]?.tab.freeze(true);
+  await browser.run(50);
   browser.server.private("hi");
   await browser.run(2_000);
   expect(browser.server.owed).toHaveLength(1);
@@ -150,7 +151,7 @@ test("a tab that does not handle a private message holds it up for three seconds
   browser.server.private("second");
   await browser.run(100);
   expect(browser.server.owed).toHaveLength(0);
-  others[0]?.tab.wake(false);
+  others[0]?.tab.wake();
   await browser.run(100);
   expect(others[0]?.log.map(({ data }) => data)).toEqual(["first", "second"]);
 });

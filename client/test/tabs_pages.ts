@@ -128,7 +128,6 @@ export class Browser {
 export const WAYS: Readonly<Record<string, Features>> = {
   "Web Locks, BroadcastChannel": { locks: true, channel: true, store: true },
   "Web Locks, BroadcastChannel, no storage": { locks: true, channel: true, store: false },
-  "Web Locks, storage events": { locks: true, channel: false, store: true },
   "storage, BroadcastChannel": { locks: false, channel: true, store: true },
   "storage, storage events": { locks: false, channel: false, store: true },
 };

@@ -135,7 +135,9 @@ export class FakeLink implements Link {
   }
 
   private opened(): void {
+    const { epoch } = this;
     this.become("open");
+    if (epoch !== this.epoch) return;
     const names = this.wanted;
     this.up(() => {
       this.told = new Set(names);

@@ -107,11 +107,12 @@ export class World {
   /** Runs everything that happens in the next `ms`. */
   async run(ms: number): Promise<void> {
     const end = this.now + ms;
+    await settled();
     for (let task = this.heap.peek(); task && task.at <= end; task = this.heap.peek()) {
       this.heap.pop();
       this.now = Math.max(this.now, task.at);
       task.run();
-      for (let i = 0; i < 12; i += 1) await undefined;
+      await settled();
       this.check();
     }
     this.now = end;
@@ -128,6 +129,11 @@ export class World {
     else this.storeAreas.set(key, value);
     for (const tab of this.tabs) tab.seesStore(writer, key, value);
   }
+}
+
+/** Promises have told whoever waited for them. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 12; i += 1) await undefined;
 }
 
 interface LockRequest {
@@ -151,6 +157,7 @@ export class SimTab {
   alive = true;
   frozen = false;
   hidden = false;
+  private polite = false;
   private readonly listeners = new Set<(event: PageEvent) => void>();
   /** What waits for a frozen tab. */
   private parked: { readonly source: Source; readonly run: () => void }[] = [];
@@ -159,6 +166,7 @@ export class SimTab {
   private readonly requests = new Set<{ readonly name: string; readonly request: LockRequest }>();
   private readonly view = new Map<string, string>();
   private own: { readonly key: string; readonly value: string | undefined }[] = [];
+  private readonly timers = new Set<{ readonly due: number; readonly run: () => void }>();
   private ids = 0;
   readonly edges: TabEdges;
 
@@ -214,7 +222,7 @@ export class SimTab {
   }
 
   close(): void {
-    this.event("hide");
+    if (!this.frozen) this.event("hide");
     this.crash();
   }
 
@@ -224,14 +232,16 @@ export class SimTab {
     for (const { name, request } of this.requests) this.tell("lock", this.world.random.below(5), () => this.drop(name, request));
   }
 
-  /** Politely: the page hears of it. */
+  /** Politely: the page hears of it, and later of waking. */
   freeze(polite: boolean): void {
     if (polite) this.event("freeze");
+    this.polite = polite;
     this.frozen = true;
   }
 
-  wake(polite: boolean): void {
+  wake(): void {
     if (!this.frozen) return;
+    const { polite } = this;
     this.frozen = false;
     const parked = this.parked;
     this.parked = [];
@@ -245,16 +255,25 @@ export class SimTab {
     }
   }
 
+  /** Timers of a hidden tab run at full seconds only. */
+  hide(hidden: boolean): void {
+    this.hidden = hidden;
+    if (!hidden) for (const timer of this.timers) this.schedule(timer);
+  }
+
   private timer(run: () => void, ms: number): () => void {
-    let on = true;
-    const { now, random } = this.world;
-    const due = now + ms + random.below(8);
-    this.task("timer", (this.hidden ? Math.ceil(due / 1000) * 1000 : due) - now, () => {
-      if (on) run();
+    const timer = { due: this.world.now + ms + this.world.random.below(8), run };
+    this.timers.add(timer);
+    this.schedule(timer);
+    return () => this.timers.delete(timer);
+  }
+
+  private schedule(timer: { readonly due: number; readonly run: () => void }): void {
+    const { now } = this.world;
+    const at = Math.max(now, this.hidden ? Math.ceil(timer.due / 1000) * 1000 : timer.due);
+    this.task("timer", at - now, () => {
+      if (this.timers.delete(timer)) timer.run();
     });
-    return () => {
-      on = false;
-    };
   }
 
   private openChannel(name: string, heard: (message: unknown) => void): Bus {

@@ -20,6 +20,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use comet_core::DevId;
 pub use proxies::TrustedProxies;
 
 use crate::cli::Cli;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub base_dir: Option<PathBuf>,
     /// File extension (case-sensitive) to Content-Type without charset; other extensions are not served.
     pub content_types: BTreeMap<String, String>,
+    /// The pages the server has of its own.
+    pub pages: PageSettings,
     /// Where the process id is written; failing to is only worth a warning.
     pub pidfile: Option<PathBuf>,
     /// Logging.
@@ -74,6 +77,39 @@ pub struct WsSettings {
     pub handshake_timeout_ms: u64,
     /// I/O threads; `None` = one per CPU.
     pub shards: Option<usize>,
+}
+
+/// Settings of the console and the demonstration (protocol.md 2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageSettings {
+    /// `/console` and its endpoint.
+    pub console: Switch,
+    /// `/demo` and its back end.
+    pub demo: Switch,
+    /// The tenant the demonstration plays in.
+    pub demo_dev: DevId,
+}
+
+/// Who may see a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Switch {
+    /// Browsers on this machine that come without a proxy.
+    Auto,
+    /// Everybody who reaches the browser port.
+    On,
+    /// Nobody.
+    Off,
+}
+
+impl Switch {
+    /// As it is configured.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// Settings of the CometQL port.
@@ -202,7 +238,13 @@ fn surprises(settings: &Settings) -> Vec<Notice> {
         .then_some("there is no CometQL port; cometql.thread_num = 1, or cometql.listen, opens it");
     let files = (settings.base_dir.is_some() && settings.content_types.is_empty())
         .then_some("no file is served: main.base_dir is set, but [content-type] lists no extension");
-    [cometql, files]
+    let clear = settings.pages.console == Switch::On
+        && settings.ws.tls.is_none()
+        && !settings.ws.listen.ip().is_loopback();
+    let console = clear.then_some(
+        "main.console is on and the browser port has no TLS: the password can be read on its way, unless a proxy encrypts it",
+    );
+    [cometql, files, console]
         .into_iter()
         .flatten()
         .map(|text| Notice(text.to_owned()))

@@ -3,14 +3,22 @@
 //! hyper reads requests and writes answers; what a path means is in `routes`. Every connection serves one request,
 //! because every answer says `Connection: close`.
 
+mod access;
 mod answer;
+mod assets;
 mod connection;
+mod console;
+mod demo;
+mod endpoint;
+mod json;
 mod monitor;
 mod pages;
 mod proxies;
 mod routes;
+mod site;
 mod static_files;
+mod throttle;
 
-pub(crate) use answer::Site;
 pub(crate) use connection::serve;
 pub(crate) use monitor::monitor;
+pub(crate) use site::Site;

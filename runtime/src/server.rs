@@ -189,7 +189,7 @@ pub(crate) fn shared(
         ws_tls: settings.ws.tls.clone().map(TlsPort::load).transpose()?,
         cometql: settings.cometql.clone(),
         cometql_tls: cometql_tls.map(TlsPort::load).transpose()?,
-        site: Site::new(settings, addresses.cometql.map(|address| address.port())),
+        site: Site::new(settings, addresses),
         clock,
         entropy,
         metrics,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use comet_core::{CloseCause, ConnId, SessionId};
+use comet_core::{CloseCause, ConnId, Reply, RequestId, SessionId};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
@@ -166,6 +166,13 @@ impl Shard {
         self.sessions.borrow_mut().remove(&session);
     }
 
+    /// Hands a reply to its session, if it is still there.
+    pub(crate) fn reply(&self, session: SessionId, req: RequestId, reply: Reply) {
+        if let Some(mailbox) = self.sessions.borrow().get(&session) {
+            mailbox.put(req, reply);
+        }
+    }
+
     /// The connections that match.
     pub(crate) fn connections(&self, matches: impl Fn(&Conn) -> bool) -> Vec<Rc<Conn>> {
         let conns = self.conns.borrow();
@@ -200,9 +207,7 @@ impl Shard {
                 }
                 ShardAction::Close { conn, cause } => self.close(conn, End::Flush(cause)),
                 ShardAction::Reply { session, req, reply } => {
-                    if let Some(mailbox) = self.sessions.borrow().get(&session) {
-                        mailbox.put(req, reply);
-                    }
+                    self.reply(session, req, reply);
                     served += 1;
                 }
                 ShardAction::CloseSession { session } => {

@@ -40,9 +40,10 @@ fn info_tells_the_exact_node_name_under_every_spelling() {
 fn pages_options_post_and_the_rest() {
     let server = server();
     for (request, status, part) in [
-        ("GET / HTTP/1.1", "200", "cache-control: max-age=3600"),
-        ("GET /demo HTTP/1.1", "200", "web_pipe2"),
-        ("HEAD /demo HTTP/1.1", "200", "content-length: "),
+        ("GET / HTTP/1.1", "200", "cache-control: no-cache"),
+        ("HEAD / HTTP/1.1", "200", "content-length: "),
+        ("GET /demo HTTP/1.1", "404", "main.demo"),
+        ("GET /console HTTP/1.1", "404", "main.console"),
         ("OPTIONS * HTTP/1.1", "200", "\r\n\r\n+OK"),
         (
             "OPTIONS /anything HTTP/1.1",

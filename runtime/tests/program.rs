@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod harness;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use harness::request::Request;
 use rustix::process::{Pid, Signal, kill_process};
 
 struct Program {
@@ -98,11 +101,11 @@ fn it_says_how_to_use_it_and_stops_on_sigterm() {
     );
     let mut stream = TcpStream::connect(program.page()).unwrap();
     stream
-        .write_all(b"GET /demo HTTP/1.1\r\nHost: x\r\n\r\n")
+        .write_all(b"GET /demo HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
-    assert!(page.contains("INSERT INTO pipes_messages"));
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
     program.signal(Signal::TERM);
     assert_eq!(program.status(), Some(0));
 }
@@ -202,6 +205,41 @@ fn rates_go_to_the_log() {
         assert!(line.contains(&format!(" {figure}_per_second=")), "{line}");
     }
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Whatever the level, neither what opens the console nor what is typed there reaches the log.
+#[test]
+fn the_log_knows_no_secret_of_the_console() {
+    let extra = ["--log-level", "all", "--password", "sesame-open"];
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = command(&dir, &extra)
+        .env("COMET_USEQUERYLOGER", "true")
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let lines: Vec<String> = output.lines().map(Result::unwrap).take(5).collect();
+    let page = lines[4]
+        .trim()
+        .trim_start_matches("http://")
+        .trim_end_matches("/demo");
+    let right = Request::console(&[
+        "INSERT INTO users_auth (id, hash) VALUES (7, 'keyOfAnn')",
+        "SELECT secretWord",
+    ]);
+    let wrong = right.clone().login("root", "guess-work");
+    let address = page.parse().unwrap();
+    assert_eq!(right.login("root", "sesame-open").send(address).status, 200);
+    assert_eq!(wrong.send(address).status, 401);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("login to the console refused"), "{log}");
+    assert!(log.contains("INSERT INTO users_auth"), "{log}");
+    // `root:sesame-open` and `root:guess-work` in base64 begin alike.
+    for secret in ["sesame", "guess-work", "keyOfAnn", "secretWord", "cm9vdD"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 

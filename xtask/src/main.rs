@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod browser;
 mod clients;
 mod deny;
 mod machine;
@@ -17,9 +18,11 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask VERB
 
-  test             everything CI runs: format, lints, licences, release build, all tests, MySQL clients,
-                   2,000 simulator seeds, planted bugs, a short benchmark. Ends with `N passed, N failed`
+  test             everything CI runs: format, lints, licences, release build, all tests, MySQL clients, the
+                   JavaScript client alone and in Chromium, 2,000 simulator seeds, planted bugs, a short
+                   benchmark. Ends with `N passed, N failed`
   fmt              formats the workspace
+  client           the JavaScript client: types, build, unit tests, then pages in Chromium on the real server
   clients          installs every MySQL client apt, pip and npm have, then runs all of them
   sim [SEEDS]      simulator runs in release (default 2000), then the planted bugs
   fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing)
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let ok = match words.as_slice() {
         ["test"] => stages::test(),
         ["fmt"] => stages::format(),
+        ["client"] => stages::client(),
         ["clients"] => stages::clients(),
         ["sim"] => stages::simulate(stages::CI_SEEDS),
         ["sim", seeds] if seeds.parse::<u32>().is_ok() => stages::simulate(seeds),

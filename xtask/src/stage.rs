@@ -52,7 +52,13 @@ impl Stages {
         let begin = Instant::now();
         let outcome = step();
         let took = begin.elapsed();
-        println!("--- {name}: {} in {}", verdict(outcome), seconds(took));
+        println!(
+            "--- {name}: {}, {} passed, {} failed, in {}",
+            verdict(outcome),
+            outcome.passed,
+            outcome.failed,
+            seconds(took)
+        );
         self.0.push(Done { name, outcome, took });
     }
 
@@ -63,7 +69,12 @@ impl Stages {
         let mut took = Duration::ZERO;
         for done in &self.0 {
             let time = seconds(done.took);
-            println!("{:<7} {time:>8}  {}", verdict(done.outcome), done.name);
+            let Outcome { passed, failed } = done.outcome;
+            println!(
+                "{:<7} {time:>8} {passed:>6} passed {failed:>4} failed  {}",
+                verdict(done.outcome),
+                done.name
+            );
             total = total.and(done.outcome);
             took += done.took;
         }
@@ -95,6 +106,11 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
 
 /// Runs `cargo test …` with its output shown, and counts the tests of all its binaries.
 pub(crate) fn run_tests(command: &mut Command) -> Outcome {
+    run_counted(command, test_result)
+}
+
+/// Runs a test runner with its output shown, and adds up what `count` reads from its lines.
+pub(crate) fn run_counted(command: &mut Command, count: fn(&str) -> Option<Outcome>) -> Outcome {
     println!("$ {}", shown(command));
     let mut child = match command.stdout(Stdio::piped()).spawn() {
         Ok(child) => child,
@@ -108,16 +124,13 @@ pub(crate) fn run_tests(command: &mut Command) -> Outcome {
         for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
-            if let Some(part) = test_result(&line) {
+            if let Some(part) = count(&line) {
                 total = total.and(part);
             }
         }
     }
     let ok = child.wait().is_ok_and(|status| status.success());
-    println!(
-        "all test binaries: {} passed; {} failed",
-        total.passed, total.failed
-    );
+    println!("counted: {} passed, {} failed", total.passed, total.failed);
     // A runner that fails without a failed test did not compile, or crashed.
     if ok || total.failed > 0 {
         total

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::browser;
 use crate::clients::{self, Scope};
 use crate::deny;
 use crate::machine::{cargo, command, has, release, root};
@@ -41,6 +42,8 @@ pub(crate) fn test() -> bool {
         Outcome::of(true)
     });
     stages.run("tests", || run_tests(&mut tests(&[])));
+    stages.run("client", browser::client);
+    stages.run("browser", browser::browser);
     stages.run("simulator", || run_simulator(CI_SEEDS));
     stages.run("planted bugs", planted);
     stages.run("benchmark smoke", benchmark);
@@ -63,6 +66,23 @@ pub(crate) fn clients() -> bool {
     stages.run("client matrix", || {
         run_tests(tests(&["-p", "comet-tests", "--test", "clients"]).env("COMET_CLIENTS", "all"))
     });
+    stages.summary()
+}
+
+/// The JavaScript client, alone and in a real browser against the release build.
+pub(crate) fn client() -> bool {
+    let mut stages = Stages::default();
+    stages.run("client", browser::client);
+    stages.run("release build", || {
+        run(&mut cargo(&[
+            "build",
+            "--release",
+            "--quiet",
+            "-p",
+            "comet-server",
+        ]))
+    });
+    stages.run("browser", browser::browser);
     stages.summary()
 }
 

@@ -4,7 +4,7 @@
 // know who in the page wants which channel.
 
 import { CometError } from "../errors.js";
-import { isChannel, type Refused, type SessionCommand } from "../wire.js";
+import { isChannel, type ChannelCommand, type Refused } from "../wire.js";
 
 /** After "too many commands" nothing is told for so long, milliseconds. */
 const PAUSE = 1_000;
@@ -12,7 +12,6 @@ const NONE: ReadonlySet<string> = new Set();
 
 export class Channels {
   private wanted = NONE;
-  private malformed = NONE;
   private told = NONE;
   /** `wanted` and `told` differ. */
   private changed = false;
@@ -22,15 +21,11 @@ export class Channels {
   /** Commands without result. */
   private readonly asked = new Set<number>();
 
-  /** The complete set; the result is what is wrong with names that were not asked for before. */
+  /** The complete set; the result is what is wrong with it. */
   want(names: readonly string[]): CometError[] {
-    // `msg` is subscribed for everybody (protocol.md 3).
-    const all = new Set(names.filter((name) => name !== "msg"));
-    const before = this.malformed;
-    this.wanted = new Set([...all].filter(isChannel));
-    this.malformed = new Set([...all].filter((name) => !isChannel(name)));
+    this.wanted = new Set(names.filter(isChannel));
     this.compare();
-    return [...this.malformed].filter((name) => !before.has(name)).map((name) => refusal({ name, code: "bad_channel" }));
+    return names.filter((name) => !isChannel(name)).map((name) => refusal({ name, code: "bad_channel" }));
   }
 
   /** True if the server has to be told something. */
@@ -44,7 +39,7 @@ export class Channels {
   }
 
   /** What makes the server know what is wanted. Counts as said. */
-  commands(): SessionCommand[] {
+  commands(): ChannelCommand[] {
     const { wanted, told } = this;
     const complete = this.complete || told.size === 0;
     this.told = wanted;
@@ -53,10 +48,8 @@ export class Channels {
     if (complete) return [{ kind: "subscription", names: [...wanted] }];
     const added = [...wanted].filter((name) => !told.has(name));
     const removed = [...told].filter((name) => !wanted.has(name));
-    const commands: SessionCommand[] = [];
-    if (removed.length > 0) commands.push({ kind: "unsubscribe", names: removed });
-    if (added.length > 0) commands.push({ kind: "subscribe", names: added });
-    return commands;
+    const commands: ChannelCommand[] = [{ kind: "unsubscribe", names: removed }, { kind: "subscribe", names: added }];
+    return commands.filter((command) => command.names.length > 0);
   }
 
   /** One of the commands left under this number. */

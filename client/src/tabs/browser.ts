@@ -25,8 +25,10 @@ export function browserTabEdges(): TabEdges {
 }
 
 function openLocks(): Locks | undefined {
-  // In a page without an origin every request would be refused.
+  // In a page without an origin every request would be refused. Locks are of use only among tabs that hear themselves
+  // behind others (edges.ts), so not over storage events; all browsers with locks have channels.
   if (typeof navigator !== "object" || !navigator.locks || self.origin === "null") return undefined;
+  if (typeof BroadcastChannel !== "function") return undefined;
   const { locks } = navigator;
   return {
     hold(name, steal, granted, lost) {

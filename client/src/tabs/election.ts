@@ -10,12 +10,14 @@ export interface Election {
   enter(): void;
   /** The master does not answer: takes its place. */
   take(): void;
-  /** The master said that it leaves. */
-  vacant(): void;
+  /** That tab, the master, said that it leaves. */
+  vacant(leaver: string): void;
   /** Another one is master although this tab had won: goes behind it. */
   yield(): void;
-  /** Takes no part any more; frees the place. */
+  /** Takes no part until `enter`; frees the place. */
   leave(): void;
+  /** This tab is no member any more. */
+  end(): void;
   /** False: certainly not the winner any more, even if nobody has said so yet. */
   holds(): boolean;
   /** Calls `gone` when that tab has ended; the result stops it. undefined: there is no way to know. */
@@ -56,8 +58,12 @@ export class LockElection implements Election {
 
   leave(): void {
     this.free?.();
+    this.free = undefined;
+  }
+
+  end(): void {
+    this.leave();
     this.freeOwn?.();
-    this.free = this.freeOwn = undefined;
   }
 
   holds(): boolean {
@@ -91,10 +97,12 @@ export const SETTLE = 100;
 
 /**
  * Where there are no Web Locks (plain http), in the spirit of protocol.md 9.5: the last one that wrote his id into the
- * store has won. A master that is gone without a word is noticed by its silence (member.ts), 0.85 s instead of 9.5's 1.2 s.
+ * store has won. A master that is gone without a word is noticed by its silence (member.ts), 0.9 s instead of 9.5's 1.2 s.
  */
 export class StoreElection implements Election {
   private cancel: () => void = () => undefined;
+  /** The own record is too young to be believed. */
+  private settling = false;
   readonly watch = undefined;
 
   constructor(
@@ -103,19 +111,22 @@ export class StoreElection implements Election {
   ) {}
 
   enter(): void {
-    if ((this.store.get(this.name) ?? this.candidate.id) === this.candidate.id) this.take();
+    this.vacant(this.candidate.id);
   }
 
   take(): void {
     this.cancel();
+    this.settling = true;
     this.store.set(this.name, this.candidate.id);
     this.cancel = this.timer(() => {
+      this.settling = false;
       if (this.holds()) this.candidate.won();
     }, SETTLE);
   }
 
-  vacant(): void {
-    this.take();
+  vacant(leaver: string): void {
+    const owner = this.store.get(this.name) ?? leaver;
+    if (owner === leaver || owner === this.candidate.id) this.take();
   }
 
   yield(): void {
@@ -124,10 +135,18 @@ export class StoreElection implements Election {
 
   leave(): void {
     this.cancel();
-    if (this.holds()) this.store.remove(this.name);
+    if (this.isMine()) this.store.remove(this.name);
+  }
+
+  end(): void {
+    this.leave();
   }
 
   holds(): boolean {
+    return !this.settling && this.isMine();
+  }
+
+  private isMine(): boolean {
     return this.store.get(this.name) === this.candidate.id;
   }
 }

@@ -141,7 +141,16 @@ export class Master {
     if (this.flights.has(key)) return;
     const abort = new AbortController();
     this.flights.set(key, abort);
-    void this.link.request(command, abort.signal).then(
+    // Not before: it may have been taken back while this tab was frozen.
+    this.host.whenSure(() => {
+      if (abort.signal.aborted) this.flights.delete(key);
+      else this.ask(tab, id, command, abort.signal);
+    });
+  }
+
+  private ask(tab: string, id: number, command: Command, signal: AbortSignal): void {
+    const key = `${tab} ${id}`;
+    void this.link.request(command, signal).then(
       (answer) => {
         this.flights.delete(key);
         if (command.kind === "send" && !this.closed) this.echo(tab, command);

@@ -16,7 +16,7 @@
 import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
 import { CometError } from "../errors.js";
 import type { Bus, TabEdges } from "./edges.js";
-import { LockElection, SETTLE, StoreElection, type Candidate, type Election } from "./election.js";
+import { LockElection, StoreElection, type Candidate, type Election } from "./election.js";
 import { Master, type MasterHost } from "./master.js";
 import { envelope, fromBusError, parseMessage, type BusBody, type BusMessage, type BusStatus } from "./message.js";
 
@@ -25,9 +25,11 @@ export const BEAT = 200;
 /** After so much silence a tab asks, milliseconds. */
 export const SILENCE = 250;
 /** A master that does not answer for so long is replaced, milliseconds. */
-export const PATIENCE = 600;
+export const PATIENCE = 550;
 /** A master is sure of itself for so long, milliseconds. Less than `PATIENCE` by more than a message takes. */
-export const LEASE = 500;
+export const LEASE = 450;
+/** Two tabs that claim at once know after so long which of them has won, milliseconds. */
+export const CROSSING = 50;
 /** The roll is called so often, milliseconds. */
 export const ROLL = 5_000;
 
@@ -74,6 +76,11 @@ export class Member implements Candidate {
   /** Numbers of own pings: when they come back, this tab becomes master, or takes the place of a silent one. 0: none. */
   private winning = 0;
   private doubting = 0;
+  /** This tab has won, but waits before it says so. */
+  private postponed = false;
+  /** When this tab claimed the place of a silent master, and when it last heard a master. */
+  private claimedAt = -Infinity;
+  private heardAt = -Infinity;
 
   constructor(private readonly edges: TabEdges, private readonly page: Page, private readonly group: Group) {
     this.id = edges.newId();
@@ -101,6 +108,7 @@ export class Member implements Candidate {
   /** Leaves the group. What was not answered stays with the page. */
   close(): void {
     this.resign();
+    this.election?.end();
     this.post("", { kind: "bye" });
     this.bus?.close();
   }
@@ -155,11 +163,12 @@ export class Member implements Candidate {
   }
 
   won(): void {
-    this.winning = this.ping();
+    if (!this.master) this.winning = this.ping();
   }
 
   lost(): void {
     this.winning = 0;
+    this.postponed = false;
     this.stepDown();
     this.watch();
     this.cancelEntry();
@@ -183,15 +192,33 @@ export class Member implements Candidate {
       } else if (this.waiting.length > 0) this.confirm();
     }
     if (message.kind !== "ping") return;
-    if (message.number === this.winning) {
-      // Too late: it slept between the question and the answer, so there may be another one by now.
-      if (this.edges.now() - this.pingedAt < LEASE) this.become();
-      else this.won();
-    } else if (message.number === this.doubting && !this.winning) {
-      this.post("", { kind: "claim" });
-      this.election?.take();
-      this.watch();
-    }
+    if (message.number === this.winning) this.hearAllBeforeWinning();
+    else if (message.number === this.doubting && !this.winning) this.claim();
+  }
+
+  private hearAllBeforeWinning(): void {
+    const now = this.edges.now();
+    // The master whose place this is woke up in the last moment; it gives way when it hears the claim, or its lease ends.
+    if (now - this.claimedAt < 2 * LEASE && this.heardAt > this.claimedAt) this.winLater(LEASE);
+    // This tab slept between the question and the answer, so there may be another master by now.
+    else if (now - this.pingedAt >= LEASE) this.won();
+    else if (this.election?.holds()) this.become();
+    else this.winning = 0;
+  }
+
+  private rivalGone(): void {
+    this.heardAt = -Infinity;
+    if (!this.postponed) return;
+    this.cancelEntry();
+    this.postponed = false;
+    this.won();
+  }
+
+  private claim(): void {
+    this.claimedAt = this.edges.now();
+    this.post("", { kind: "claim" });
+    this.election?.take();
+    this.watch();
   }
 
   private hearOther(message: BusMessage): void {
@@ -202,9 +229,12 @@ export class Member implements Candidate {
       case "claim":
         this.hearClaim();
         return;
+      case "yield":
+        if (message.from === this.leader) this.rivalGone();
+        return;
       case "bye":
         this.master?.bye(message.from);
-        if (message.from === this.leader && !this.asleep) this.election?.vacant();
+        if (message.from === this.leader && !this.asleep) this.election?.vacant(message.from);
         return;
       case "beat":
       case "status":
@@ -239,14 +269,20 @@ export class Member implements Candidate {
   /** Whoever claims is about to win. If not, because two claimed, the one that has won after all goes on. */
   private hearClaim(): void {
     const { winning } = this;
-    this.winning = 0;
     this.giveWay();
     this.watch();
-    if (!winning) return;
+    if (winning) this.winLater(CROSSING);
+  }
+
+  /** Unless it is lost until then. */
+  private winLater(ms: number): void {
+    this.winning = 0;
+    this.postponed = true;
     this.cancelEntry();
     this.cancelEntry = this.edges.timer(() => {
+      this.postponed = false;
       if (this.election?.holds()) this.won();
-    }, SETTLE);
+    }, ms);
   }
 
   private hearMaster(message: Extract<BusMessage, { kind: "beat" | "status" | "error" }>): void {
@@ -278,6 +314,7 @@ export class Member implements Candidate {
       this.page.roleChanged();
       this.introduce();
     }
+    this.heardAt = this.edges.now();
     this.watch();
     return true;
   }
@@ -290,8 +327,9 @@ export class Member implements Candidate {
   }
 
   private become(): void {
-    this.winning = 0;
+    this.winning = this.doubting = 0;
     this.cancel();
+    this.cancelEntry();
     this.leader = this.id;
     this.term = Math.max(this.term + 1, this.edges.wallClock());
     const { id, edges, election, page, term } = this;
@@ -304,16 +342,18 @@ export class Member implements Candidate {
       status: (status) => page.status(status),
       error: (error) => page.error(error),
     };
-    this.master = new Master(host, this.group.options, this.group.create);
-    this.tick();
-    this.master.start(page.channels());
-    for (const [request, command] of page.requests()) this.master.request(id, request, command);
+    const master = new Master(host, this.group.options, this.group.create);
+    this.master = master;
+    master.start(page.channels());
+    for (const [request, command] of page.requests()) master.request(id, request, command);
     page.roleChanged();
+    this.tick();
   }
 
   /** Leaves the place and the line of those who wait for it. */
   private resign(): void {
     this.winning = this.doubting = 0;
+    this.postponed = false;
     this.cancel();
     this.cancelEntry();
     this.stepDown();
@@ -334,25 +374,25 @@ export class Member implements Candidate {
     this.confirming = false;
     this.sureAt = -Infinity;
     this.cancel();
+    this.post("", { kind: "yield" });
     master.close();
     this.page.roleChanged();
   }
 
   private tick(): void {
-    if (!this.election) return;
-    if (!this.election.holds()) {
-      this.lost();
-      return;
-    }
+    // What the page did when it heard that it is master may have ended it.
+    if (!this.election || !this.master) return;
     const now = this.edges.now();
     const roll = now - this.rolledAt >= ROLL && this.master?.roll() === true;
     if (roll) this.rolledAt = now;
-    this.beat(roll);
     this.cancel = this.edges.timer(() => this.tick(), BEAT);
+    this.beat(roll);
   }
 
   private beat(roll: boolean): void {
-    this.post("", { kind: "beat", term: this.term, at: this.edges.now(), roll });
+    // Later, since whoever asked for the status does not expect that it changes by that.
+    if (this.election?.holds() === false) queueMicrotask(() => this.master && this.lost());
+    else this.post("", { kind: "beat", term: this.term, at: this.edges.now(), roll });
   }
 
   private isSure(): boolean {

@@ -38,7 +38,9 @@ export type BusBody =
   | { readonly kind: "ping"; readonly number: number }
   /** The sender takes the mastership from a master that does not answer. */
   | { readonly kind: "claim" }
-  /** The sender leaves, or stops being master. */
+  /** The sender was master and is not any more. */
+  | { readonly kind: "yield" }
+  /** The sender leaves the group, or sleeps. Its place is free. */
   | { readonly kind: "bye" }
   // From the master. `term`: which mastership; a later one is larger.
   /** Said regularly and as answer to `ping`. `at`: the sender's clock, for himself. `roll`: say hello. */
@@ -142,6 +144,7 @@ const isBody = union({
   reconnect: {},
   ping: { number: whole },
   claim: {},
+  yield: {},
   bye: {},
   beat: { term: whole, at: real, roll: flag },
   status: { term: whole, status: isStatus },

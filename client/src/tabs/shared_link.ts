@@ -63,6 +63,7 @@ export class SharedLink implements Link {
 
   stop(): void {
     this.options = undefined;
+    this.recall();
     this.leave();
     this.unlisten?.();
     this.unlisten = undefined;
@@ -98,12 +99,18 @@ export class SharedLink implements Link {
   }
 
   private join(options: LinkOptions): void {
+    this.recall();
     this.leave();
     this.options = options;
     this.unlisten ??= this.edges.listen((event) => this.hear(event));
     const { create } = this;
     this.member = new Member(this.edges, this.page(), { name: groupName(options), options, create });
     this.member.start();
+  }
+
+  /** What the group has not done yet it must not do any more: this tab asks elsewhere, or not at all. */
+  private recall(): void {
+    for (const id of this.pending.keys()) this.member?.abort(id);
   }
 
   private leave(): void {

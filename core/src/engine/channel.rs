@@ -9,7 +9,7 @@ use crate::action::{Action, Recipients};
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
 use crate::name::{Body, ChannelKind, ChannelName, ClientUuid, EventName};
 use crate::record::{HistoryMessage, Record};
-use crate::state::{Published, effective_length};
+use crate::state::{Conn, Published, effective_length};
 use crate::wire::{BadReason, CommandNumber, ErrorExtra, FrameBody, Subscribe, SubscribeMode};
 
 /// Names of one `subscription` that are refused one by one; the rest of them together get one F14.
@@ -37,6 +37,22 @@ impl Refused {
     fn push(&mut self, reason: BadReason, name: &str) {
         self.0.push((reason, name.into()));
     }
+
+    /// The first ones by name, the rest together.
+    fn push_all(&mut self, reason: BadReason, names: &[ChannelName]) {
+        for name in names.iter().take(REFUSALS_MAX) {
+            self.push(reason, name.as_str());
+        }
+        if names.len() > REFUSALS_MAX {
+            self.push(reason, "");
+        }
+    }
+}
+
+/// What a command does to the channels of a connection.
+struct Change {
+    gone: Vec<ChannelName>,
+    come: Vec<ChannelName>,
 }
 
 impl Core {
@@ -51,64 +67,83 @@ impl Core {
         out: &mut Vec<Action>,
     ) {
         let Some(state) = self.conns.get(conn) else { return };
-        let (user, old) = (state.user, state.channels.clone());
-        let (new, refused) = self.change_names(&old, user, request);
+        let (change, refused) = self.change_of(conn, state, request);
         if number.is_none() {
             self.tell_refused(conn, &refused, out);
         }
-        self.move_to(conn, &old, &new, out);
+        self.apply_change(conn, &change, out);
         if number.is_some() {
+            let channels = self.conns.get(conn).map_or(0, |state| state.channels.len());
             let body = FrameBody::Subscribed {
-                channels: new.len(),
+                channels,
                 refused: &refused.0,
             };
             self.answer(conn, number, body, out);
         }
     }
 
-    /// The set a request makes of the old one, and what of it is refused.
-    fn change_names(
-        &self,
-        old: &[ChannelName],
-        user: Option<UserId>,
-        request: Subscribe,
-    ) -> (Vec<ChannelName>, Refused) {
+    /// What a request changes, and what of it is refused. Costs what the request is long; only a complete set is
+    /// compared with all that was there.
+    fn change_of(&self, id: ConnId, conn: &Conn, request: Subscribe) -> (Change, Refused) {
+        let has = |channel: &ChannelName| {
+            let subscribers = self.tenants.channel(conn.dev, channel);
+            subscribers.is_some_and(|subscribers| subscribers.contains(id))
+        };
         match request.mode {
-            SubscribeMode::Replace => self.accept_names(Vec::new(), user, request),
-            SubscribeMode::Add => self.accept_names(old.to_vec(), user, request),
+            SubscribeMode::Replace => {
+                let (new, refused) = self.accept_names(self.config.subscriptions_max, conn.user, request);
+                let wanted: BTreeSet<&ChannelName> = new.iter().collect();
+                let gone = conn.channels.iter().filter(|channel| !wanted.contains(channel));
+                let gone = gone.cloned().collect();
+                let come = new.into_iter().filter(|channel| !has(channel)).collect();
+                (Change { gone, come }, refused)
+            }
+            SubscribeMode::Add => {
+                let mut request = request;
+                request.names.retain(|channel| !has(channel));
+                let room = self.config.subscriptions_max.saturating_sub(conn.channels.len());
+                let (come, refused) = self.accept_names(room, conn.user, request);
+                let gone = Vec::new();
+                (Change { gone, come }, refused)
+            }
             SubscribeMode::Remove => {
-                let gone: BTreeSet<&ChannelName> = request.names.iter().collect();
-                let left = old.iter().filter(|channel| !gone.contains(channel));
-                (left.cloned().collect(), Refused::default())
+                let gone = request.names.into_iter().filter(has).collect();
+                let come = Vec::new();
+                (Change { gone, come }, Refused::default())
             }
         }
     }
 
-    /// Leaves what is not in the new set, enters what was not in the old one.
-    fn move_to(&mut self, conn: ConnId, old: &[ChannelName], new: &[ChannelName], out: &mut Vec<Action>) {
+    /// Leaves what is gone, then enters what has come, both in order.
+    fn apply_change(&mut self, conn: ConnId, change: &Change, out: &mut Vec<Action>) {
         let Some(state) = self.conns.get(conn) else { return };
         let (dev, user, uuid, dialect) = (state.dev, state.user, state.uuid.clone(), state.dialect);
-        let wanted: BTreeSet<&ChannelName> = new.iter().collect();
-        let had: BTreeSet<&ChannelName> = old.iter().collect();
-        for channel in old.iter().filter(|channel| !wanted.contains(channel)) {
+        for channel in &change.gone {
             self.tenants.entry(dev).unsubscribe(channel, conn, dialect);
             self.announce_track(dev, channel, false, user, &uuid, out);
         }
-        let mut channels: Vec<ChannelName> = old.iter().filter(|c| wanted.contains(c)).cloned().collect();
-        for channel in new.iter().filter(|channel| !had.contains(channel)) {
+        let mut come = Vec::with_capacity(change.come.len());
+        for channel in &change.come {
             self.announce_track(dev, channel, true, user, &uuid, out);
-            channels.push(self.tenants.entry(dev).subscribe(channel, conn, dialect));
+            come.push(self.tenants.entry(dev).subscribe(channel, conn, dialect));
         }
-        channels.shrink_to_fit();
-        if let Some(state) = self.conns.get_mut(conn) {
-            state.channels = channels;
+        let Some(state) = self.conns.get_mut(conn) else {
+            return;
+        };
+        if !change.gone.is_empty() {
+            let gone: BTreeSet<&ChannelName> = change.gone.iter().collect();
+            state.channels.retain(|channel| !gone.contains(channel));
+        }
+        if !(change.gone.is_empty() && come.is_empty()) {
+            state.channels.append(&mut come);
+            state.channels.shrink_to_fit();
         }
     }
 
-    /// Adds the names this connection may subscribe to (Q21, Q22) to those it has.
+    /// The names this connection may subscribe to (Q21, Q22), at most `room`.
     fn accept_names(
         &self,
-        mut accepted: Vec<ChannelName>,
+        room: usize,
         user: Option<UserId>,
         request: Subscribe,
     ) -> (Vec<ChannelName>, Refused) {
@@ -119,18 +154,13 @@ impl Core {
         if request.refused_more > 0 {
             refused.push(BadReason::BadChannel, "");
         }
-        let had: BTreeSet<ChannelName> = accepted.iter().cloned().collect();
-        let mut surplus = false;
-        let mut private_refused = 0;
+        let mut accepted = Vec::with_capacity(request.names.len().min(room));
+        let mut private = Vec::new();
+        let mut surplus = Vec::new();
         for name in request.names {
             match name.kind() {
                 ChannelKind::Msg => {}
-                ChannelKind::Private if user.is_none() => {
-                    private_refused += 1;
-                    if private_refused <= REFUSALS_MAX {
-                        refused.push(BadReason::NotAuthorized, name.as_str());
-                    }
-                }
+                ChannelKind::Private if user.is_none() => private.push(name),
                 ChannelKind::Plain
                 | ChannelKind::Web
                 | ChannelKind::WebAuth
@@ -138,33 +168,32 @@ impl Core {
                 | ChannelKind::Private
                 | ChannelKind::Trust
                 | ChannelKind::Answer => {
-                    if had.contains(&name) {
-                        continue;
-                    }
-                    if accepted.len() < self.config.subscriptions_max {
+                    if accepted.len() < room {
                         accepted.push(name);
                     } else {
-                        surplus = true;
+                        surplus.push(name);
                     }
                 }
             }
         }
-        if private_refused > REFUSALS_MAX {
-            refused.push(BadReason::NotAuthorized, "");
-        }
-        if surplus {
-            refused.push(BadReason::TooManySubscriptions, "");
-        }
+        refused.push_all(BadReason::NotAuthorized, &private);
+        refused.push_all(BadReason::TooManySubscriptions, &surplus);
         (accepted, refused)
     }
 
-    /// One F14 for each refused name.
+    /// One F14 for each refused name, but one for the whole surplus.
     fn tell_refused(&mut self, conn: ConnId, refused: &Refused, out: &mut Vec<Action>) {
+        let mut surplus = false;
         for (reason, name) in &refused.0 {
+            let is_surplus = *reason == BadReason::TooManySubscriptions;
+            if is_surplus && surplus {
+                continue;
+            }
+            surplus |= is_surplus;
             let body = FrameBody::Error {
                 reason: *reason,
                 extra: ErrorExtra::Code403,
-                detail: name,
+                detail: if is_surplus { "" } else { name },
             };
             self.send(conn, body, out);
         }

@@ -54,6 +54,12 @@ impl Core {
                         self.timers.is_armed(probe.deadline, Timer::Probe(id)),
                         "a probe without a deadline"
                     );
+                    assert!(
+                        conn.in_flight
+                            .newest()
+                            .is_some_and(|newest| probe.upto <= newest.seq),
+                        "a probe for nothing"
+                    );
                 }
                 None => assert!(conn.owed().next().is_none(), "private messages without a probe"),
             }

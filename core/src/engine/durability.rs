@@ -77,12 +77,6 @@ impl Durability {
         self.waiting.push_back((op, waiter));
     }
 
-    /// Tells the waiter when everything that was made until now is safe; at least `op` is not.
-    pub(crate) fn wait_for_all(&mut self, op: OpId, waiter: Waiter) {
-        assert!(!self.is_safe(op), "waits for what is safe");
-        self.wait(self.last, waiter);
-    }
-
     /// The newest record.
     pub(crate) const fn newest(&self) -> OpId {
         self.last

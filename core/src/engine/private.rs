@@ -187,9 +187,10 @@ impl Core {
         let Some(state) = self.conns.get_mut(conn) else {
             return;
         };
-        let (Some(probe), Some(user)) = (state.probe.take(), state.user) else {
+        let (Some(probe), Some(user)) = (state.probe, state.user) else {
             return;
         };
+        state.probe = None;
         let (dev, uuid) = (state.dev, state.uuid.clone());
         let mut acknowledged = state.in_flight.acknowledge(upto);
         self.timers.disarm(probe.deadline, Timer::Probe(conn));

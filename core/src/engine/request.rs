@@ -29,7 +29,9 @@ impl Core {
         // For the older dialects neither numbers nor the new words exist.
         let known = dialect == Dialect::V5 || is_old(number, &request);
         let number = number.filter(|_| known);
-        if self.is_too_fast(conn) {
+        // It stands in the place of a Pong, which nobody counts either, and a page does not repeat it.
+        let is_ack = matches!(request, Ok(ClientRequest::Ack(_)));
+        if !is_ack && self.is_too_fast(conn) {
             return self.reject(conn, number, plain(BadReason::TooManyCommands), out);
         }
         if !known {

@@ -12,6 +12,19 @@ use crate::name::{ChannelKind, ChannelName};
 use crate::state::{Published, Timer};
 use crate::wire::{BadReason, BadRequest, CommandNumber, Dialect, ErrorExtra, SendRequest};
 
+/// Messages forgotten in one turn, so that nobody waits for it.
+const FORGOTTEN_AT_ONCE: usize = 1024;
+/// Time between two turns, milliseconds.
+const FORGETTING_PAUSE_MS: u64 = 10;
+
+/// Who sends.
+struct Sender {
+    conn: ConnId,
+    dev: DevId,
+    /// Proven.
+    user: Option<UserId>,
+}
+
 impl Core {
     /// `web_pipe2` (S42, S43, S46): history, then F3 to the others, then F9 to the sender. A message that was accepted
     /// before is only reported.
@@ -23,20 +36,29 @@ impl Core {
         out: &mut Vec<Action>,
     ) {
         let Some(state) = self.conns.get(conn) else { return };
-        let (dev, user) = (state.dev, state.user);
-        if let Err(reason) = self.may_send(dev, user, &request) {
-            let bad = BadRequest {
-                reason,
-                extra: ErrorExtra::NumberMessages,
-                report_to: Some(request.channel),
-            };
-            return self.reject(conn, number, bad, out);
-        }
+        let sender = Sender {
+            conn,
+            dev: state.dev,
+            user: state.user,
+        };
         let id = self.id_of(conn, &request);
-        let known = id.and_then(|id| self.known_message(dev, &request.channel, id));
-        let outcome = match known {
-            Some(outcome) => outcome,
-            None => self.accept_from_browser(conn, &request, id, out),
+        let known = id.and_then(|id| self.known_message(sender.dev, &request.channel, id));
+        let accepted = match known {
+            Some(published) => Ok(published),
+            None => self
+                .may_send(&sender, &request)
+                .map(|()| self.accept_from_browser(&sender, &request, id, out)),
+        };
+        let outcome = match accepted {
+            Ok(published) => published,
+            Err(reason) => {
+                let bad = BadRequest {
+                    reason,
+                    extra: ErrorExtra::NumberMessages,
+                    report_to: Some(request.channel),
+                };
+                return self.reject(conn, number, bad, out);
+            }
         };
         let report = Report {
             conn,
@@ -80,27 +102,23 @@ impl Core {
                 .any(|message| message.id == id)
                 .then_some(outcome)
         };
-        self.accepted.get(id).or_else(in_history)
+        self.accepted.get(id, self.now.mono).or_else(in_history)
     }
 
     fn accept_from_browser(
         &mut self,
-        conn: ConnId,
+        from: &Sender,
         request: &SendRequest,
         id: Option<MessageId>,
         out: &mut Vec<Action>,
     ) -> Published {
-        let (dev, user) = self
-            .conns
-            .get(conn)
-            .map_or((DevId(0), None), |state| (state.dev, state.user));
         let message = Publication {
-            dev,
+            dev: from.dev,
             channel: &request.channel,
             event: &request.event,
             body: &request.body,
-            sender: Some(user.filter(|_| !request.anonymous)),
-            from: Some(conn),
+            sender: Some(from.user.filter(|_| !request.anonymous)),
+            from: Some(from.conn),
             id,
         };
         let outcome = self.publish(&message, out);
@@ -113,7 +131,10 @@ impl Core {
     /// Live delivery does not wait for the disk, the report does.
     fn report_when_safe(&mut self, op: Option<OpId>, report: Report, out: &mut Vec<Action>) {
         match op.filter(|&op| !self.durability.is_safe(op)) {
-            Some(op) => self.durability.wait_for_all(op, Waiter::Report(report)),
+            // What was made since may be waited for too: the report of a repeated message comes late in the line.
+            Some(_) => self
+                .durability
+                .wait(self.durability.newest(), Waiter::Report(report)),
             None => self.report(&report, None, out),
         }
     }
@@ -128,19 +149,20 @@ impl Core {
         }
     }
 
-    /// The oldest accepted message is two minutes old.
+    /// The oldest accepted message is two minutes old. Not too many are forgotten at once.
     pub(super) fn forget_accepted(&mut self) {
-        self.accepted.forget_until(self.now.mono);
+        self.accepted.forget_until(self.now.mono, FORGOTTEN_AT_ONCE);
         if let Some(next) = self.accepted.next() {
-            self.timers.arm(next, Timer::SendMemory);
+            let soon = self.now.mono.plus_ms(FORGETTING_PAUSE_MS);
+            self.timers.arm(next.max(soon), Timer::SendMemory);
         }
     }
 
-    fn may_send(&self, dev: DevId, user: Option<UserId>, request: &SendRequest) -> Result<(), BadReason> {
+    fn may_send(&self, from: &Sender, request: &SendRequest) -> Result<(), BadReason> {
         match request.channel.kind() {
             ChannelKind::Web => {}
             ChannelKind::WebAuth if request.anonymous => return Err(BadReason::ChannelRefused),
-            ChannelKind::WebAuth if user.is_none() => return Err(BadReason::NotAuthorized),
+            ChannelKind::WebAuth if from.user.is_none() => return Err(BadReason::NotAuthorized),
             ChannelKind::WebAuth => {}
             ChannelKind::Plain
             | ChannelKind::Track
@@ -149,7 +171,7 @@ impl Core {
             | ChannelKind::Msg
             | ChannelKind::Answer => return Err(BadReason::ChannelRefused),
         }
-        if !self.durability.is_healthy() && self.history_length(dev, &request.channel) > 0 {
+        if !self.durability.is_healthy() && self.history_length(from.dev, &request.channel) > 0 {
             return Err(BadReason::StoreUnavailable);
         }
         Ok(())

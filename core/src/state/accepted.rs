@@ -20,40 +20,50 @@ pub(crate) struct Published {
 /// The memory, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
-    known: BTreeMap<MessageId, Published>,
+    known: BTreeMap<MessageId, (Mono, Published)>,
     order: VecDeque<(Mono, MessageId)>,
 }
 
 impl Accepted {
-    /// Remembers a message that is not known yet until `until`. Of more than `max` the oldest is forgotten.
+    /// Remembers a message that is not known at present until `until`. Of more than `max` the oldest is forgotten.
     pub(crate) fn remember(&mut self, id: MessageId, published: Published, until: Mono, max: usize) {
-        let previous = self.known.insert(id, published);
-        assert!(previous.is_none(), "a message was accepted twice");
+        let previous = self.known.insert(id, (until, published));
+        assert!(
+            previous.is_none_or(|(over, _)| over < until),
+            "a message was accepted twice"
+        );
         self.order.push_back((until, id));
         if self.order.len() > max {
             self.forget_oldest();
         }
     }
 
-    /// What became of a message, if it is still known.
-    pub(crate) fn get(&self, id: MessageId) -> Option<Published> {
-        self.known.get(&id).copied()
+    /// What became of a message, if it is still known at `now`.
+    pub(crate) fn get(&self, id: MessageId, now: Mono) -> Option<Published> {
+        let (until, published) = self.known.get(&id)?;
+        (*until > now).then_some(*published)
     }
 
-    /// Forgets what is over at `now`.
-    pub(crate) fn forget_until(&mut self, now: Mono) {
-        while self.next().is_some_and(|until| until <= now) {
+    /// Forgets what is over at `now`, at most `max` of it.
+    pub(crate) fn forget_until(&mut self, now: Mono, max: usize) {
+        let over = self.order.iter().take(max);
+        let count = over.take_while(|(until, _)| *until <= now).count();
+        for _ in 0..count {
             self.forget_oldest();
         }
     }
 
-    /// When the oldest message is forgotten.
+    /// When the oldest message is over.
     pub(crate) fn next(&self) -> Option<Mono> {
         self.order.front().map(|&(until, _)| until)
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, id)) = self.order.pop_front() {
+        let Some((until, id)) = self.order.pop_front() else {
+            return;
+        };
+        // The same message may have been accepted anew after its time.
+        if self.known.get(&id).is_some_and(|&(newest, _)| newest == until) {
             self.known.remove(&id);
         }
     }
@@ -66,7 +76,7 @@ impl Accepted {
             "accepted messages out of order"
         );
         assert!(
-            self.order.len() == self.known.len()
+            self.known.len() <= self.order.len()
                 && self.order.iter().all(|(_, id)| self.known.contains_key(id)),
             "the memory of accepted messages drifted"
         );

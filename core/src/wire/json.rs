@@ -14,17 +14,25 @@ use alloc::vec::Vec;
 ///
 /// Syntax only (RFC 8259): number range, duplicate keys, lone surrogate escapes and depth do not matter.
 pub fn is_valid(text: &str) -> bool {
+    is_valid_within(text, usize::MAX)
+}
+
+/// The same for JSON with at most so many containers inside each other.
+pub fn is_valid_within(text: &str, depth_max: usize) -> bool {
     let mut validator = Validator {
         rest: text.as_bytes(),
         nesting: Nesting::default(),
+        deepest: 0,
     };
-    validator.document().is_some()
+    validator.document().is_some() && validator.deepest <= depth_max
 }
 
 /// Eats a document from the front. `None` anywhere means: this is no JSON.
 struct Validator<'a> {
     rest: &'a [u8],
     nesting: Nesting,
+    /// The largest depth so far.
+    deepest: usize,
 }
 
 impl Validator<'_> {
@@ -32,6 +40,7 @@ impl Validator<'_> {
         loop {
             self.blanks();
             if self.value()? == Value::Opened {
+                self.deepest = self.deepest.max(self.nesting.depth);
                 continue;
             }
             if self.after_value()? == After::End {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use comet_core::{Config, Secret};
+use comet_core::{Config, DevId, Secret};
 
 use super::resolve::{Dialect, Origin, Resolved};
 use super::value::Value;
 use super::{
-    CometQlSettings, Durability, LogFormat, LogLevel, LogSettings, LogTag, PasswordSource, Settings,
-    SettingsError, TlsFiles, TrustedProxies, WsSettings,
+    CometQlSettings, Durability, LogFormat, LogLevel, LogSettings, LogTag, PageSettings, PasswordSource,
+    Settings, SettingsError, Switch, TlsFiles, TrustedProxies, WsSettings,
 };
 
 /// Makes settings without touching the disk. A missing password is left empty for `password` to fill, unless a
@@ -50,6 +50,7 @@ pub(super) fn build(resolved: &Resolved, console: bool) -> Result<Settings, Sett
         },
         base_dir: get.path("main.base_dir"),
         content_types: content_types(resolved),
+        pages: pages(&get)?,
         pidfile: get.path("main.pidfile"),
         log: log(&get),
         console,
@@ -124,6 +125,32 @@ fn cometql(get: &Values<'_>) -> Result<CometQlSettings, SettingsError> {
     })
 }
 
+/// The demonstration makes and removes users: it must not meet those of a site by accident.
+fn pages(get: &Values<'_>) -> Result<PageSettings, SettingsError> {
+    let tenants = get.number("main.dev_index_size");
+    let chosen = get.number_if_set("main.demo_dev_id");
+    let dev = chosen.unwrap_or(tenants - 1);
+    if dev >= tenants {
+        return Err(SettingsError::new(format!(
+            "main.demo_dev_id is {dev}; it must be below main.dev_index_size, which is {tenants}"
+        )));
+    }
+    let demo = match get.switch("main.demo") {
+        Switch::Auto if chosen.is_none() && tenants == 1 => Switch::Off,
+        Switch::On if chosen.is_none() && tenants == 1 => {
+            return Err(SettingsError::new(
+                "main.demo is on, but the only tenant belongs to the site; main.demo_dev_id = 0 lets them share it",
+            ));
+        }
+        switch @ (Switch::Auto | Switch::On | Switch::Off) => switch,
+    };
+    Ok(PageSettings {
+        console: get.switch("main.console"),
+        demo,
+        demo_dev: DevId(u32::try_from(dev).unwrap_or(u32::MAX)),
+    })
+}
+
 fn log(get: &Values<'_>) -> LogSettings {
     let level_of = |tag: &LogTag| Some((*tag, get.level(&format!("log.{}", tag.name()))?));
     LogSettings {
@@ -192,6 +219,13 @@ impl Values<'_> {
             panic!("{name} is a flag with a default")
         };
         *flag
+    }
+
+    fn switch(&self, name: &str) -> Switch {
+        let Some(Value::Switch(switch)) = self.value(name) else {
+            panic!("{name} is a switch with a default")
+        };
+        *switch
     }
 
     fn number_if_set(&self, name: &str) -> Option<u64> {

@@ -49,12 +49,13 @@ const fn number(name: &'static str, min: u64, max: u64, default: &'static str) -
 const DAY_S: u64 = 86_400;
 const CENTURY_S: u64 = 36_525 * DAY_S;
 const GIB: u64 = 1 << 30;
+const TENANTS_MAX: u64 = 1_000_000;
 
 /// The table. Times are in seconds and sizes in bytes, as in comet.ini.
 pub(super) const KEYS: &[Key] = &[
     unset("main.password", Kind::Secret),
     key("main.node_name", Kind::Text, "NoName"),
-    number("main.dev_index_size", 1, 1_000_000, "100000"),
+    number("main.dev_index_size", 1, TENANTS_MAX, "100000"),
     unset("main.data_dir", Kind::Text),
     key("main.durability", Kind::Word(&["fsync", "os"]), "fsync"),
     key("main.base_dir", Kind::Text, ""),
@@ -68,6 +69,16 @@ pub(super) const KEYS: &[Key] = &[
     number("main.queue_ttl", 0, CENTURY_S, "0"),
     number("main.queue_max", 0, GIB, "0"),
     number("main.reload_grace", 0, 30 * DAY_S, "60"),
+    key("main.console", Kind::Switch, "auto"),
+    key("main.demo", Kind::Switch, "auto"),
+    // The last tenant unless somebody says otherwise.
+    unset(
+        "main.demo_dev_id",
+        Kind::Number {
+            min: 0,
+            max: TENANTS_MAX - 1,
+        },
+    ),
     key("ws.ip", Kind::Ip, "127.0.0.1"),
     number("ws.port", 0, 65_535, "8087"),
     key("ws.tls_cert", Kind::Text, ""),
@@ -114,6 +125,9 @@ pub(super) const INI_DEFAULTS: &[(&str, &str)] = &[
     ("cometql.thread_num", "0"),
     ("main.pidfile", "/var/run/cppcomet.pid"),
     ("log.level", "200"),
+    // Such a server is in production, often behind a proxy on the same machine.
+    ("main.console", "off"),
+    ("main.demo", "off"),
 ];
 
 /// File types a page is made of: served from `main.base_dir` without asking, but for comet.ini, which lists its own.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use comet_core::Secret;
 
-use super::TrustedProxies;
+use super::{Switch, TrustedProxies};
 use crate::logging::LogLevel;
 
 /// What a source wrote.
@@ -51,6 +51,8 @@ pub(super) enum Kind {
     Networks,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// `auto`, `on` or `off`; true and false are on and off.
+    Switch,
     /// A log level.
     Level,
 }
@@ -61,6 +63,7 @@ pub(super) enum Value {
     Text(String),
     Secret(Secret),
     Flag(bool),
+    Switch(Switch),
     Number(u64),
     Ip(IpAddr),
     Listen(Option<SocketAddr>),
@@ -125,6 +128,7 @@ impl Kind {
             Self::Word(words) => text
                 .filter(|text| words.contains(text))
                 .map(|text| Value::Text(text.to_owned())),
+            Self::Switch => switch(raw).map(Value::Switch),
             Self::Level => {
                 let number = if let Raw::Number(number) = raw {
                     Some(number.to_string())
@@ -152,6 +156,7 @@ impl Kind {
             Self::List => "texts with commas between them, or in TOML an array of texts".to_owned(),
             Self::Networks => format!("{}, with commas between them", TrustedProxies::ALLOWED),
             Self::Word(words) => format!("one of {}", words.join(", ")),
+            Self::Switch => "one of auto, on, off".to_owned(),
             Self::Level => LogLevel::ALLOWED.to_owned(),
         }
     }
@@ -175,6 +180,20 @@ fn flag(raw: &Raw) -> Option<bool> {
             _ => None,
         },
         Raw::IniAppend(_) | Raw::Text(_) | Raw::Number(_) | Raw::List(_) | Raw::Other(_) => None,
+    }
+}
+
+fn switch(raw: &Raw) -> Option<Switch> {
+    match raw {
+        Raw::Flag(true) => Some(Switch::On),
+        Raw::Flag(false) => Some(Switch::Off),
+        Raw::Ini(text) | Raw::Plain(text) | Raw::Text(text) => match text.trim() {
+            "auto" => Some(Switch::Auto),
+            "on" | "true" => Some(Switch::On),
+            "off" | "false" => Some(Switch::Off),
+            _ => None,
+        },
+        Raw::IniAppend(_) | Raw::Number(_) | Raw::List(_) | Raw::Other(_) => None,
     }
 }
 
@@ -223,6 +242,7 @@ impl fmt::Display for Value {
             Self::Text(text) => f.write_str(text),
             Self::Secret(_) => f.write_str("(set, not shown)"),
             Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Switch(switch) => f.write_str(switch.word()),
             Self::Number(number) => write!(f, "{number}"),
             Self::Ip(ip) => write!(f, "{ip}"),
             Self::Listen(Some(address)) => write!(f, "{address}"),
@@ -282,6 +302,22 @@ mod tests {
         assert_eq!(plain(Kind::Flag, "1"), Some(Value::Flag(true)));
         assert_eq!(plain(Kind::Flag, "yes"), None);
         assert_eq!(Kind::Flag.parse(&Raw::Text("true".into())), None);
+    }
+
+    #[test]
+    fn switches_are_words_or_flags() {
+        for (raw, expected) in [
+            (Raw::Plain("auto".into()), Some(Switch::Auto)),
+            (Raw::Ini("on".into()), Some(Switch::On)),
+            (Raw::Text(" off ".into()), Some(Switch::Off)),
+            (Raw::Plain("true".into()), Some(Switch::On)),
+            (Raw::Flag(false), Some(Switch::Off)),
+            (Raw::Plain("yes".into()), None),
+            (Raw::Plain(String::new()), None),
+            (Raw::Number(1), None),
+        ] {
+            assert_eq!(Kind::Switch.parse(&raw), expected.map(Value::Switch), "{raw}");
+        }
     }
 
     #[test]

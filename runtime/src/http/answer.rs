@@ -1,20 +1,21 @@
 //! Answers to HTTP requests with the headers of protocol.md 2.1.
 
 use std::convert::Infallible;
-use std::path::Path;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_VERSION, SERVER,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SEC_WEBSOCKET_VERSION, SERVER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
+use super::assets::Asset;
+use super::json::quoted;
 use super::pages;
-use super::routes::Route;
-use super::static_files::{NotServed, Served, StaticFiles};
-use crate::config::Settings;
+use super::static_files::Served;
 use crate::ws::accept::BadUpgrade;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -22,79 +23,63 @@ pub(crate) type Answered = Result<Answer, Infallible>;
 
 const PRODUCT: HeaderValue = HeaderValue::from_static("comet-server");
 const COMET_SERVER: HeaderName = HeaderName::from_static("comet-server");
-const HTML: &str = "text/html; charset=UTF-8";
 const TEXT: &str = "text/plain; charset=UTF-8";
+const JSON: &str = "application/json";
 const METHODS: &str = "POST, GET";
 const METHODS_OF_FILES: &str = "GET";
+const METHODS_OF_ENDPOINTS: &str = "POST";
+const AN_HOUR: HeaderValue = HeaderValue::from_static("max-age=3600");
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Pages and files, made once.
-#[derive(Clone, Debug)]
-pub(crate) struct Site {
-    node_name: String,
-    index: Bytes,
-    demo: Bytes,
-    files: Option<StaticFiles>,
+/// Why an endpoint does nothing; told as JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) text: &'static str,
+    /// Seconds after which it may work.
+    pub(super) retry_after: Option<u64>,
 }
 
-impl Site {
-    pub(crate) fn new(settings: &Settings, cometql_port: Option<u16>) -> Self {
-        let files = |base: &Path| StaticFiles::new(base, settings.content_types.clone());
+impl Refusal {
+    pub(super) const fn new(status: StatusCode, text: &'static str) -> Self {
         Self {
-            node_name: settings.core.node_name.to_string(),
-            index: pages::index(&settings.core.product).into(),
-            demo: pages::demo(&settings.core.product, cometql_port).into(),
-            files: settings.base_dir.as_deref().map(files),
+            status,
+            text,
+            retry_after: None,
         }
     }
 
-    /// Answers what is no WebSocket request.
-    pub(crate) async fn answer(&self, route: Route<'_>, ready: bool) -> Answer {
-        match route {
-            Route::Info => self.info(ready),
-            Route::Index => page(self.index.clone()),
-            Route::Demo => page(self.demo.clone()),
-            Route::File { path } => match self.file(path.to_owned()).await {
-                Ok(served) => file(served),
-                Err(NotServed::Missing) => not_found(),
-                Err(NotServed::Busy) => busy(),
-            },
-            Route::Options => plain(StatusCode::OK, TEXT, Bytes::from_static(b"+OK")),
-            Route::Nothing | Route::WebSocket { .. } => not_found(),
+    pub(super) const fn later(status: StatusCode, text: &'static str, seconds: u64) -> Self {
+        Self {
+            status,
+            text,
+            retry_after: Some(seconds),
         }
     }
 
-    /// The liveness probe (Q2).
-    fn info(&self, ready: bool) -> Answer {
-        let (status, word) = match ready {
-            true => (StatusCode::OK, "ok"),
-            false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
-        };
-        let node = quoted(&self.node_name);
-        let body = format!("{{\"status\":\"{word}\",\"node\":{node}}}");
-        plain(status, "application/json", body.into())
-    }
-
-    async fn file(&self, path: String) -> Result<Served, NotServed> {
-        let files = self.files.clone().ok_or(NotServed::Missing)?;
-        // Only a panic could come instead of an answer.
-        tokio::task::spawn_blocking(move || files.read(&path))
-            .await
-            .unwrap_or(Err(NotServed::Missing))
+    pub(super) fn answer(self) -> Answer {
+        let mut answer = endpoint(self.status, format!("{{\"error\":{}}}", quoted(self.text)));
+        let headers = answer.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            // No scheme a browser knows: it would ask for the password itself.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("CometQL"));
+        }
+        answer
     }
 }
 
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    let mut out = String::from('"');
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => out.extend(['\\', char]),
-            char if u32::from(char) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(char))),
-            char => out.push(char),
-        }
-    }
-    out.push('"');
-    out
+/// The liveness probe (Q2).
+pub(super) fn info(node_name: &str, ready: bool) -> Answer {
+    let (status, word) = match ready {
+        true => (StatusCode::OK, "ok"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
+    };
+    let node = quoted(node_name);
+    let body = format!("{{\"status\":\"{word}\",\"node\":{node}}}");
+    plain(status, JSON, body.into())
 }
 
 /// The answer to a bad request on the WebSocket route (protocol.md 2.1, 2.3).
@@ -123,11 +108,26 @@ pub(crate) fn upgrade(headers: Vec<(HeaderName, HeaderValue)>) -> Answer {
     answer
 }
 
-fn not_found() -> Answer {
-    plain(StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"not found\n"))
+/// 200 to any OPTIONS.
+pub(super) fn options() -> Answer {
+    plain(StatusCode::OK, TEXT, Bytes::from_static(b"+OK"))
 }
 
-fn busy() -> Answer {
+/// 200 to OPTIONS on an endpoint: pages of other sites are allowed nothing.
+pub(super) fn options_of_endpoint() -> Answer {
+    own(StatusCode::OK, TEXT, Bytes::from_static(b"+OK"))
+}
+
+/// 404 with a text.
+pub(super) fn missing(text: &'static str) -> Answer {
+    plain(StatusCode::NOT_FOUND, TEXT, Bytes::from_static(text.as_bytes()))
+}
+
+pub(super) fn not_found() -> Answer {
+    missing("not found\n")
+}
+
+pub(super) fn busy() -> Answer {
     plain(
         StatusCode::SERVICE_UNAVAILABLE,
         TEXT,
@@ -135,12 +135,46 @@ fn busy() -> Answer {
     )
 }
 
-fn page(content: Bytes) -> Answer {
-    cached(plain(StatusCode::OK, HTML, content))
+/// A page of our own. It changes with the program, so browsers ask each time whether it is still the same.
+pub(super) fn page(page: &Asset, asked: &HeaderMap) -> Answer {
+    let mut answer = unless_known(page, asked);
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, ASK_AGAIN);
+    let policy = HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY);
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
 }
 
-fn file(served: Served) -> Answer {
-    let mut answer = cached(plain(StatusCode::OK, &served.content_type, served.content));
+/// A file of our own.
+pub(super) fn asset(asset: &Asset, asked: &HeaderMap) -> Answer {
+    let mut answer = unless_known(asset, asked);
+    answer.headers_mut().insert(CACHE_CONTROL, AN_HOUR);
+    only_get(answer)
+}
+
+fn unless_known(asset: &Asset, asked: &HeaderMap) -> Answer {
+    let (status, content) = match asset.is_known(asked) {
+        true => (StatusCode::NOT_MODIFIED, Bytes::new()),
+        false => (StatusCode::OK, asset.content.clone()),
+    };
+    let mut answer = plain(status, asset.content_type, content);
+    let headers = answer.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(tag) = HeaderValue::from_str(&asset.tag) {
+        headers.insert(ETAG, tag);
+    }
+    answer
+}
+
+/// A file of the administrator.
+pub(super) fn file(served: Served) -> Answer {
+    let mut answer = plain(StatusCode::OK, &served.content_type, served.content);
+    answer.headers_mut().insert(CACHE_CONTROL, AN_HOUR);
+    only_get(answer)
+}
+
+fn only_get(mut answer: Answer) -> Answer {
     for name in [ACCESS_CONTROL_ALLOW_METHODS, ALLOW] {
         answer
             .headers_mut()
@@ -149,14 +183,28 @@ fn file(served: Served) -> Answer {
     answer
 }
 
-fn cached(mut answer: Answer) -> Answer {
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+/// JSON for a page of our own and for nobody else.
+pub(super) fn endpoint(status: StatusCode, json: String) -> Answer {
+    let mut answer = own(status, JSON, json.into());
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
 }
 
+/// What pages of other sites may read.
 fn plain(status: StatusCode, content_type: &str, body: Bytes) -> Answer {
+    let mut answer = own(status, content_type, body);
+    let headers = answer.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+    headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+    let allowed = HeaderValue::from_static("origin, content-type, accept");
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    answer
+}
+
+fn own(status: StatusCode, content_type: &str, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
@@ -166,48 +214,9 @@ fn plain(status: StatusCode, content_type: &str, body: Bytes) -> Answer {
         CONTENT_TYPE,
         content_type.unwrap_or(HeaderValue::from_static("application/octet-stream")),
     );
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-    headers.insert(ALLOW, HeaderValue::from_static(METHODS));
-    let allowed = HeaderValue::from_static("origin, content-type, accept");
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    headers.insert(ALLOW, HeaderValue::from_static(METHODS_OF_ENDPOINTS));
     headers.insert(SERVER, PRODUCT);
     headers.insert(COMET_SERVER, PRODUCT);
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Q2: the name as it is, whatever it contains.
-    #[test]
-    fn node_names_are_quoted() {
-        assert_eq!(quoted("NoName"), "\"NoName\"");
-        assert_eq!(quoted("a\"b\\c\nü"), "\"a\\\"b\\\\c\\u000aü\"");
-    }
-
-    #[test]
-    fn the_headers_of_protocol_2_1() {
-        let answer = not_found();
-        for (name, value) in [
-            ("access-control-allow-origin", "*"),
-            ("access-control-allow-methods", "POST, GET"),
-            ("allow", "POST, GET"),
-            ("access-control-allow-headers", "origin, content-type, accept"),
-            ("server", "comet-server"),
-            ("comet-server", "comet-server"),
-            ("connection", "close"),
-        ] {
-            assert_eq!(answer.headers()[name], value, "{name}");
-        }
-        let served = Served {
-            content_type: "a/b; charset=UTF-8".to_owned(),
-            content: Bytes::from_static(&[1]),
-        };
-        let answer = file(served);
-        assert_eq!(answer.headers()["allow"], "GET");
-        assert_eq!(answer.headers()["cache-control"], "max-age=3600");
-    }
 }

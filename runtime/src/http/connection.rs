@@ -12,19 +12,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comet_core::{ClientInfo, Event, wire};
+use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, ORIGIN, USER_AGENT};
+use hyper::header::{ACCEPT_LANGUAGE, HeaderName, ORIGIN, USER_AGENT};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::access::Asked;
 use super::answer::{Answer, Answered, bad_upgrade, upgrade};
-use super::proxies::client_ip;
+use super::proxies::client_address;
 use super::routes::{Route, route};
+use super::{console, demo};
 use crate::accept::Room;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
@@ -114,15 +116,13 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
     let upgraded = RefCell::new(None);
     let service = service_fn(|request: Request<Incoming>| {
         complete.set(true);
-        let (head, _body) = request.into_parts();
-        Box::pin(answer(
-            shard,
-            head.method,
-            head.uri,
-            head.headers,
+        let (head, body) = request.into_parts();
+        let asked = Asked {
+            uri: head.uri,
+            headers: head.headers,
             peer,
-            &upgraded,
-        ))
+        };
+        Box::pin(answer(shard, head.method, asked, body, &upgraded))
     });
     let mut connection = http1::Builder::new()
         .half_close(true)
@@ -157,33 +157,35 @@ async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
 }
 
 async fn answer(
-    shard: &Shard,
+    shard: &Rc<Shard>,
     method: hyper::Method,
-    uri: Uri,
-    headers: HeaderMap,
-    peer: SocketAddr,
+    asked: Asked,
+    body: Incoming,
     upgraded: &RefCell<Option<Upgrade>>,
 ) -> Answered {
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let target = asked.uri.path_and_query().map_or("", |target| target.as_str());
     Ok(match route(&method, target) {
-        Route::WebSocket { target } => web_socket(shard, target, &headers, peer, upgraded),
+        Route::WebSocket { target } => web_socket(shard, target, &asked, upgraded),
+        Route::ConsoleQuery => console::query(shard, &asked, body).await,
+        Route::DemoApi => demo::api(shard, &asked, body).await,
         page @ (Route::Info
         | Route::Index
         | Route::Demo
+        | Route::Console
         | Route::File { .. }
         | Route::Options
-        | Route::Nothing) => shard.shared.site.answer(page, shard.shared.is_ready()).await,
+        | Route::OptionsOfEndpoint
+        | Route::Nothing) => {
+            drop(body);
+            let shared = &shard.shared;
+            shared.site.answer(page, &asked, shared.is_ready()).await
+        }
     })
 }
 
 /// Fatal refusals are told over the WebSocket, so the request is answered 101 all the same (protocol.md 2.3).
-fn web_socket(
-    shard: &Shard,
-    target: &str,
-    headers: &HeaderMap,
-    peer: SocketAddr,
-    upgraded: &RefCell<Option<Upgrade>>,
-) -> Answer {
+fn web_socket(shard: &Shard, target: &str, asked: &Asked, upgraded: &RefCell<Option<Upgrade>>) -> Answer {
+    let headers = &asked.headers;
     let answer_headers = match accept::answer(headers) {
         Ok(headers) => headers,
         Err(why) => return bad_upgrade(why),
@@ -196,7 +198,7 @@ fn web_socket(
         language: value(ACCEPT_LANGUAGE).unwrap_or_default(),
         origin,
     };
-    let ip = client_ip(peer, headers, &shared.ws.trusted_proxies);
+    let ip = client_address(asked.peer, headers, &shared.ws.trusted_proxies);
     *upgraded.borrow_mut() = Some(Upgrade {
         hello: wire::hello(
             target.as_bytes(),
@@ -204,7 +206,7 @@ fn web_socket(
             &shared.core.origins,
             shared.core.dev_index_size,
         ),
-        client: Arc::new(info.client_info(&ip)),
+        client: Arc::new(info.client_info(&ip.to_string())),
     });
     upgrade(answer_headers)
 }

@@ -1,24 +1,46 @@
-//! The two pages the server has of its own: what runs here, and a demonstration. No external asset, no script of
-//! others.
+//! The pages the server has of its own: what runs here, a demonstration, a console. No external asset, and headers
+//! that let nobody else's script in.
 
-/// What runs here. `{PRODUCT}` is filled in.
-const INDEX: &str = include_str!("site/index.html");
-/// Shows messages as they arrive and how to send them. `{SQL}` is filled in.
-const DEMO: &str = include_str!("site/demo.html");
+use bytes::Bytes;
 
-/// The page at `/`.
-pub(crate) fn index(product: &str) -> String {
-    INDEX.replace("{PRODUCT}", &escape(product))
+use super::assets::Asset;
+
+const HTML: &str = "text/html; charset=UTF-8";
+
+/// Scripts, styles and connections of this server only; nobody shows the page in a frame of his.
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The pages, filled in.
+#[derive(Debug)]
+pub(super) struct Pages {
+    /// `/`
+    pub(super) index: Asset,
+    /// `/demo`
+    pub(super) demo: Asset,
+    /// `/console`
+    pub(super) console: Asset,
 }
 
-/// The page at `/demo`. `cometql_port` is `None` if that port is off.
-pub(crate) fn demo(product: &str, cometql_port: Option<u16>) -> String {
-    let connect = cometql_port.map_or_else(
-        || "(the CometQL port is switched off)".to_owned(),
-        |port| format!("mysql -h 127.0.0.1 -P {port} -u root -p CometQL_v1"),
-    );
-    DEMO.replace("{PRODUCT}", &escape(product))
-        .replace("{CONNECT}", &escape(&connect))
+impl Pages {
+    /// `cometql_port` is `None` if that port is off.
+    pub(super) fn new(product: &str, cometql_port: Option<u16>) -> Self {
+        let connect = cometql_port.map_or_else(
+            || "(the CometQL port is switched off)".to_owned(),
+            |port| format!("mysql -h 127.0.0.1 -P {port} -u root -p CometQL_v1"),
+        );
+        let page = |template: &str| {
+            let filled = template
+                .replace("{PRODUCT}", &escape(product))
+                .replace("{CONNECT}", &escape(&connect));
+            Asset::new(HTML, Bytes::from(filled))
+        };
+        Self {
+            index: page(include_str!("site/index.html")),
+            demo: page(include_str!("site/demo.html")),
+            console: page(include_str!("site/console.html")),
+        }
+    }
 }
 
 fn escape(text: &str) -> String {
@@ -34,16 +56,39 @@ mod tests {
 
     #[test]
     fn pages_are_filled_in_and_ask_nobody_else() {
-        for page in [
-            index("comet-server <1>"),
-            demo("comet-server <1>", Some(3307)),
-            demo("x", None),
+        for pages in [
+            Pages::new("comet-server <1>", Some(3307)),
+            Pages::new("comet-server <1>", None),
         ] {
-            for placeholder in ["{PRODUCT}", "{CONNECT}", "<1>", "http://", "https://", "src="] {
-                assert!(!page.contains(placeholder), "{placeholder}");
+            for page in [pages.index, pages.demo, pages.console] {
+                let text = str::from_utf8(&page.content).unwrap();
+                for unwanted in ["{PRODUCT}", "{CONNECT}", "<1>", "http://", "https://", "src=\"//"] {
+                    assert!(!text.contains(unwanted), "{unwanted}");
+                }
+                assert!(text.contains("color-scheme") && text.contains("width=device-width"));
             }
-            assert!(page.contains("color-scheme") && page.contains("width=device-width"));
         }
-        assert!(demo("x", Some(4000)).contains("-P 4000"));
+    }
+
+    /// The policy would stop them, and the page would be dead.
+    #[test]
+    fn nothing_is_written_into_the_pages_that_their_policy_forbids() {
+        let pages = Pages::new("x", Some(3307));
+        for page in [pages.index, pages.demo, pages.console] {
+            let text = str::from_utf8(&page.content).unwrap().to_ascii_lowercase();
+            for unwanted in [
+                "<style",
+                " style=",
+                " onclick=",
+                " onload=",
+                "javascript:",
+                "<form action",
+            ] {
+                assert!(!text.contains(unwanted), "{unwanted}");
+            }
+            for script in text.split("<script").skip(1) {
+                assert!(script.split('>').next().unwrap().contains("src="), "{script}");
+            }
+        }
     }
 }

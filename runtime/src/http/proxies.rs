@@ -8,12 +8,12 @@ use crate::config::TrustedProxies;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address shown for a browser. Headers count only if the peer is a trusted proxy: then the right-most entry of
+/// The address of a browser, as it is shown and counted. Headers count only if the peer is a trusted proxy: then the right-most entry of
 /// `X-Forwarded-For` that is no trusted proxy itself, else `X-Real-IP`. Entries further left can be forged.
-pub(crate) fn client_ip(peer: SocketAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> String {
+pub(crate) fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let peer = peer.ip().to_canonical();
     if !trusted.contains(peer) {
-        return peer.to_string();
+        return peer;
     }
     // A line of the one that cannot be believed does not make the other better.
     let shown = if headers.contains_key(FORWARDED_FOR) {
@@ -21,7 +21,7 @@ pub(crate) fn client_ip(peer: SocketAddr, headers: &HeaderMap, trusted: &Trusted
     } else {
         real_ip(headers)
     };
-    shown.unwrap_or(peer).to_string()
+    shown.unwrap_or(peer)
 }
 
 fn forwarded_for(headers: &HeaderMap, trusted: &TrustedProxies) -> Option<IpAddr> {
@@ -73,7 +73,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        client_ip(peer.parse().unwrap(), &map, &trusted)
+        client_address(peer.parse().unwrap(), &map, &trusted).to_string()
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
             map.append("x-forwarded-for", "6.6.6.6".parse().unwrap());
             map.append("x-forwarded-for", HeaderValue::from_bytes(line).unwrap());
             map.append("x-real-ip", "6.6.6.6".parse().unwrap());
-            client_ip("127.0.0.1:1".parse().unwrap(), &map, &trusted)
+            client_address("127.0.0.1:1".parse().unwrap(), &map, &trusted).to_string()
         };
         assert_eq!(shown(b"\xff, 203.0.113.5"), "203.0.113.5");
         assert_eq!(shown(b"203.0.113.5, \xff"), "127.0.0.1");

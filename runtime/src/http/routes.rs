@@ -11,35 +11,51 @@ pub(crate) enum Route<'a> {
     Info,
     /// The page that says what runs here.
     Index,
-    /// The page that shows messages arriving.
+    /// The chat that shows what the server can do.
     Demo,
+    /// What the back end of a site does, for the chat.
+    DemoApi,
+    /// The page where one types CometQL.
+    Console,
+    /// What the page asks.
+    ConsoleQuery,
     /// Perhaps a file; the path is not decoded yet.
     File { path: &'a str },
-    /// The answer to any OPTIONS.
+    /// The answer to OPTIONS.
     Options,
+    /// The answer to OPTIONS on an endpoint, which pages of other sites may not use.
+    OptionsOfEndpoint,
     /// 404.
     Nothing,
 }
 
 /// Finds the route of a request. `target` is the path and query as sent.
 pub(crate) fn route<'a>(method: &Method, target: &'a str) -> Route<'a> {
-    if *method == Method::OPTIONS {
-        return Route::Options;
-    }
     let Some(target) = normalise(target) else {
-        return Route::Nothing;
+        return match *method == Method::OPTIONS {
+            true => Route::Options,
+            false => Route::Nothing,
+        };
     };
-    if *method == Method::GET && target.starts_with("/ws/") {
-        return Route::WebSocket { target };
-    }
-    if *method != Method::GET && *method != Method::HEAD {
-        return Route::Nothing;
-    }
-    match without_query(target) {
-        "/" => Route::Index,
-        "/info" => Route::Info,
-        "/demo" => Route::Demo,
-        path => Route::File { path },
+    let path = without_query(target);
+    let endpoint = match path {
+        "/console/query" => Some(Route::ConsoleQuery),
+        "/demo/api" => Some(Route::DemoApi),
+        _ => None,
+    };
+    match (method, endpoint) {
+        (&Method::OPTIONS, Some(_)) => Route::OptionsOfEndpoint,
+        (&Method::OPTIONS, None) => Route::Options,
+        (&Method::POST, endpoint) => endpoint.unwrap_or(Route::Nothing),
+        (&Method::GET, _) if target.starts_with("/ws/") => Route::WebSocket { target },
+        (&Method::GET | &Method::HEAD, _) => match path {
+            "/" => Route::Index,
+            "/info" => Route::Info,
+            "/demo" => Route::Demo,
+            "/console" => Route::Console,
+            path => Route::File { path },
+        },
+        _ => Route::Nothing,
     }
 }
 
@@ -128,6 +144,40 @@ mod tests {
                 path: "/comet-serverx"
             }
         );
+    }
+
+    #[test]
+    fn endpoints_are_asked_by_post_only() {
+        for target in ["/demo/api", "//demo/api?x", "/comet-server/demo/api"] {
+            assert_eq!(route(&Method::POST, target), Route::DemoApi, "{target}");
+            assert_eq!(
+                route(&Method::OPTIONS, target),
+                Route::OptionsOfEndpoint,
+                "{target}"
+            );
+            for method in [Method::GET, Method::HEAD] {
+                assert!(matches!(route(&method, target), Route::File { .. }), "{target}");
+            }
+            assert_eq!(route(&Method::PUT, target), Route::Nothing, "{target}");
+        }
+        assert_eq!(
+            route(&Method::POST, "/comet-server//console/query"),
+            Route::Nothing
+        );
+        assert_eq!(
+            route(&Method::POST, "//comet-server/console/query"),
+            Route::ConsoleQuery
+        );
+        assert_eq!(route(&Method::GET, "/console?x"), Route::Console);
+        for target in [
+            "/console",
+            "/demo",
+            "/console/query/",
+            "/console/query2",
+            "/demo/api/x",
+        ] {
+            assert_eq!(route(&Method::POST, target), Route::Nothing, "{target}");
+        }
     }
 
     #[test]

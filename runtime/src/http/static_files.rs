@@ -109,7 +109,7 @@ fn extension(name: &str) -> Option<&str> {
 }
 
 /// Decodes a request path once and refuses what could lead elsewhere.
-fn relative_path(path: &str) -> Option<String> {
+pub(super) fn relative_path(path: &str) -> Option<String> {
     let decoded = percent_decode(path.strip_prefix('/')?)?;
     let evil =
         decoded.contains(['\0', '\\']) || decoded.starts_with('/') || decoded.split('/').any(|s| s == "..");

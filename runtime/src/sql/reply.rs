@@ -8,6 +8,7 @@ use comet_core::{Answer, Done, QueryError, Reply};
 use comet_mysql::{Column, Connection, ErrorPacket, OkPacket, StatementId};
 
 use super::login::error_packet;
+use super::statement::info;
 
 /// A result set of which some rows may not be packets yet.
 #[derive(Debug)]
@@ -57,15 +58,11 @@ fn cell(cell: &Cell) -> Cow<'_, [u8]> {
     }
 }
 
-/// The console prints the info text of a message INSERT (protocol.md 7.2).
 fn ok(mysql: &mut Connection, done: &Done) {
-    let info = done
-        .delivered
-        .map(|delivered| format!("delivered={} queued={}", delivered.connections, delivered.queued));
     mysql.ok(&OkPacket {
         affected_rows: done.affected,
         last_insert_id: done.insert_id,
-        info: info.as_deref().unwrap_or_default(),
+        info: &info(done),
     });
 }
 

@@ -24,6 +24,7 @@ use super::login::{PIPELINE_MAX, decide, error_packet, greeting};
 use super::mailbox::Mailbox;
 use super::params::params;
 use super::reply::{self, Streaming};
+use super::statement;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
 
@@ -238,9 +239,7 @@ impl Session {
                 self.slots.push_back(Slot::Refused);
             }
             Input::Query(text) => {
-                let statement = cometql::parse(&text, &limits);
-                self.log(&text, &statement);
-                self.query(statement);
+                self.query(statement::parse(self.dev, &text, &limits));
             }
             Input::InitDb(name) => self.query(cometql::use_database(&name, limits.dev_index_size)),
             Input::Statistics => self.slots.push_back(Slot::Statistics),
@@ -311,25 +310,8 @@ impl Session {
         shared.clock.mono().plus_ms(limit_ms.unwrap_or(0))
     }
 
-    fn log(&self, text: &[u8], statement: &Result<Statement, QueryError>) {
-        let kind = match statement {
-            Ok(Statement::Nothing | Statement::Show(_) | Statement::ShowHost { .. }) => return,
-            Ok(statement) => statement.kind(),
-            // Where quotes are missing, a secret may be a bare word.
-            Err(_) => return crate::logging::log_statement(self.dev, "refused", ""),
-        };
-        if let Ok(text) = std::str::from_utf8(text) {
-            crate::logging::log_statement(self.dev, kind, text);
-        }
-    }
-
     fn query(&mut self, mut statement: Result<Statement, QueryError>) {
-        if let Ok(Statement::ShowHost { scope, facts }) = &mut statement {
-            *facts = crate::host::facts(*scope);
-        }
-        if let Ok(Statement::Use { dev: Some(dev), .. }) = &statement {
-            self.dev = *dev;
-        }
+        statement::complete(&mut statement, &mut self.dev);
         self.barrier = matches!(statement, Ok(Statement::Select(_)));
         self.ask_core(statement, Slot::Waiting);
     }

@@ -6,6 +6,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod mysql;
+pub(crate) mod request;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

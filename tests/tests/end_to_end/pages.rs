@@ -239,9 +239,23 @@ async fn a_page_restarts() {
     assert_eq!(page.frame().await["data"], "again");
 }
 
-/// S62: a client file is served next to the WebSocket, with its type and without `..`.
+/// S62: the client is part of the server.
 #[tokio::test]
 async fn the_client_file() {
+    let server = Server::start();
+    for path in ["/CometServerApi.js", "//comet-server/CometServerApi.js?v=1"] {
+        let answer = server.http(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("cometApi"),
+            "{answer}"
+        );
+        assert!(answer.to_ascii_lowercase().contains("javascript"), "{answer}");
+    }
+}
+
+/// S62: a site's own file takes its place, with its type and without `..`.
+#[tokio::test]
+async fn a_client_file_of_the_site() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     std::fs::write(folder.path().join("CometServerApi.js"), "var cometApi;").expect("a file");
     let base = folder.path().to_string_lossy().into_owned();

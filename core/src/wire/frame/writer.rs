@@ -11,6 +11,10 @@ use crate::id::{MessageId, UserId};
 use crate::name::{ClientUuid, Marker};
 use crate::time::UnixSeconds;
 
+/// JSON that is nested deeper is a text for V5: pages parse it as a part of the frame, and their own tools stop somewhere
+/// above (protocol-v5.md 2).
+const DEPTH_MAX: usize = 512;
+
 /// The user id as the wire spells it: 0 for anonymous.
 fn user_number(user: Option<UserId>) -> u32 {
     user.map_or(0, UserId::get)
@@ -375,7 +379,7 @@ impl Writer {
 
     /// V5 parses a frame once and damages nothing: JSON as it is, any other text as a string (protocol-v5.md 2).
     fn exact(&mut self, body: &str) {
-        if json::is_valid(body) {
+        if json::is_valid_within(body, DEPTH_MAX) {
             self.out.push_str(body);
         } else {
             json::push_string(&mut self.out, body);

@@ -47,7 +47,7 @@ function reason(answer, content) {
     return "Wrong password or user name.";
   }
   if (answer.status === 404) {
-    return "The console is off. The server serves it to this machine only, unless it is told console = true.";
+    return "The console is not open to you here. COMET_CONSOLE=on opens it to everybody who knows the password.";
   }
   if (answer.status === 429) {
     return `Too many wrong passwords. Try again in ${answer.headers.get("Retry-After") ?? "a few"} seconds.`;

@@ -31,9 +31,9 @@ export const KEYWORDS = [
 /** Statements to click: what the button says, and what it puts into the prompt. */
 export const EXAMPLES = [
   ["Tables", "SHOW TABLES;"],
-  ["Say something", "INSERT INTO pipes_messages (name, event, message)\nVALUES ('web_hello', 'greeting', '{\"text\": \"hello from the console\"}');"],
-  ["History", "SELECT time, event, message, user_id FROM pipes_messages\nWHERE name = 'web_lobby' ORDER BY time DESC LIMIT 10;"],
   ["Keep a history", "INSERT INTO pipes_settings (name, length) VALUES ('web_hello', 20);"],
+  ["Say something", "INSERT INTO pipes_messages (name, event, message)\nVALUES ('web_hello', 'greeting', '{\"text\": \"hello from the console\"}');"],
+  ["History", "SELECT time, event, message, user_id FROM pipes_messages\nWHERE name = 'web_hello' ORDER BY time DESC LIMIT 10;"],
   ["Private message", "INSERT INTO users_messages (id, event, message)\nVALUES (1, 'note', '{\"text\": \"just for you\"}');"],
   ["Who listens", "SELECT name, user_id, ip FROM users_in_pipes;"],
   ["Channels", "SELECT * FROM pipes;"],

@@ -41,9 +41,7 @@ async function connect() {
   comet.onError(error => note("failed", `${error.code}: ${error.message}`));
   comet.on("msg", received);
   showState(comet.connection);
-  for (const name of namesIn(byId("test-channels").value)) {
-    subscribe(name);
-  }
+  subscribeTyped();
 }
 
 function disconnect() {
@@ -68,6 +66,12 @@ function showState(status) {
 }
 
 const namesIn = text => text.split(/[\s,]+/).filter(name => name !== "");
+
+/** What stands in the box of channels. */
+function subscribeTyped() {
+  namesIn(byId("test-channels").value).forEach(subscribe);
+  byId("test-channels").value = "";
+}
 
 function subscribe(name) {
   if (comet === undefined || subscribed.has(name)) {
@@ -134,8 +138,7 @@ export function startTester() {
   }
   byId("channels-form").addEventListener("submit", event => {
     event.preventDefault();
-    namesIn(byId("test-channels").value).forEach(subscribe);
-    byId("test-channels").value = "";
+    subscribeTyped();
   });
   byId("test-disconnect").addEventListener("click", disconnect);
   byId("test-clear").addEventListener("click", () => {

@@ -3,13 +3,15 @@
 
 import { Chat } from "./demo_chat.js";
 import { door, leave } from "./demo_identity.js";
-import { goLive } from "./demo_live.js";
 import { render } from "./demo_view.js";
-import { arrowKeys, byId } from "./dom.js";
+import { arrowKeys, byId, copyButton } from "./dom.js";
 
 /** "last seen 2 minutes ago" grows old by itself. */
 const REFRESH_MS = 30_000;
 const NARROW = matchMedia("(max-width: 46rem)");
+
+/** demo_live.js; it comes with the client library, and the page says so if that cannot be loaded. */
+let library;
 
 /** Everything between coming in and leaving; what it adds to the page goes with `gone`. */
 function start(me) {
@@ -23,11 +25,10 @@ function start(me) {
   const actions = {
     open: place => {
       byId("app").dataset.pane = "talk";
+      chat.looking = isLooking();
       chat.open(place);
       live.read(place);
-      if (!NARROW.matches) {
-        byId("text").focus();
-      }
+      byId(NARROW.matches ? "title" : "text").focus();
     },
     resend: (place, message) => live.resend(place, message),
     reconnect: () => live.reconnect(),
@@ -38,10 +39,13 @@ function start(me) {
     live.leave();
     leave();
     byId("app").hidden = true;
+    // Their buttons belong to who has left.
+    ["rooms", "people", "messages"].forEach(list => byId(list).replaceChildren());
     document.title = "Chat demo";
     door(start);
   };
-  live = goLive(me, chat);
+  live = library.goLive(me, chat);
+  showSql(me);
   byId("app").hidden = false;
   render(chat, actions);
   writing(chat, live, gone.signal);
@@ -87,15 +91,21 @@ function writing(chat, live, signal) {
   }, { signal });
 }
 
+/** The conversation is before somebody's eyes, and not the list on a phone or another tab. */
+function isLooking() {
+  return document.visibilityState === "visible" && !(NARROW.matches && byId("app").dataset.pane === "places");
+}
+
 /** What counts as read, and how the reader moves. */
 function reading(chat, live, signal) {
   const log = byId("log");
   const showPlaces = () => {
     byId("app").dataset.pane = "places";
-    byId("rooms").querySelector("button")?.focus();
+    look();
+    document.querySelector(".place[aria-current]")?.focus();
   };
   const look = () => {
-    chat.looking = document.visibilityState === "visible";
+    chat.looking = isLooking();
     if (chat.looking) {
       chat.markRead(chat.active);
       live.read(chat.active);
@@ -103,6 +113,7 @@ function reading(chat, live, signal) {
   };
   look();
   document.addEventListener("visibilitychange", look, { signal });
+  NARROW.addEventListener("change", look, { signal });
   document.addEventListener("keydown", event => {
     if (event.key === "Escape" && NARROW.matches) {
       showPlaces();
@@ -120,6 +131,21 @@ function reading(chat, live, signal) {
   }, { signal, passive: true });
 }
 
+/** How the site's back end would say something in the first room. The demo's people live in a tenant of their own. */
+function showSql(me) {
+  byId("sql").textContent = `USE db_${me.dev_id};\nINSERT INTO pipes_messages\n  (name, event, message)\nVALUES ('${me.rooms[0]}', 'say',\n  '{"text": "hello from SQL"}');`;
+}
+
+copyButton(byId("copy-sql"), byId("sql"));
 arrowKeys(byId("rooms"));
 arrowKeys(byId("people"));
-door(start);
+arrowKeys(byId("known-list"));
+try {
+  library = await import("./demo_live.js");
+  door(start);
+} catch (error) {
+  byId("door").hidden = false;
+  byId("enter-error").hidden = false;
+  byId("enter-error").textContent = `The client library cannot be used: ${error.message}`;
+  byId("enter-button").disabled = true;
+}

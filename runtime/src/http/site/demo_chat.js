@@ -31,6 +31,8 @@ export class Chat {
     /** The page is visible. */
     this.looking = true;
     this.status = { state: "connecting" };
+    /** The connection failed, and is not back yet. */
+    this.troubled = false;
     /** Room -> who types there. */
     this.typing = new Map();
   }
@@ -71,8 +73,8 @@ export class Chat {
     const newest = markRead(this.talk(place));
     if (place.kind === "person") {
       this.#saveTalks();
-    } else if (newest !== undefined) {
-      this.#read[place.name] = newest;
+    } else {
+      this.#read[place.name] = newest ?? "";
       this.#store.write(this.#key("read"), this.#read);
     }
     this.touch();
@@ -103,11 +105,11 @@ export class Chat {
     return true;
   }
 
-  /** What became of a message that was sent. */
-  settle(place, key, state, note) {
+  /** What became of a message that was sent. `waits`: the other one is away. */
+  settle(place, key, state, note, waits = false) {
     const message = find(this.talk(place), key);
     if (message !== undefined) {
-      Object.assign(message, { state, note });
+      Object.assign(message, { state, note, waits });
       if (place.kind === "person") {
         this.#saveTalks();
       }
@@ -136,7 +138,7 @@ export class Chat {
       this.add({ kind: "person", id: to }, message);
       return;
     }
-    Object.assign(mine, { key: message.key, at: message.at });
+    Object.assign(mine, { key: message.key, shownAs: mine.key, at: message.at });
     this.#saveTalks();
     this.touch();
   }
@@ -165,6 +167,11 @@ export class Chat {
     }
     Object.assign(person, about);
     person.name = person.name.slice(0, NAME_MAX);
+    const waiting = about.online ? this.talks.get(id)?.messages.filter(message => message.waits) ?? [] : [];
+    if (waiting.length > 0) {
+      waiting.forEach(message => Object.assign(message, { waits: false, note: `sent when ${this.name(id)} came back` }));
+      this.#saveTalks();
+    }
     const people = [...this.people.values()].map(({ id, name, seen }) => ({ id, name, seen }));
     this.#store.write(this.#key("people"), people);
     this.touch();
@@ -175,7 +182,7 @@ export class Chat {
     if (id === this.me.id) {
       return this.me.name;
     }
-    return id > 0 ? this.people.get(id)?.name || `user ${id}` : "the back end";
+    return id > 0 ? this.people.get(id)?.name || `user ${id}` : "Back end";
   }
 
   #restorePeople() {

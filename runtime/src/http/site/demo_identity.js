@@ -2,7 +2,7 @@
 // sessionStorage, so that two windows of one browser can be two people; all are in localStorage, so that people can come back.
 // These keys open nothing but this demo. A real site's back end does what /demo/api does here.
 
-import { arrowKeys, byId, el, serverAddress } from "./dom.js";
+import { byId, el, serverAddress } from "./dom.js";
 import { box } from "./storage.js";
 
 const ME = "comet_demo_me";
@@ -87,6 +87,7 @@ export function door(entered) {
       }
       remember(me);
       byId("door").hidden = true;
+      byId("name").value = "";
       entered(me);
     } catch (error) {
       byId("enter-error").textContent = error.message;
@@ -103,7 +104,6 @@ export function door(entered) {
       come(() => callDemo({ action: "enter", name }));
     }
   };
-  arrowKeys(byId("known-list"));
   const mine = tab.read(ME);
   return isIdentity(mine) ? come(() => comeBack(mine)) : showDoor(come);
 }

@@ -25,6 +25,7 @@ export function goLive(me, chat) {
   const show = status => {
     const opened = status.state === "open" && chat.status.state !== "open";
     chat.status = status;
+    chat.troubled = status.state !== "open" && (chat.troubled || ["waiting", "offline", "refused"].includes(status.state));
     chat.touch();
     if (opened) {
       refresh(live);
@@ -37,7 +38,7 @@ export function goLive(me, chat) {
     sayPrivately: (id, text) => sayPrivately(live, id, text),
     resend: (place, message) => resend(live, place, message),
     typing: room => tellTyping(live, room),
-    read: place => live.siblings?.postMessage({ kind: "read", place }),
+    read: place => live.siblings?.postMessage(place),
     reconnect: () => comet.restart(),
     leave: () => {
       live.siblings?.close();
@@ -83,8 +84,11 @@ async function refresh(live) {
     }));
   }
   for (const id of [...chat.people.keys()]) {
-    watch(live, id);
-    quietly(askStatus(live, id));
+    if (live.watched.has(id)) {
+      quietly(askStatus(live, id));
+    } else {
+      watch(live, id);
+    }
   }
   const visitors = await quietly(comet.users(PRESENCE)) ?? [];
   for (const id of new Set(visitors.map(visitor => visitor.userId))) {
@@ -136,15 +140,13 @@ function sayInRoom(live, room, text) {
 }
 
 async function deliverToRoom(live, room, message) {
-  const { comet, chat, siblings } = live;
+  const { comet, chat } = live;
   const place = { kind: "room", name: room };
   const id = message.key.slice(message.key.indexOf(":") + 1);
   try {
     const report = await comet.send(room, "say", { id, text: message.text });
     const note = report.receivers > 0 ? `seen by ${plural(report.receivers, "connection")}` : "nobody else is connected";
     chat.settle(place, message.key, "sent", note);
-    // The server does not send a message back to the connection it came from, and all tabs of a person share that one.
-    siblings?.postMessage({ kind: "said", room, message: { ...message, state: "sent", note } });
   } catch (error) {
     chat.settle(place, message.key, "failed", error.message);
   }
@@ -161,8 +163,9 @@ async function deliverPrivately({ me, chat }, to, message) {
   const place = { kind: "person", id: to };
   try {
     const answer = await callDemo({ action: "private", user_id: me.user_id, user_key: me.user_key, to, text: message.text });
-    const note = answer.delivered > 0 ? `delivered to ${plural(answer.delivered, "connection")}` : `waits until ${chat.name(to)} comes back`;
-    chat.settle(place, message.key, "sent", note);
+    const waits = answer.delivered === 0;
+    const note = waits ? `waits until ${chat.name(to)} comes back` : `delivered to ${plural(answer.delivered, "connection")}`;
+    chat.settle(place, message.key, "sent", note, waits);
   } catch (error) {
     chat.settle(place, message.key, "failed", error.message);
   }
@@ -215,18 +218,17 @@ function showTyping(chat, message) {
   }, TYPING_SHOWN_MS + 50);
 }
 
-/** Other tabs of the same person: they learn what was said and read here. Undefined where browsers have no such channel. */
+/** Other tabs of the same person: they learn what was read here. Undefined where there is no such channel. */
 function siblingTabs(me, chat) {
-  if (typeof BroadcastChannel !== "function") {
+  try {
+    const channel = new BroadcastChannel(`comet_demo_${me.user_id}`);
+    channel.onmessage = ({ data }) => {
+      if (data?.kind === "person" || chat.rooms.has(data?.name)) {
+        chat.markRead(data);
+      }
+    };
+    return channel;
+  } catch {
     return undefined;
   }
-  const channel = new BroadcastChannel(`comet_demo_${me.user_id}`);
-  channel.onmessage = ({ data }) => {
-    if (data?.kind === "said" && chat.rooms.has(data.room)) {
-      chat.add({ kind: "room", name: data.room }, data.message);
-    } else if (data?.kind === "read" && (data.place.kind === "person" || chat.rooms.has(data.place.name))) {
-      chat.markRead(data.place);
-    }
-  };
-  return channel;
 }

@@ -15,6 +15,8 @@ export const TEXT_MAX = 5000;
  *   at     unix milliseconds
  *   state  "sending" | "sent" | "failed" of one's own, "received" of others'
  *   note   what became of it: the delivery report or the error; "" if there is nothing to say
+ *   waits  true while the one it is for is away
+ *   shownAs  the key it had before the server named it
  */
 export function newTalk() {
   return { messages: [], unread: 0 };

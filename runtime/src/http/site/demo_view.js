@@ -10,6 +10,9 @@ const HUES = 8;
 /** So close to the end that new messages scroll into view. */
 const NEAR_END_PX = 80;
 
+/** Names the element of a message: the first key it had, so that a new one does not make it appear again. */
+const shownAs = message => message.shownAs ?? message.key;
+
 /** web_music is shown as Music. */
 export const roomTitle = name => name.replace(/^web_/, "").replace(/^./, letter => letter.toUpperCase());
 
@@ -36,7 +39,7 @@ function placeTitle(chat, place) {
 
 /** The circle with the first letter of a name, which the style sheet shows. */
 function fillFace(node, id, name) {
-  node.className = `face hue-${id % HUES}`;
+  node.className = id > 0 ? `face hue-${id % HUES}` : "face";
   node.dataset.letter = ([...name.trim()][0] ?? "?").toUpperCase();
 }
 
@@ -45,10 +48,11 @@ function renderPlaces(chat, actions) {
   reconcile(byId("rooms"), rooms, {
     key: place => place.name,
     make: place => makePlace(place, actions),
-    update: (node, place) => fillPlace(node, chat, place, roomTitle(place.name), "", ""),
+    update: (node, place) => fillPlace(node, chat, place, roomTitle(place.name), ""),
   });
   const people = [...chat.people.values()].sort((one, other) =>
-    Number(other.online) - Number(one.online) || chat.name(one.id).localeCompare(chat.name(other.id)) || one.id - other.id);
+    Number(other.online) - Number(one.online) || (one.online ? 0 : (other.seen ?? 0) - (one.seen ?? 0))
+    || chat.name(one.id).localeCompare(chat.name(other.id)) || one.id - other.id);
   reconcile(byId("people"), people, {
     key: person => person.id,
     make: person => makePlace({ kind: "person", id: person.id }, actions),
@@ -56,8 +60,8 @@ function renderPlaces(chat, actions) {
       const name = chat.name(person.id);
       fillFace(node.querySelector(".face"), person.id, name);
       node.querySelector(".dot").className = person.online ? "dot good" : "dot";
-      node.dataset.online = String(person.online);
-      fillPlace(node, chat, { kind: "person", id: person.id }, name, whereabouts(person), person.online ? "online" : "offline");
+      node.firstChild.dataset.online = String(person.online);
+      fillPlace(node, chat, { kind: "person", id: person.id }, name, whereabouts(person));
     },
   });
   byId("nobody").hidden = people.length > 0;
@@ -76,20 +80,19 @@ function makePlace(place, actions) {
   return el("li", {}, el("button", { class: "place", type: "button", id, "data-testid": place.kind, onclick: () => actions.open(place) },
     el("span", { class: "sign", "aria-hidden": "true" }, sign),
     el("span", { class: "words" }, el("span", { class: "name" }), el("span", { class: "seen" })),
-    el("span", { class: "badge", "aria-hidden": "true" })));
+    el("span", { class: "badge" }, el("span", { class: "count" }), el("span", { class: "unseen" }, " unread"))));
 }
 
-function fillPlace(node, chat, place, name, seen, spoken) {
+function fillPlace(node, chat, place, name, seen) {
   const button = node.firstChild;
   const { unread } = chat.talk(place);
   setText(button.querySelector(".name"), name);
   setText(button.querySelector(".seen"), seen);
   const badge = button.querySelector(".badge");
-  setText(badge, String(unread));
+  setText(badge.firstChild, String(unread));
   badge.hidden = unread === 0;
   button.classList.toggle("unread", unread > 0);
   button.dataset.name = name;
-  button.setAttribute("aria-label", [name, spoken, unread > 0 ? `${unread} unread` : ""].filter(Boolean).join(", "));
   if (samePlace(place, chat.active)) {
     button.setAttribute("aria-current", "true");
   } else {
@@ -103,7 +106,8 @@ function renderHead(chat) {
   const online = [...chat.people.values()].filter(person => person.online).length;
   const person = chat.people.get(place.id);
   const everybody = online === 0 ? "you are alone here" : `you and ${online} ${online === 1 ? "other" : "others"} online`;
-  setText(byId("subtitle"), place.kind === "room" ? everybody : `private · ${person === undefined ? "" : whereabouts(person)}`);
+  const about = place.kind === "room" ? everybody : `private · ${person === undefined ? "" : whereabouts(person)}`;
+  setText(byId("subtitle"), chat.status.state === "open" ? about : WORDS[chat.status.state]);
   setText(byId("my-name"), chat.me.name);
   fillFace(byId("my-face"), chat.me.id, chat.me.name);
   const label = `Message to ${placeTitle(chat, place)}`;
@@ -112,19 +116,25 @@ function renderHead(chat) {
 }
 
 /** What to say about the connection, and what the visitor can do. Undefined while all is well. */
-function trouble(status) {
+function trouble({ status, troubled }) {
   const why = status.error?.message ?? "";
   if (status.state === "open") {
     return status.authorized === false
       ? { bad: true, text: "The server does not recognise you any more. Private messages cannot reach you.", button: "Enter again" }
       : undefined;
   }
+  if (status.error?.code === "no_websocket") {
+    return { bad: true, text: "This browser has no WebSocket or forbids it, so nothing can arrive here." };
+  }
+  const again = { text: `Not connected${why && ` (${why})`}; trying again. What you write is sent as soon as the connection is back.` };
   return {
+    idle: undefined,
+    connecting: troubled ? again : undefined,
+    waiting: again,
     offline: { text: "You are offline. What you write is sent when the network is back." },
     refused: { bad: true, text: `The server refused the connection${why && `: ${why}`}.`, button: "Try again" },
     stopped: { bad: true, text: "Not connected.", button: "Connect" },
-    waiting: { text: "The connection is lost; trying again. What you write is sent as soon as it is back." },
-  }[status.state] ?? { text: "Connecting …" };
+  }[status.state];
 }
 
 function renderConnection(chat, actions) {
@@ -136,7 +146,7 @@ function renderConnection(chat, actions) {
   setText(byId("link-note"), (open && holder) || WORDS[status.state]);
   document.body.dataset.state = status.state;
   document.body.dataset.master = String(status.master);
-  const wrong = trouble(status);
+  const wrong = trouble(chat);
   byId("banner").hidden = wrong === undefined;
   byId("banner").classList.toggle("bad", wrong?.bad === true);
   setText(byId("banner-text"), wrong?.text ?? "");
@@ -152,18 +162,19 @@ function renderLog(chat, actions) {
   const moved = log.dataset.place !== shown;
   const atEnd = moved || log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END_PX;
   const { messages } = chat.talk(place);
-  const newest = messages.at(-1)?.key ?? "";
+  const last = messages.at(-1);
+  const newest = last === undefined ? "" : shownAs(last);
   const grown = !moved && log.dataset.newest !== newest;
   log.dataset.place = shown;
   log.dataset.newest = newest;
   reconcile(byId("messages"), messages, {
-    key: message => `${shown} ${message.key}`,
-    make: message => makeMessage(grown && message.key === newest),
+    key: message => `${shown} ${shownAs(message)}`,
+    make: message => makeMessage(grown && message === last),
     update: (node, message, previous) => fillMessage(node, chat, message, previous, () => actions.resend(place, message)),
   });
   byId("empty").hidden = messages.length > 0;
   setText(byId("empty"), place.kind === "room" ? "Nothing has been said here yet. Say hello." : "Nothing private yet. A message waits if the other one is away.");
-  if (atEnd || (grown && messages.at(-1).from === chat.me.id)) {
+  if (atEnd || (grown && last?.from === chat.me.id)) {
     log.scrollTop = log.scrollHeight;
     byId("newer").hidden = true;
   } else if (grown) {

@@ -34,6 +34,7 @@ export function setText(node, text) {
  */
 export function reconcile(list, items, { key, make, update }) {
   const present = new Map([...list.children].map(node => [node.dataset.key, node]));
+  const focused = document.activeElement;
   items.forEach((item, at) => {
     const name = String(key(item));
     let node = present.get(name);
@@ -49,6 +50,10 @@ export function reconcile(list, items, { key, make, update }) {
   });
   for (const gone of present.values()) {
     gone.remove();
+  }
+  // What is moved loses the focus.
+  if (focused !== document.activeElement && list.contains(focused)) {
+    focused.focus({ preventScroll: true });
   }
 }
 

@@ -56,6 +56,14 @@ fn bodies_are_exact() {
 }
 
 #[test]
+fn json_that_is_nested_too_deep_is_a_text() {
+    let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let shown = |depth: usize| event(message(&nested(depth)));
+    assert!(shown(512).contains(&format!("\"data\":{},", nested(512))));
+    assert!(shown(513).contains(&format!("\"data\":\"{}\",", nested(513))));
+}
+
+#[test]
 fn messages_have_ids() {
     let live = FrameBody::Message {
         channel: "web_a",

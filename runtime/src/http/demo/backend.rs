@@ -1,0 +1,288 @@
+//! The actions of the demonstration in CometQL, as a site's back end would write them.
+
+use comet_core::cometql::{Cell, Param, Row};
+use comet_core::{Answer as Outcome, DevId, Done};
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq as _;
+
+use super::super::answer::Refusal;
+use super::super::endpoint::UNABLE;
+use crate::shared::Shared;
+use crate::sql::InternalSession;
+
+/// Numbers of users are 1 to this, so there are never more.
+const USERS_MAX: u32 = 10_000;
+/// Numbers looked at until one is free.
+const CANDIDATES: usize = 64;
+/// Who was away for so long gives his number to somebody else when all are taken.
+const FORGOTTEN_AFTER_S: i64 = 24 * 3600;
+/// Characters of a name.
+const NAME_MAX: usize = 32;
+/// Characters of a message.
+const TEXT_MAX: usize = 4000;
+/// Private messages that may wait for one user.
+const WAITING_MAX: i64 = 50;
+/// The rooms, and how much of each is kept.
+const ROOMS: [&str; 3] = ["web_lobby", "web_music", "web_kitchen"];
+const HISTORY: i64 = 50;
+
+const BAD_NAME: Refusal = Refusal::new(
+    StatusCode::BAD_REQUEST,
+    "a name has 1 to 32 characters, none of them a control character",
+);
+const BAD_TEXT: Refusal = Refusal::new(StatusCode::BAD_REQUEST, "a message has 1 to 4000 characters");
+const UNKNOWN: Refusal = Refusal::new(StatusCode::FORBIDDEN, "nobody here has this number and key");
+const NOBODY: Refusal = Refusal::new(StatusCode::NOT_FOUND, "nobody here has this number");
+const CROWDED: Refusal = Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "all places are taken", 60);
+const MAILBOX_FULL: Refusal = Refusal::later(
+    StatusCode::TOO_MANY_REQUESTS,
+    "too many private messages are waiting already",
+    60,
+);
+
+/// What an action comes to.
+type Did<T> = Result<T, Refusal>;
+
+/// One request at work.
+pub(super) struct Backend<'a> {
+    pub(super) session: &'a mut InternalSession,
+    pub(super) shared: &'a Shared,
+    pub(super) dev: DevId,
+}
+
+impl Backend<'_> {
+    /// Makes a user with a key of his own.
+    pub(super) async fn enter(&mut self, name: &str) -> Did<Value> {
+        let name = checked_name(name)?;
+        let user = self.free_number().await?;
+        let key = self.new_key()?;
+        self.keep_histories().await?;
+        self.set_name(user, name).await?;
+        let insert = "INSERT INTO users_auth (id, hash) VALUES (?, ?)";
+        self.done(insert, &[number(user), text(&key)]).await?;
+        Ok(self.identity(user, &key, name))
+    }
+
+    /// Lets somebody in who has his key.
+    pub(super) async fn come_back(&mut self, user: u32, key: &str) -> Did<Value> {
+        self.check(user, key).await?;
+        self.keep_histories().await?;
+        let name = self.name_of(user).await?;
+        Ok(self.identity(user, key, &name))
+    }
+
+    /// Gives a user another name.
+    pub(super) async fn rename(&mut self, user: u32, key: &str, name: &str) -> Did<Value> {
+        let name = checked_name(name)?;
+        self.check(user, key).await?;
+        self.set_name(user, name).await?;
+        Ok(self.identity(user, key, name))
+    }
+
+    /// Sends to one person, online or not; the sender's other tabs and devices get a copy.
+    pub(super) async fn private(&mut self, user: u32, key: &str, to: u32, said: String) -> Did<Value> {
+        if said.is_empty() || said.chars().count() > TEXT_MAX {
+            return Err(BAD_TEXT);
+        }
+        self.check(user, key).await?;
+        if self.key_of(to).await?.is_none() {
+            return Err(NOBODY);
+        }
+        for mailbox in [to, user] {
+            let count = "SELECT COUNT(*) FROM users_messages WHERE id = ?";
+            if self.first_int(count, &[number(mailbox)]).await? >= WAITING_MAX {
+                return Err(MAILBOX_FULL);
+            }
+        }
+        let body = json!({
+            "from": {"id": user, "name": self.name_of(user).await?},
+            "to": {"id": to, "name": self.name_of(to).await?},
+            "text": said,
+            "at": self.shared.clock.now().unix.0,
+        });
+        let sent = self.message(to, "private", &body).await?;
+        if to != user {
+            self.message(user, "sent", &body).await?;
+        }
+        let delivered = sent.delivered.unwrap_or_default();
+        Ok(json!({"delivered": delivered.connections, "queued": delivered.queued}))
+    }
+
+    async fn message(&mut self, to: u32, event: &str, body: &Value) -> Did<Done> {
+        let insert = "INSERT INTO users_messages (id, event, message) VALUES (?, ?, ?)";
+        self.done(insert, &[number(to), text(event), text(&body.to_string())])
+            .await
+    }
+
+    /// What a page needs to connect.
+    fn identity(&self, user: u32, key: &str, name: &str) -> Value {
+        json!({"dev_id": self.dev.0, "user_id": user, "user_key": key, "name": name, "rooms": ROOMS})
+    }
+
+    /// Refuses whoever is not who he says.
+    async fn check(&mut self, user: u32, key: &str) -> Did<()> {
+        let known = self.key_of(user).await?;
+        let is_right = known.is_some_and(|known| known.as_bytes().ct_eq(key.as_bytes()).into());
+        is_right.then_some(()).ok_or(UNKNOWN)
+    }
+
+    async fn key_of(&mut self, user: u32) -> Did<Option<String>> {
+        let select = "SELECT hash FROM users_auth WHERE id = ?";
+        self.first_text(select, &[number(user)]).await
+    }
+
+    async fn name_of(&mut self, user: u32) -> Did<String> {
+        let select = "SELECT data FROM users_data WHERE id = ?";
+        let data = self.first_text(select, &[number(user)]).await?;
+        let data: Option<Value> = data.and_then(|data| serde_json::from_str(&data).ok());
+        let name = data.as_ref().and_then(|data| data["name"].as_str());
+        Ok(name.map_or_else(|| format!("user {user}"), str::to_owned))
+    }
+
+    async fn set_name(&mut self, user: u32, name: &str) -> Did<()> {
+        let insert = "INSERT INTO users_data (id, data) VALUES (?, ?)";
+        let data = json!({ "name": name }).to_string();
+        self.done(insert, &[number(user), text(&data)]).await.map(drop)
+    }
+
+    async fn keep_histories(&mut self) -> Did<()> {
+        let select = "SELECT COUNT(*) FROM pipes_settings WHERE name IN (?, ?, ?) AND length = ?";
+        let rooms = ROOMS.map(text);
+        let [one, two, three] = rooms.clone();
+        let kept = self
+            .first_int(select, &[one, two, three, Param::Int(HISTORY)])
+            .await?;
+        if kept == 3 {
+            return Ok(());
+        }
+        for room in rooms {
+            let insert = "INSERT INTO pipes_settings (name, length) VALUES (?, ?)";
+            self.done(insert, &[room, Param::Int(HISTORY)]).await?;
+        }
+        Ok(())
+    }
+
+    /// A number without a key. When all that were tried are taken, that of whoever has been away the longest.
+    async fn free_number(&mut self) -> Did<u32> {
+        let candidates = self.random_numbers()?;
+        let places = vec!["?"; candidates.len()].join(", ");
+        let params: Vec<Param> = candidates.iter().copied().map(number).collect();
+        let select = format!("SELECT id FROM users_auth WHERE id IN ({places})");
+        let rows = self.rows(&select, &params).await?;
+        let taken: Vec<i64> = rows.iter().filter_map(first_int).collect();
+        let free = candidates.iter().find(|id| !taken.contains(&i64::from(**id)));
+        if let Some(free) = free {
+            return Ok(*free);
+        }
+        // Not of anybody who is here now (0); first of those who never connected (-1).
+        let select = format!(
+            "SELECT id FROM users_time WHERE id IN ({places}) AND time != 0 AND time < ? ORDER BY time LIMIT 1"
+        );
+        let now = i64::try_from(self.shared.clock.now().unix.seconds().0).unwrap_or(i64::MAX);
+        let mut params = params;
+        params.push(Param::Int(now - FORGOTTEN_AFTER_S));
+        let oldest = self.rows(&select, &params).await?;
+        let oldest = oldest.first().and_then(first_int).ok_or(CROWDED)?;
+        for table in ["users_auth", "users_messages"] {
+            let delete = format!("DELETE FROM {table} WHERE id = ?");
+            self.done(&delete, &[Param::Int(oldest)]).await?;
+        }
+        u32::try_from(oldest).map_err(|_| UNABLE)
+    }
+
+    fn random_numbers(&self) -> Did<Vec<u32>> {
+        let bytes: [u8; 4 * CANDIDATES] = self.shared.entropy.bytes().map_err(|_| UNABLE)?;
+        let (words, _) = bytes.as_chunks();
+        Ok(words
+            .iter()
+            .map(|word| u32::from_ne_bytes(*word) % USERS_MAX + 1)
+            .collect())
+    }
+
+    fn new_key(&self) -> Did<String> {
+        let bytes: [u8; 16] = self.shared.entropy.bytes().map_err(|_| UNABLE)?;
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    // Statements.
+
+    async fn run(&mut self, statement: &str, params: &[Param]) -> Did<Outcome> {
+        let reply = self
+            .session
+            .execute(statement, params)
+            .await
+            .map_err(|_| UNABLE)?;
+        reply.result.map_err(|_| UNABLE)
+    }
+
+    async fn done(&mut self, statement: &str, params: &[Param]) -> Did<Done> {
+        match self.run(statement, params).await? {
+            Outcome::Done(done) => Ok(done),
+            Outcome::Rows(_) => Err(UNABLE),
+        }
+    }
+
+    async fn rows(&mut self, statement: &str, params: &[Param]) -> Did<Vec<Row>> {
+        match self.run(statement, params).await? {
+            Outcome::Rows(rows) => Ok(rows.rows),
+            Outcome::Done(_) => Err(UNABLE),
+        }
+    }
+
+    async fn first_int(&mut self, statement: &str, params: &[Param]) -> Did<i64> {
+        let rows = self.rows(statement, params).await?;
+        rows.first().and_then(first_int).ok_or(UNABLE)
+    }
+
+    async fn first_text(&mut self, statement: &str, params: &[Param]) -> Did<Option<String>> {
+        let rows = self.rows(statement, params).await?;
+        Ok(match rows.first().and_then(|row| row.first()) {
+            Some(Cell::Text(text)) => Some(text.to_string()),
+            Some(Cell::Int(_)) | None => None,
+        })
+    }
+}
+
+fn first_int(row: &Row) -> Option<i64> {
+    match row.first() {
+        Some(Cell::Int(number)) => Some(*number),
+        Some(Cell::Text(_)) | None => None,
+    }
+}
+
+fn number(number: u32) -> Param {
+    Param::UInt(number.into())
+}
+
+fn text(text: &str) -> Param {
+    Param::Text(text.into())
+}
+
+fn checked_name(name: &str) -> Did<&str> {
+    let name = name.trim();
+    let is_good = !name.is_empty() && name.chars().count() <= NAME_MAX && !name.contains(char::is_control);
+    is_good.then_some(name).ok_or(BAD_NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for (name, expected) in [
+            ("Ann", Some("Ann")),
+            ("  Ann B. ", Some("Ann B.")),
+            ("O'Neil \\ \"x\" 😀", Some("O'Neil \\ \"x\" 😀")),
+            ("", None),
+            (" \u{a0} ", None),
+            ("a\0b", None),
+            ("a\nb", None),
+        ] {
+            assert_eq!(checked_name(name).ok(), expected, "{name:?}");
+        }
+        assert!(checked_name(&"ü".repeat(32)).is_ok());
+        assert!(checked_name(&"ü".repeat(33)).is_err());
+    }
+}
