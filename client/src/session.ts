@@ -196,6 +196,8 @@ export class Session {
   /** The connection, if there is one, is no more. `suspicious`: what was on its way may be why. */
   private disconnect(suspicious: boolean): void {
     if (!("socket" in this.phase)) return;
+    // What a page handled right before it is left must not come again after its reload (S11).
+    if (!suspicious) this.acknowledge();
     this.out.push({ kind: "close", socket: this.phase.socket });
     this.out.push(...this.requests.ended(suspicious));
     this.phase = { kind: "idle" };
@@ -315,7 +317,11 @@ export class Session {
   private flush(): void {
     if (this.phase.kind !== "open") return;
     if (this.channels.due(this.now)) this.tell();
-    const uuid = this.owed.take();
+    this.acknowledge();
+  }
+
+  private acknowledge(): void {
+    const uuid = this.phase.kind === "open" ? this.owed.take() : undefined;
     if (uuid !== undefined) this.send(encode({ kind: "ack", uuid }));
   }
 

@@ -64,6 +64,18 @@ describe("private messages (Q31, S12)", () => {
     expect(texts(driven.flush())).toEqual([]);
   });
 
+  test("what was handled is acknowledged before the page leaves (S11)", () => {
+    for (const kind of ["stop", "start"] as const) {
+      const driven = new Driven();
+      driven.open();
+      for (const uuid of ["u1", "u2"]) driven.frame(frames.private(uuid));
+      handled(driven, "u1");
+      const effects = driven.give(kind === "stop" ? { kind } : { kind, url: "ws://other", statistics: false, online: true });
+      expect(texts(effects)).toEqual(["ack\nu1"]);
+      expect(kinds(effects).slice(0, 2)).toEqual(["send", "close"]);
+    }
+  });
+
   test("they tell whether they waited in the queue (S14)", () => {
     const driven = new Driven();
     driven.open();
