@@ -113,6 +113,26 @@ test("tabs that cannot talk to each other have a connection each, and each is ma
   }
 });
 
+test("S60: a tab that won in its sleep and was replaced does not disturb its successor when it wakes", async () => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const browser = new Browser(seed, { locks: true, channel: true, store: false });
+    const pages: Page[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      pages.push(browser.open("all"));
+      await browser.run(300);
+    }
+    const [first, sleeper, last] = pages;
+    sleeper?.tab.freeze(false);
+    first?.close();
+    await browser.run(1_500);
+    expect(last?.master).toBe(true);
+    sleeper?.tab.wake();
+    await browser.run(1_500);
+    expect([sleeper?.master, last?.master]).toEqual([false, true]);
+    expect([sleeper?.links.length, last?.links.length]).toEqual([0, 1]);
+  }
+});
+
 test("a tab with other credentials has a connection of its own", async () => {
   const [browser, master, [other]] = await threeTabs();
   other?.link.restart({ ...OPTIONS, userKey: "another" });
