@@ -285,3 +285,28 @@ test("the status is told to a page whenever it changes, and once it is a member"
   await browser.run(100);
   expect(others[0]?.statuses.slice(before).map(({ state }) => state)).toEqual(["connecting", "open"]);
 });
+
+test("a page may leave, come back and change who it is in the middle of whatever it is told", async () => {
+  for (const features of Object.values(WAYS)) {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const browser = new Browser(seed, features);
+      const pages = [browser.open("all"), browser.open("all"), browser.open("all")];
+      let left = 0;
+      browser.pages[seed % 3]?.onStatus(({ master, state }, page) => {
+        if (left >= 12 || (master !== true && state !== "open")) return;
+        left += 1;
+        if (left % 3 === 0) page.link.restart({ ...OPTIONS, userKey: "another" });
+        else {
+          page.link.stop();
+          page.link.start(OPTIONS);
+        }
+      });
+      await browser.run(20_000);
+      expect(left).toBe(12);
+      pages.forEach((page) => page.link.start(OPTIONS));
+      await browser.run(2_000);
+      expect(pages.filter((page) => page.master)).toHaveLength(1);
+      expect(browser.server.connections.size).toBe(1);
+    }
+  }
+});

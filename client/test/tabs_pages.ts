@@ -29,6 +29,7 @@ export class Page {
   handle: (data: string) => void | Promise<unknown> = () => undefined;
   options: LinkOptions | undefined;
   private asked = 0;
+  private hearStatus: (status: Status) => void = () => undefined;
 
   constructor(readonly browser: Browser) {
     const { world } = browser;
@@ -42,7 +43,10 @@ export class Page {
           this.log.push({ data, master: this.link.status.master });
           return message.pipe === "msg" ? this.handle(data) : undefined;
         },
-        status: (status) => void this.statuses.push(status),
+        status: (status) => {
+          this.statuses.push(status);
+          this.hearStatus(status);
+        },
         error: () => undefined,
       },
       (handler) => {
@@ -52,6 +56,10 @@ export class Page {
       },
       this.tab.edges,
     );
+  }
+
+  onStatus(heard: (status: Status, page: Page) => void): void {
+    this.hearStatus = (status) => heard(status, this);
   }
 
   get master(): boolean | undefined {

@@ -62,6 +62,7 @@ export class Member implements Candidate {
   /** Who is or was master, and the newest term heard of. Empty: not known yet. */
   private leader = "";
   private term = 0;
+  /** Frozen, or no member any more. */
   private asleep = false;
   /** Ends the timer of the role: the next beat of a master, the end of a watcher's patience. */
   private cancel: () => void = nothing;
@@ -107,6 +108,7 @@ export class Member implements Candidate {
 
   /** Leaves the group. What was not answered stays with the page. */
   close(): void {
+    this.asleep = true;
     this.resign();
     this.election?.end();
     this.post("", { kind: "bye" });
@@ -137,10 +139,6 @@ export class Member implements Candidate {
     return undefined;
   }
 
-  get status(): Status | undefined {
-    return this.master?.status;
-  }
-
   channelsChanged(): void {
     const channels = this.page.channels();
     if (this.master) this.master.hello(this.id, channels, true);
@@ -169,10 +167,10 @@ export class Member implements Candidate {
   lost(): void {
     this.winning = 0;
     this.postponed = false;
-    this.stepDown();
-    this.watch();
     this.cancelEntry();
     this.cancelEntry = this.edges.timer(() => this.election?.enter(), BEAT);
+    this.stepDown();
+    this.watch();
   }
 
   private hear(value: unknown): void {
@@ -188,7 +186,7 @@ export class Member implements Candidate {
       this.confirming = false;
       if (this.isSure()) {
         this.page.roleChanged();
-        for (const then of this.waiting.splice(0)) then();
+        while (this.master && this.waiting.length > 0) this.waiting.shift()?.();
       } else if (this.waiting.length > 0) this.confirm();
     }
     if (message.kind !== "ping") return;
@@ -271,7 +269,7 @@ export class Member implements Candidate {
     const { winning } = this;
     this.giveWay();
     this.watch();
-    if (winning) this.winLater(CROSSING);
+    if (winning && !this.asleep) this.winLater(CROSSING);
   }
 
   /** Unless it is lost until then. */
@@ -362,10 +360,11 @@ export class Member implements Candidate {
 
   private giveWay(): void {
     if (!this.master) return;
-    this.stepDown();
     this.election?.yield();
+    this.stepDown();
   }
 
+  /** The page hears of it last, since it may leave the group then. */
   private stepDown(): void {
     const { master } = this;
     if (!master) return;

@@ -104,8 +104,10 @@ export class SharedLink implements Link {
     this.options = options;
     this.unlisten ??= this.edges.listen((event) => this.hear(event));
     const { create } = this;
-    this.member = new Member(this.edges, this.page(), { name: groupName(options), options, create });
-    this.member.start();
+    const page = this.page(() => this.member === member);
+    const member: Member = new Member(this.edges, page, { name: groupName(options), options, create });
+    this.member = member;
+    member.start();
   }
 
   /** What the group has not done yet it must not do any more: this tab asks elsewhere, or not at all. */
@@ -139,15 +141,15 @@ export class SharedLink implements Link {
     }
   }
 
-  private page(): Page {
+  /** What a group that this tab has left still says is answers only. */
+  private page(isMember: () => boolean): Page {
     const ifMember = (run: () => void) => {
-      // Not what the connection of a group says that this tab has left.
-      if (this.member) run();
+      if (isMember()) run();
     };
     return {
       channels: () => [...this.wanted],
       requests: () => [...this.pending].map(([id, { command }]) => [id, command] as const),
-      deliver: (message, key) => this.deliver(message, key),
+      deliver: (message, key) => (isMember() ? this.deliver(message, key) : undefined),
       settle: (id, outcome) => this.settle(id, outcome),
       status: (status) => ifMember(() => {
         this.last = status;
