@@ -44,7 +44,7 @@ export function toBody(data: unknown): string | undefined {
   }
 }
 
-/** Only these channels may be written from a page (S43); `@` hides the sender (S47). What is malformed the link refuses. */
+/** Only these channels may be written from a page (S42, S43); `@` hides the sender (S47). What is malformed the link refuses. */
 const WRITABLE = /^(@(?!webauth))?(web(?:auth)?_.*)$/s;
 const WITH_EVENT = /^(@(?!webauth))?(web(?:auth)?_[^.]*)\.?(.*)$/s;
 

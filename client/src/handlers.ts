@@ -14,7 +14,10 @@ export interface Names {
 /** Pseudo-channels of protocol.md 2.7 and 3: served by the client itself, never subscribed at the server. */
 const LOCAL = /^(msg|sys)$|^_answer|^answer_to_web_/;
 
-/** `channel`, `channel.event`, `#channel`, "" for everything, or several of them joined by LF. undefined: malformed. */
+/**
+ * `channel` (S26), `channel.event` (S30), `#channel` (S31), `msg` and `msg.event` (S13, S14), "" for everything, or several
+ * of them joined by LF (S66). undefined: malformed. Names up to the longest work (S27), also discouraged ones (S34).
+ */
 export function parseNames(text: string): Names | undefined {
   const signals: string[] = [];
   const channels: string[] = [];

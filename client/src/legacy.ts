@@ -10,14 +10,16 @@ import type { Env } from "./env.js";
 import { Client, local, toBody, type AnswerTo, type Delivery, type Face, type SendCommand } from "./client.js";
 import { browserUuid, chooseNodes, nodeAddresses, toText } from "./options.js";
 
-/** What handlers get (protocol.md 9.3). */
+/** What handlers get (protocol.md 9.3; S48). */
 export interface LegacyMessage {
   readonly data: unknown;
   readonly server_info: {
+    /** 0: the back end, nobody in particular, or hidden (S51). */
     readonly user_id: number;
     readonly pipe: string;
     /** undefined: the sender gave none (S49). */
     readonly event: string | undefined;
+    /** Live messages have neither history nor marker (S50, S52, S56). */
     readonly history: boolean;
     readonly marker: string | undefined;
     readonly uuid: string | undefined;
@@ -26,7 +28,7 @@ export interface LegacyMessage {
 
 export type LegacyHandler = (message: LegacyMessage) => unknown;
 
-/** protocol.md 9.2. */
+/** protocol.md 9.2. All of them are optional (S23), numbers may be texts (S6). */
 export interface LegacyOptions {
   dev_id?: string | number;
   user_id?: string | number;
@@ -64,7 +66,7 @@ export class CometServerApi {
   private authorized: boolean | undefined;
   private realKey = "";
   private readonly starts: (() => unknown)[] = [];
-  /** What runs on each change of the authorization: at 0 when there is none, at 1 when there is. */
+  /** What runs on each change of the authorization (S16, S17, S18, S19): at 0 when there is none, at 1 when there is. */
   private readonly changes: [(() => unknown)[], (() => unknown)[]] = [[], []];
   private logLevel: number;
   private asked = 0;
@@ -116,6 +118,7 @@ export class CometServerApi {
     return this.client.link.status.master;
   }
 
+  /** undefined before the first connection (S20). */
   isAuthorized(): boolean | undefined {
     return this.client.link.status.authorized;
   }
@@ -198,6 +201,7 @@ export class CometServerApi {
     return this.subscription(name, handler);
   }
 
+  /** Stops that handler (S33). */
   unsubscription(id: string): boolean {
     return this.client.unsubscribe(id);
   }
@@ -237,7 +241,7 @@ export class CometServerApi {
     return sent;
   }
 
-  /** History to the ordinary handlers of the channel; `handler` becomes one of them. */
+  /** History to the ordinary handlers of the channel (S55); `handler` becomes one of them. */
   get_pipe_log(channel: string, handler?: LegacyHandler): boolean {
     if (typeof handler === "function" && !this.client.handlers.has(channel, handler as Handle)) {
       if (this.subscription(channel, handler) === false) return false;
@@ -248,13 +252,13 @@ export class CometServerApi {
     });
   }
 
-  /** `handler` gets `data.user_in_pipe` (S57). */
+  /** `handler` gets `data.user_in_pipe` (S57); other channels than `web_*` and `track_*` have no number (S58). */
   count_users_in_pipe(channel: string, handler?: LegacyHandler): boolean {
     return this.ask(this.client.request({ kind: "count", channel: toText(channel) }), ({ users }) =>
       this.answer("_answer_pipe_count", "user_in_pipe", { user_in_pipe: users }, handler));
   }
 
-  /** `handler` gets the connections in a `track_*` channel as {user_id, uuid}. */
+  /** `handler` gets the connections in a `track_*` channel as {user_id, uuid} (S40). */
   getTrackPipeUsers(channel: string, handler?: LegacyHandler): boolean {
     return this.ask(this.client.request({ kind: "users", channel: toText(channel) }), ({ visitors }) => {
       const data = visitors.map(({ userId, uuid }) => ({ user_id: userId, uuid }));
@@ -350,7 +354,7 @@ export class CometServerApi {
     void this.client.dispatch(local("sys", "error", { error: message, code, error_code: FATAL[code] }));
   }
 
-  /** F9, and for a refused message the frame and its copy (Q23). */
+  /** F9 (S31, S45), and for a refused message the frame and its copy (Q23). */
   private onReport(command: SendCommand, answer: AnswerTo<"send"> | undefined, error: CometError | undefined): void {
     const data = {
       number_messages: answer ? answer.receivers : -1,

@@ -20,13 +20,13 @@ export function baseAddress(node: string, secure: boolean, forced?: boolean): st
   return (tls ? "wss://" : "ws://") + (host || DEFAULT_HOST) + (path ?? "").replace(/\/+$/, "");
 }
 
-/** What the page gave, a text or several, as base addresses; if that is nothing, the default node. */
+/** What the page gave (S21), a text or several, as base addresses; if that is nothing, the default node. */
 export function nodeAddresses(given: unknown, env: { node: string; secure: boolean }, forced?: boolean): string[] {
   const nodes = [given].flat().map(toText).filter((text) => text !== "");
   return (nodes.length > 0 ? nodes : [env.node]).map((node) => baseAddress(node, env.secure, forced));
 }
 
-/** Node of the script's or page's address: its host, and the mount point of a reverse proxy if it is under one. */
+/** Node of the script's or page's address (S62): its host, and the mount point of a reverse proxy if it is under one. */
 export function nodeOfScript(address: string): string {
   const [, origin = "", mount = ""] = /^(https?:\/\/[^/?#]+)(\/+comet-server(?=\/))?/i.exec(address) ?? [];
   return origin + mount;

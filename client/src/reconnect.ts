@@ -1,4 +1,4 @@
-// When to try again: exponential back-off with full jitter.
+// When to try again (S67): exponential back-off with full jitter.
 //
 // Promises that a crowd which lost its server at one instant comes back spread out, that a server that stays away is
 // asked ever more seldom, and that nothing the server does makes a client try hotly. Must never know why an attempt failed.

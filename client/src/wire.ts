@@ -126,6 +126,7 @@ function system(frame: unknown, event: string, data: unknown, re: number | undef
   return (int(frame, "error") ?? 0) > 400 ? { kind: "fatal", error } : { kind: "error", re, error };
 }
 
+/** A JSON body is its value (S28), any other its exact text (S29); the sender is who the server says (S46). */
 function message(frame: unknown, pipe: string, event: string, data: unknown, re: number | undefined): Frame {
   const history = get(frame, "history") === true;
   const uuid = str(frame, "uuid") || undefined;

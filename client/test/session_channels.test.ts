@@ -8,7 +8,7 @@ function want(driven: Driven, ...names: string[]) {
 }
 
 describe("channels", () => {
-  test("the complete set follows the serverInfo, on every connection", () => {
+  test("the complete set follows the serverInfo, on every connection (S67)", () => {
     const driven = new Driven();
     expect(want(driven, "web_a", "web_b", "web_a")).toEqual([]);
     expect(texts(driven.open())).toEqual(["subscription 1\nweb_a\nweb_b"]);

@@ -60,7 +60,7 @@ describe("beginning", () => {
   });
 });
 
-describe("coming back", () => {
+describe("coming back (S67)", () => {
   test("after failures the waits double up to the cap", () => {
     const driven = new Driven(() => 0.999_999);
     driven.start();

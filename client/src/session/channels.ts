@@ -1,6 +1,6 @@
 // The channels the page wants, and what this connection's server was told about them.
 //
-// Promises the complete set after every connection, the difference afterwards, and each refusal by name. Must never
+// Promises the complete set after every connection (S67), the difference afterwards, and each refusal by name. Must never
 // know who in the page wants which channel.
 
 import { CometError } from "../errors.js";
