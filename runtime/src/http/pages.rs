@@ -61,7 +61,7 @@ mod tests {
             Pages::new("comet-server <1>", None),
         ] {
             for page in [pages.index, pages.demo, pages.console] {
-                let text = str::from_utf8(&page.content).unwrap();
+                let text = str::from_utf8(&page.plain.content).unwrap();
                 for unwanted in ["{PRODUCT}", "{CONNECT}", "<1>", "http://", "https://", "src=\"//"] {
                     assert!(!text.contains(unwanted), "{unwanted}");
                 }
@@ -75,7 +75,7 @@ mod tests {
     fn nothing_is_written_into_the_pages_that_their_policy_forbids() {
         let pages = Pages::new("x", Some(3307));
         for page in [pages.index, pages.demo, pages.console] {
-            let text = str::from_utf8(&page.content).unwrap().to_ascii_lowercase();
+            let text = str::from_utf8(&page.plain.content).unwrap().to_ascii_lowercase();
             for unwanted in [
                 "<style",
                 " style=",
