@@ -2,7 +2,7 @@
 //
 // Promises that nothing here throws, whatever the browser has switched off. Must never know what tabs say to each other.
 
-import type { Bus, CommonStore, Locks, TabEdges } from "./edges.js";
+import type { Bus, CommonStore, Locks, PageEvent, TabEdges } from "./edges.js";
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
@@ -131,21 +131,14 @@ function openStoreBus(store: CommonStore, name: string, heard: (message: unknown
   };
 }
 
-function listen(heard: (event: "freeze" | "resume" | "hide" | "show") => void): () => void {
-  if (typeof addEventListener !== "function") return () => undefined;
-  const page = typeof document === "object" ? document : undefined;
-  const freeze = () => heard("freeze");
-  const resume = () => heard("resume");
-  const hide = () => heard("hide");
-  const show = () => heard("show");
-  page?.addEventListener("freeze", freeze);
-  page?.addEventListener("resume", resume);
-  addEventListener("pagehide", hide);
-  addEventListener("pageshow", show);
-  return () => {
-    page?.removeEventListener("freeze", freeze);
-    page?.removeEventListener("resume", resume);
-    removeEventListener("pagehide", hide);
-    removeEventListener("pageshow", show);
-  };
+function listen(heard: (event: PageEvent) => void): () => void {
+  if (typeof addEventListener !== "function" || typeof document !== "object") return () => undefined;
+  const ends = (
+    [[document, "freeze", "freeze"], [document, "resume", "resume"], [self, "pagehide", "hide"], [self, "pageshow", "show"]] as const
+  ).map(([target, type, event]) => {
+    const hear = () => heard(event);
+    target.addEventListener(type, hear);
+    return () => target.removeEventListener(type, hear);
+  });
+  return () => ends.forEach((end) => end());
 }
