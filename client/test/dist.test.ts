@@ -24,7 +24,7 @@ function load(): Page {
   stored = new Map();
   const events = { addEventListener: () => undefined, removeEventListener: () => undefined };
   const globals = {
-    ...events, WebSocket: server.WebSocket,
+    ...events, self: events, WebSocket: server.WebSocket,
     document: { ...events, currentScript: { src: "http://site:8087/CometServerApi.js" }, cookie: "" },
     location: { href: "http://site/page" }, navigator: { onLine: true }, BroadcastChannel: undefined,
     localStorage: {
