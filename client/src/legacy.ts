@@ -4,10 +4,10 @@
 // before `start` waits for it. What the server says is data: nothing of it is ever evaluated as code.
 // Knows nothing of frames and tabs: it makes the pseudo-channels old pages listen to out of the link's answers.
 
-import type { LinkOptions, Status } from "./types.js";
+import type { Answers, LinkOptions, Status } from "./types.js";
 import type { CometError } from "./errors.js";
 import type { Env } from "./env.js";
-import { Client, local, toBody, type AnswerTo, type Delivery, type Face, type SendCommand } from "./client.js";
+import { Client, local, toBody, type Delivery, type Face, type SendCommand } from "./client.js";
 import { browserUuid, chooseNodes, nodeAddresses, toText } from "./options.js";
 
 /** What handlers get (protocol.md 9.3; S48). */
@@ -254,22 +254,20 @@ export class CometServerApi {
 
   /** `handler` gets `data.user_in_pipe` (S57); other channels than `web_*` and `track_*` have no number (S58). */
   count_users_in_pipe(channel: string, handler?: LegacyHandler): boolean {
-    return this.ask(this.client.request({ kind: "count", channel: toText(channel) }), ({ users }) =>
-      this.answer("_answer_pipe_count", "user_in_pipe", { user_in_pipe: users }, handler));
+    return this.ask(this.client.request({ kind: "count", channel: toText(channel) }), (data) =>
+      this.answer("_answer_pipe_count", "user_in_pipe", data, handler));
   }
 
   /** `handler` gets the connections in a `track_*` channel as {user_id, uuid} (S40). */
   getTrackPipeUsers(channel: string, handler?: LegacyHandler): boolean {
-    return this.ask(this.client.request({ kind: "users", channel: toText(channel) }), ({ visitors }) => {
-      const data = visitors.map(({ userId, uuid }) => ({ user_id: userId, uuid }));
-      this.answer("_answer", "answer", data, handler);
-    });
+    return this.ask(this.client.request({ kind: "users", channel: toText(channel) }), (data) =>
+      this.answer("_answer", "answer", data, handler));
   }
 
   /** `handler` gets {user_id, user_data}. */
   getUserData(id: string | number, handler?: LegacyHandler): boolean {
-    return this.ask(this.client.request({ kind: "userData", user: toText(id) }), ({ user, data }) =>
-      this.answer("_answer", "answer", { user_id: user, user_data: data }, handler));
+    return this.ask(this.client.request({ kind: "userData", user: toText(id) }), (data) =>
+      this.answer("_answer", "answer", data, handler));
   }
 
   sendStatistics(plugin: string, version: string, data: unknown): boolean {
@@ -355,9 +353,9 @@ export class CometServerApi {
   }
 
   /** F9 (S31, S45), and for a refused message the frame and its copy (Q23). */
-  private onReport(command: SendCommand, answer: AnswerTo<"send"> | undefined, error: CometError | undefined): void {
+  private onReport(command: SendCommand, answer: Answers["send"] | undefined, error: CometError | undefined): void {
     const data = {
-      number_messages: answer ? answer.receivers : -1,
+      number_messages: answer ? answer.number_messages : -1,
       message: command.body,
       error: error ? error.message : "",
       ...(error && { code: error.code }),

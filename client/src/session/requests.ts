@@ -6,7 +6,7 @@
 
 import { CometError } from "../errors.js";
 import type { Answer, Command, Incoming } from "../types.js";
-import { encode, objection } from "../wire.js";
+import { encode, isAnswer, objection } from "../wire.js";
 
 /** Requests without outcome at one time. */
 export const REQUESTS_MAX = 1_000;
@@ -102,14 +102,14 @@ export class Requests {
     if (request && request.history.length < HISTORY_MAX) request.history.push(message);
   }
 
-  /** A result. Nothing if nobody waits for it. */
-  result(re: number, answer: Answer): Outcome[] {
+  /** A result. Nothing if nobody waits for it; undefined if it is no answer to what was asked. */
+  result(re: number, data: unknown): Outcome[] | undefined {
     const request = this.sent.get(re);
     if (!request) return [];
-    if (answer.kind !== request.command.kind) return this.error(re, new CometError("bad_frame", "an answer to another question"), 0);
-    const { id, history } = request;
+    const { id, history, command } = request;
+    if (!isAnswer(command.kind, data)) return undefined;
     this.forget(request);
-    return [{ kind: "answer", id, answer: answer.kind === "history" ? { kind: "history", messages: history } : answer }];
+    return [{ kind: "answer", id, answer: command.kind === "history" ? history : data }];
   }
 
   /** An error as result. Too many commands only means: later. One at a time then, so that the order is kept. */

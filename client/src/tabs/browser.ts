@@ -107,20 +107,20 @@ function openStoreBus(store: CommonStore, name: string, heard: (message: unknown
   const hear = (event: StorageEvent) => {
     if (event.key !== key || event.newValue === null) return;
     const { newValue } = event;
-    heard(attempt(() => JSON.parse(newValue) as unknown));
+    attempt(() => heard((JSON.parse(newValue) as unknown[])[1]));
   };
   addEventListener("storage", hear);
   return {
     post(message) {
       count += 1;
-      const text = JSON.stringify({ ...message, count });
+      const text = JSON.stringify([count, message]);
       store.set(key, text);
       store.remove(key);
       // Tabs hear only others here; what they said before waits in the same queue of events.
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = () => {
         port1.close();
-        if (open) heard(JSON.parse(text));
+        if (open) heard(JSON.parse(JSON.stringify(message)));
       };
       port2.postMessage(0);
     },

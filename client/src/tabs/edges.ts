@@ -13,7 +13,7 @@ export type PageEvent =
 /** A common line of all tabs that opened it under the same name. */
 export interface Bus {
   /** Does not throw. What is posted before `close` still arrives. */
-  post(message: object): void;
+  post(message: readonly unknown[]): void;
   close(): void;
 }
 
