@@ -194,15 +194,25 @@ impl Model {
             }
         };
         if asked.re.is_none() {
-            for (_, code) in &refused {
-                self.refuse(asked, Extra::Code, code);
-            }
+            self.refuse_names(asked, &refused);
         }
         self.move_to(asked.conn, &old, &new);
         if asked.re.is_some() {
             refused.sort();
             let channels = new.len() as u64;
             self.want_answer(asked, Seen::Subscribed { channels, refused });
+        }
+    }
+
+    /// One F14 for each name, but one for all that are too many.
+    fn refuse_names(&mut self, asked: Asked, refused: &[(String, String)]) {
+        let mut surplus = false;
+        for (_, code) in refused {
+            let is_surplus = code == "too_many_subscriptions";
+            if !(is_surplus && surplus) {
+                self.refuse(asked, Extra::Code, code);
+            }
+            surplus |= is_surplus;
         }
     }
 
@@ -232,8 +242,8 @@ impl Model {
             } else if set.len() < max {
                 set.push(name);
             } else {
-                // The first names of the list make the set; the others are refused together.
-                refuse("", "too_many_subscriptions");
+                // The first names of the list make the set.
+                refuse(&name, "too_many_subscriptions");
             }
         }
         (set, refused)

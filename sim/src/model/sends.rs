@@ -45,7 +45,13 @@ impl Model {
         let Some(conn) = self.conn(asked.conn) else { return };
         let (dev, user, version) = (conn.dev, conn.user, conn.version);
         let identity = identity(conn, message);
-        if let Some(code) = self.refusal(asked.conn, user, message, dev, outs) {
+        // What is known is not refused any more, whatever happened since.
+        let known = identity.as_ref().and_then(|identity| self.known(identity));
+        let refusal = match known {
+            Some(_) => None,
+            None => self.refusal(asked.conn, user, message, dev, outs),
+        };
+        if let Some(code) = refusal {
             self.refuse(asked, Extra::Number, code);
             if version != Version::V5 {
                 let pipe = message.channel.clone();
@@ -53,7 +59,6 @@ impl Model {
             }
             return;
         }
-        let known = identity.as_ref().and_then(|identity| self.known(identity));
         let (published, repeated) = match known {
             Some(published) => (published, true),
             None => (self.accept(asked, user, message, identity, outs), false),
