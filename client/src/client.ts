@@ -6,6 +6,7 @@
 
 import type { Answers, Command, Incoming, Link, LinkHandler, Status } from "./types.js";
 import type { CometError } from "./errors.js";
+import { attempt } from "./attempt.js";
 import type { Env } from "./env.js";
 import { Handlers, parseNames, type Names } from "./handlers.js";
 
@@ -36,11 +37,7 @@ export function local(pipe: string, event: string, data: unknown, marker?: strin
 
 /** `data` as the body of a message; undefined if it has no JSON. */
 export function toBody(data: unknown): string | undefined {
-  try {
-    return JSON.stringify(data === undefined ? null : data) as string | undefined;
-  } catch {
-    return undefined;
-  }
+  return attempt(() => JSON.stringify(data === undefined ? null : data) as string | undefined);
 }
 
 /** Only these channels may be written from a page (S42, S43); `@` hides the sender (S47). What is malformed the link refuses. */

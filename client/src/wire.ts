@@ -3,6 +3,7 @@
 // Promises exact encoding, that every text from a server becomes a typed frame or a named failure, and that nothing
 // throws. Must never know of connections, queues or handlers. `tests/wire/*.json` holds it and the server together.
 
+import { attempt } from "./attempt.js";
 import { CometError, type ErrorCode } from "./errors.js";
 import type { Answer, Command, Incoming, LinkOptions } from "./types.js";
 
@@ -92,17 +93,11 @@ export function address(node: string, options: LinkOptions): string {
 
 /** Reads one frame. A text with several JSON lines is no frame of version 5, which allows line feeds inside bodies. */
 export function parse(text: unknown): Frame {
-  if (typeof text !== "string") return bad(new CometError("bad_frame", "the server sent a binary frame"));
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return bad(new CometError("bad_frame", "the server sent not JSON"));
-  }
+  const value = typeof text === "string" ? attempt(() => JSON.parse(text) as unknown) : undefined;
   const pipe = get(value, "pipe");
   const event = get(value, "event");
   const data = get(value, "data");
-  if (typeof pipe !== "string" || typeof event !== "string" || data === undefined) return bad(new CometError("bad_frame", "the server sent no pipe, event or data"));
+  if (typeof pipe !== "string" || typeof event !== "string" || data === undefined) return bad(new CometError("bad_frame", "the server sent no text with pipe, event and data"));
   const re = int(value, "re");
   if (pipe === "sys") return system(value, event, data, re);
   if (pipe.startsWith("_answer")) return re === undefined ? { kind: "other" } : result(data, re);

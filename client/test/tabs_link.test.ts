@@ -256,10 +256,10 @@ test("restart in any tab makes the connection new; start with the same options d
 
 test("a page comes back from the back-forward cache as a member", async () => {
   const [browser, master, others] = await threeTabs();
-  master.tab.event("hide");
+  master.tab.event("pagehide");
   await browser.run(100);
   expect(others.filter((page) => page.master)).toHaveLength(1);
-  master.tab.event("show");
+  master.tab.event("pageshow");
   await browser.run(100);
   expect(master.master).toBe(false);
   browser.server.publish("all", "back", false);

@@ -97,5 +97,5 @@ export class Channels {
 
 /** A refused channel as an error for the page. */
 function refusal({ name, code }: Refused): CometError {
-  return new CometError(code, name === "" ? "more channels were refused" : `channel "${name}" was refused`);
+  return new CometError(code, `refused: ${name || "more channels"}`);
 }

@@ -53,11 +53,12 @@ export class Requests {
 
   /** The result says why it cannot be taken. */
   add(id: number, command: Command, now: number): CometError | undefined {
-    const size = encode(command).length;
+    const text = encode(command);
+    const size = text.length;
     if (this.all.size >= REQUESTS_MAX || this.text + size > TEXT_MAX) return new CometError("queue_full", "too much waits for the server");
     const wrong = objection(command);
     if (wrong) return wrong;
-    if (!fits(command, size)) return new CometError("message_too_long", "no server takes so much at once");
+    if (new TextEncoder().encode(text).length > COMMAND_MAX - 32) return new CometError("message_too_long", "no server takes so much at once");
     const deadline = command.kind === "send" ? Infinity : now + QUESTION_TIMEOUT;
     this.all.set(id, { id, command, size, deadline, number: 0, sentAt: 0, endings: 0, history: [] });
     this.text += size;
@@ -169,10 +170,4 @@ export class Requests {
     request.number = 0;
     request.history = [];
   }
-}
-
-/** A character has at most three bytes, so most texts need no counting. */
-function fits(command: Command, size: number): boolean {
-  const room = COMMAND_MAX - 32;
-  return size * 3 <= room || new TextEncoder().encode(encode(command)).length <= room;
 }

@@ -6,6 +6,7 @@
 // Passes messages on only while it is sure to be master (S60, S61). Must never know how one becomes master.
 
 import type { Answer, Answers, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
+import { attempt } from "../attempt.js";
 import { CometError } from "../errors.js";
 import type { TabEdges } from "./edges.js";
 import { toBusStatus, type BusBody, type ToMaster } from "./message.js";
@@ -255,9 +256,6 @@ export class Master {
 }
 
 function parseBody(body: string): unknown {
-  try {
-    return JSON.parse(body) as unknown;
-  } catch {
-    return body;
-  }
+  const value = attempt(() => JSON.parse(body) as unknown);
+  return value === undefined ? body : value;
 }

@@ -130,12 +130,12 @@ export class SharedLink implements Link {
       case "resume":
         this.member?.wake();
         return;
-      case "hide":
+      case "pagehide":
         if (!this.member) return;
         this.leave();
         this.parked = true;
         return;
-      case "show":
+      case "pageshow":
         if (this.parked && this.options) this.join(this.options);
         return;
     }
