@@ -157,7 +157,10 @@ test("a server that is told so has no console and no demo", async ({ visitor, pr
     expect((await page.goto(`${server.url}/console`))?.status()).toBe(404);
     expect((await page.goto(`${server.url}/demo`))?.status()).toBe(404);
     await page.goto(server.url);
-    await expect(page.getByText("The console is off")).toBeVisible();
+    await expect(page.getByTestId("state")).not.toContainText("Asking");
+    await expect(page.locator("#no-console")).toBeVisible();
+    await expect(page.locator("#door-console")).toBeHidden();
+    await expect(page.locator("#door-demo")).toBeHidden();
   } finally {
     await server.dispose();
   }
