@@ -6,6 +6,7 @@
 
 import type { BrowserEvent, Edges, Socket } from "./edges.js";
 import { CometError } from "./errors.js";
+import { isAnotherUser } from "./options.js";
 import { Session, type Effect, type SessionEvent } from "./session.js";
 import { Seen } from "./session/inbox.js";
 import type { Answer, Command, ConnectionState, Incoming, Link, LinkHandler, LinkOptions, Status } from "./types.js";
@@ -64,9 +65,7 @@ export class DirectLink implements Link {
   }
 
   restart(options: LinkOptions): void {
-    const before = this.options;
-    // What somebody wrote is not sent in another one's name.
-    if (before?.userId && (before.userId !== options.userId || before.devId !== options.devId)) this.feedAll({ kind: "stop" });
+    if (isAnotherUser(this.options, options)) this.feedAll({ kind: "stop" });
     this.options = options;
     const { edges } = this;
     this.unlisten ??= edges.listen((event: BrowserEvent) => this.feedAll({ kind: event }));

@@ -2,6 +2,7 @@
 // Accepts anything and never throws: an address that is none becomes one that cannot be reached, which the page is told.
 
 import type { Store } from "./storage.js";
+import type { LinkOptions } from "./types.js";
 
 /** Where the old client kept its id; the same, so that browsers stay who they are (protocol.md 9.1). */
 const UUID_KEY = "comet_server_uuid";
@@ -53,4 +54,9 @@ export function browserUuid(given: string, storage: Store, random: (length: numb
 export function toText(value: unknown): string {
   const text = typeof value === "string" || typeof value === "number" ? String(value) : "";
   return text === "undefined" || text === "null" ? "" : text;
+}
+
+/** True if somebody else follows: what the first one wrote is not to be sent in his name. Logging in is no change. */
+export function isAnotherUser(before: LinkOptions | undefined, { userId, devId }: LinkOptions): boolean {
+  return !!before?.userId && (before.userId !== userId || before.devId !== devId);
 }

@@ -2,19 +2,7 @@
 // and sleeping does. What happens when all of it happens at once is in tabs_chaos.test.ts.
 
 import { describe, expect, test } from "vitest";
-import { Browser, OPTIONS, WAYS, type Page } from "./tabs_pages.js";
-
-async function threeTabs(features = WAYS["Web Locks, BroadcastChannel"]): Promise<[Browser, Page, Page[]]> {
-  if (!features) throw new Error("no such way");
-  const browser = new Browser(1, features);
-  for (const channel of ["a", "b", "c"]) {
-    browser.open("all", channel);
-    await browser.run(300);
-  }
-  const [master] = browser.masters();
-  if (!master) throw new Error("no master");
-  return [browser, master, browser.pages.filter((page) => page !== master)];
-}
+import { Browser, OPTIONS, threeTabs, WAYS, type Page } from "./tabs_pages.js";
 
 describe.each(Object.entries(WAYS))("%s", (_, features) => {
   test("S60: one tab is master, the others are not, and the browser has one connection", async () => {

@@ -139,3 +139,16 @@ export const WAYS: Readonly<Record<string, Features>> = {
   "storage, BroadcastChannel": { locks: false, channel: true, store: true },
   "storage, storage events": { locks: false, channel: false, store: true },
 };
+
+/** Three tabs that have settled: their browser, the master, the others. */
+export async function threeTabs(features = WAYS["Web Locks, BroadcastChannel"]): Promise<[Browser, Page, Page[]]> {
+  if (!features) throw new Error("no such way");
+  const browser = new Browser(1, features);
+  for (const channel of ["a", "b", "c"]) {
+    browser.open("all", channel);
+    await browser.run(300);
+  }
+  const [master] = browser.masters();
+  if (!master) throw new Error("no master");
+  return [browser, master, browser.pages.filter((page) => page !== master)];
+}

@@ -12,6 +12,8 @@ export class Server {
   /** Private messages nobody has acknowledged. */
   owed: Incoming[] = [];
   readonly sendKeys = new Set<string>();
+  /** Connections are refused for good. */
+  refuses = false;
   private uuids = 0;
 
   constructor(readonly world: World) {}
@@ -60,6 +62,10 @@ export class FakeLink implements Link {
   /** The channels the server knows of. */
   told = new Set<string>();
   options: LinkOptions | undefined;
+  /** How often it was started or restarted. */
+  attempts = 0;
+  /** Bodies of the messages it was asked to send, in order. */
+  readonly asked: string[] = [];
   private wanted: readonly string[] = [];
   private state: ConnectionState = "idle";
   private readonly waiting = new Map<number, { command: Command; resolve(answer: Answer): void; reject(error: CometError): void }>();
@@ -102,6 +108,7 @@ export class FakeLink implements Link {
 
   request(command: Command, signal?: AbortSignal): Promise<Answer> {
     const id = (this.ids += 1);
+    if (command.kind === "send") this.asked.push(command.body);
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { command, resolve, reject });
       signal?.addEventListener("abort", () => {
@@ -123,12 +130,18 @@ export class FakeLink implements Link {
     });
   }
 
+  /** A private message is here. */
+  hears(data: string): void | Promise<unknown> {
+    return this.handler.receive({ ...plain("msg", data), uuid: `here-${data}` });
+  }
+
   /** The socket is gone, as the server sees it. */
   cut(): void {
     this.server.connections.delete(this);
   }
 
   private connect(): void {
+    this.attempts += 1;
     const epoch = (this.epoch += 1);
     this.become("connecting");
     this.up(() => this.tab.task("socket", this.delay(), () => epoch === this.epoch && this.opened()));
@@ -136,6 +149,7 @@ export class FakeLink implements Link {
 
   private opened(): void {
     const { epoch } = this;
+    if (this.server.refuses) return this.become("refused");
     this.become("open");
     if (epoch !== this.epoch) return;
     const names = this.wanted;

@@ -10,6 +10,8 @@ export interface Features {
   readonly locks: boolean;
   readonly channel: boolean;
   readonly store: boolean;
+  /** What there is only pretends: every lock is refused, nothing is kept. */
+  readonly denied?: boolean;
 }
 
 export class Random {
@@ -168,6 +170,8 @@ export class SimTab {
   private own: { readonly key: string; readonly value: string | undefined }[] = [];
   private readonly timers = new Set<{ readonly due: number; readonly run: () => void }>();
   private ids = 0;
+  /** How often a lock was asked for. */
+  holds = 0;
   readonly edges: TabEdges;
 
   constructor(readonly world: World, readonly number: number) {
@@ -324,7 +328,7 @@ export class SimTab {
 
   private makeStore(): CommonStore {
     const write = (key: string, value: string | undefined) => {
-      if (!this.alive) return;
+      if (!this.alive || this.world.features.denied) return;
       this.own.push({ key, value });
       this.tell("store", this.world.random.below(4), () => this.world.hubStore(this, key, value));
     };
@@ -347,10 +351,11 @@ export class SimTab {
   }
 
   private makeLocks(): Locks {
-    const { random } = this.world;
+    const { random, features } = this.world;
     return {
       hold: (name, steal, granted, lost) => {
         let over = false;
+        this.holds += 1;
         const request: LockRequest = {
           tab: this,
           granted: () => !over && granted(),
@@ -358,7 +363,8 @@ export class SimTab {
         };
         const entry = { name, request };
         this.requests.add(entry);
-        this.tell("lock", random.below(3), () => this.ask(name, request, steal));
+        if (features.denied) this.task("lock", random.below(3), request.lost);
+        else this.tell("lock", random.below(3), () => this.ask(name, request, steal));
         return () => {
           over = true;
           this.requests.delete(entry);

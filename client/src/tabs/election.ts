@@ -29,6 +29,8 @@ export interface Candidate {
   won(): void;
   /** `enter` again, but not at once. */
   lost(): void;
+  /** There is no arbiter, although the browser seemed to have one. */
+  refused(): void;
 }
 
 /** By Web Locks: the browser frees the lock of a page that ends, however it ends, and grants it to the next at once. */
@@ -85,9 +87,15 @@ export class LockElection implements Election {
 
   private ask(steal: boolean): void {
     this.free?.();
-    this.free = this.locks.hold(this.name, steal, () => this.candidate.won(), () => {
+    // A lock that nobody had yet cannot be stolen: a browser that blocks site data refuses every one.
+    let stolen = steal;
+    this.free = this.locks.hold(this.name, steal, () => {
+      stolen = true;
+      this.candidate.won();
+    }, () => {
       this.free = undefined;
-      this.candidate.lost();
+      if (stolen) this.candidate.lost();
+      else this.candidate.refused();
     });
   }
 }
@@ -116,8 +124,10 @@ export class StoreElection implements Election {
 
   take(): void {
     this.cancel();
-    this.settling = true;
     this.store.set(this.name, this.candidate.id);
+    // A full store forgets.
+    if (!this.isMine()) return this.candidate.refused();
+    this.settling = true;
     this.cancel = this.timer(() => {
       this.settling = false;
       if (this.holds()) this.candidate.won();

@@ -23,8 +23,11 @@ export interface MasterHost {
   readonly edges: TabEdges;
   /** `to` empty: to all other tabs. */
   post(to: string, ...body: BusBody): void;
-  /** Runs `then`, in the order of the calls, when it is certain that this tab is master; never, if it is not. */
-  whenSure(then: () => void): void;
+  /**
+   * Runs `then`, in the order of the calls, when it is certain that this tab is master; if it turns out that it is not
+   * any more, `late`.
+   */
+  whenSure(then: () => void, late?: () => void): void;
   readonly term: number;
   watch: ((tab: string, gone: () => void) => () => void) | undefined;
   deliver(message: Incoming, key: string): Promise<unknown> | undefined;
@@ -72,13 +75,18 @@ export class Master {
     this.link.start(this.options);
   }
 
-  /** Nothing of this mastership reaches anybody any more, but for answers that are on their way to their tab. */
-  close(): void {
+  /**
+   * Nothing of this mastership reaches anybody any more, but for answers that are on their way to their tab and channel
+   * messages with an id. The link goes after `drain` milliseconds, 0: at once.
+   */
+  close(drain: number): void {
     this.closed = true;
     for (const { unwatch } of this.tabs.values()) unwatch();
     // Not acknowledged: the server sends them to the next master, and tabs that had them drop them.
     for (const { cancel } of this.waits.values()) cancel();
-    this.link.stop();
+    const stop = () => this.link.stop();
+    if (drain > 0) this.host.edges.timer(stop, drain);
+    else stop();
   }
 
   /** What a tab says to its master. */
@@ -109,6 +117,8 @@ export class Master {
       const unwatch = id === this.host.id ? undefined : this.host.watch?.(id, () => this.gone(id));
       this.tabs.set(id, { channels, awake, unanswered: 0, unwatch: unwatch ?? (() => undefined) });
       if (id !== this.host.id) this.host.post(id, "status", this.host.term, toBusStatus(this.status));
+      // The user may have loaded the page again because it was refused.
+      if (this.status.state === "refused") this.link.restart(this.options);
     }
     this.tellChannels();
   }
@@ -136,6 +146,8 @@ export class Master {
 
   /** The handlers of a tab are done with a private message. */
   private handled(id: string, number: number): void {
+    const tab = this.tabs.get(id);
+    if (tab) tab.awake = true;
     const wait = this.waits.get(number);
     wait?.left.delete(id);
     if (wait?.left.size === 0) this.endWait(number);
@@ -187,7 +199,9 @@ export class Master {
     if (message.pipe === "msg") {
       return new Promise<unknown>((resolve) => this.host.whenSure(() => resolve(this.receivePrivate(message))));
     }
-    this.host.whenSure(() => this.distribute(message, 0, "", ""));
+    const pass = () => void this.distribute(message, 0, "", "");
+    // Late, the next master may not have got it; with an id nobody takes it twice.
+    this.host.whenSure(pass, message.uuid === undefined ? undefined : pass);
     return undefined;
   }
 

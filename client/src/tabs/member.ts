@@ -30,6 +30,8 @@ export const PATIENCE = 550;
 export const LEASE = 450;
 /** Two tabs that claim at once know after so long which of them has won, milliseconds. */
 export const CROSSING = 50;
+/** A master that was replaced while it was frozen still hears for so long what had come for it, milliseconds. */
+export const DRAIN = 200;
 /** The roll is called so often, milliseconds. */
 export const ROLL = 5_000;
 
@@ -56,8 +58,8 @@ const nothing = (): void => undefined;
 
 export class Member implements Candidate {
   readonly id: string;
-  private readonly bus: Bus | undefined;
-  private readonly election: Election | undefined;
+  private bus: Bus | undefined;
+  private election: Election | undefined;
   private master: Master | undefined;
   /** Who is or was master, and the newest term heard of. Empty: not known yet. */
   private leader = "";
@@ -70,7 +72,7 @@ export class Member implements Candidate {
   private rolledAt = 0;
   /** A beat said then came back. */
   private sureAt = -Infinity;
-  private waiting: (() => void)[] = [];
+  private waiting: { then(): void; late(): void }[] = [];
   private confirming = false;
   private pings = 0;
   private pingedAt = 0;
@@ -163,6 +165,13 @@ export class Member implements Candidate {
     this.watch();
   }
 
+  /** As where there is no election. What is denied now would be denied again. */
+  refused(): void {
+    this.bus?.close();
+    this.bus = this.election = undefined;
+    this.become();
+  }
+
   private hear(value: unknown): void {
     const message = parseMessage(value);
     if (!message) return;
@@ -181,7 +190,8 @@ export class Member implements Candidate {
       this.confirming = false;
       if (this.isSure()) {
         this.page.roleChanged();
-        for (const then of this.waiting.splice(0)) then();
+        // Each stays in line until its turn: what one causes comes behind the others, and one may end the mastership.
+        while (this.master && this.waiting.length > 0) this.waiting.shift()?.then();
       } else if (this.waiting.length > 0) this.confirm();
     }
     if (body[0] !== "ping") return;
@@ -315,7 +325,7 @@ export class Member implements Candidate {
     const host: MasterHost = {
       id, edges, term, watch: election?.watch,
       post: (to, ...body) => this.post(to, ...body),
-      whenSure: (then) => this.whenSure(then),
+      whenSure: (then, late = nothing) => (this.master === master ? this.whenSure(then, late) : late()),
       deliver: (message, key) => page.deliver(message, key),
       settle: (request, outcome) => page.settle(request, outcome),
       status: (status) => page.status(status),
@@ -335,7 +345,7 @@ export class Member implements Candidate {
     this.postponed = false;
     this.cancel();
     this.cancelEntry();
-    this.stepDown();
+    this.stepDown(true);
     this.election?.leave();
   }
 
@@ -346,8 +356,8 @@ export class Member implements Candidate {
   }
 
   /** The page hears of it last, since it may leave the group then. */
-  private stepDown(): void {
-    const { master } = this;
+  private stepDown(leaves = false): void {
+    const { master, waiting } = this;
     if (!master) return;
     this.master = undefined;
     this.waiting = [];
@@ -355,7 +365,8 @@ export class Member implements Candidate {
     this.sureAt = -Infinity;
     this.cancel();
     this.post("", "yield");
-    master.close();
+    master.close(leaves ? 0 : DRAIN);
+    for (const { late } of waiting) late();
     this.page.roleChanged();
   }
 
@@ -380,10 +391,10 @@ export class Member implements Candidate {
     return this.edges.now() - this.sureAt < LEASE && this.election.holds();
   }
 
-  private whenSure(then: () => void): void {
+  private whenSure(then: () => void, late: () => void): void {
     if (this.waiting.length === 0 && this.isSure()) then();
     else {
-      this.waiting.push(then);
+      this.waiting.push({ then, late });
       this.confirm();
     }
   }

@@ -9,6 +9,7 @@
 // Must never know how a master is found (member.ts) and how a connection works.
 
 import { CometError } from "../errors.js";
+import { isAnotherUser } from "../options.js";
 import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
 import type { PageEvent, TabEdges } from "./edges.js";
 import { groupName } from "./group.js";
@@ -67,8 +68,7 @@ export class SharedLink implements Link {
     this.leave();
     this.unlisten?.();
     this.unlisten = undefined;
-    const stopped = new CometError("stopped", "the connection was stopped");
-    for (const id of [...this.pending.keys()]) this.settle(id, stopped);
+    this.dismiss();
     this.last = { ...this.last, state: "stopped", error: undefined };
     this.tell(false);
   }
@@ -81,6 +81,8 @@ export class SharedLink implements Link {
   request(command: Command, signal?: AbortSignal): Promise<Answer> {
     if (signal?.aborted) return Promise.reject(new CometError("aborted", "the request was aborted"));
     if (this.pending.size >= REQUESTS_MAX) return Promise.reject(new CometError("queue_full", "too much waits for the server"));
+    // Whoever has not started yet waits; whoever has stopped would wait for ever.
+    if (!this.options && this.last.state === "stopped") return Promise.reject(stopped());
     const id = (this.ids += 1);
     return new Promise((resolve, reject) => {
       const abort = () => {
@@ -101,6 +103,7 @@ export class SharedLink implements Link {
   private join(options: LinkOptions): void {
     this.recall();
     this.leave();
+    if (isAnotherUser(this.options, options)) this.dismiss();
     this.options = options;
     this.unlisten ??= this.edges.listen((event) => this.hear(event));
     const { create } = this;
@@ -113,6 +116,10 @@ export class SharedLink implements Link {
   /** What the group has not done yet it must not do any more: this tab asks elsewhere, or not at all. */
   private recall(): void {
     for (const id of this.pending.keys()) this.member?.tell("abort", id);
+  }
+
+  private dismiss(): void {
+    for (const id of [...this.pending.keys()]) this.settle(id, stopped());
   }
 
   private leave(): void {
@@ -192,4 +199,8 @@ export class SharedLink implements Link {
     const [oldest] = this.seen.keys();
     if (this.seen.size > SEEN_MAX && oldest !== undefined) this.seen.delete(oldest);
   }
+}
+
+function stopped(): CometError {
+  return new CometError("stopped", "the connection was stopped");
 }
