@@ -1,7 +1,11 @@
 //! Limits of numbered commands at n and n + 1 (docs/protocol-v5.md 1): channels, histories at once, commands per second,
 //! numbers.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that fails may panic"
+)]
 
 mod harness;
 

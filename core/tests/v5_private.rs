@@ -1,6 +1,10 @@
 //! Private messages in version 5 (docs/protocol-v5.md 4): the page acknowledges, and nobody and nothing else does.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that fails may panic"
+)]
 
 mod harness;
 

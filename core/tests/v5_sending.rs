@@ -1,7 +1,11 @@
 //! Send keys at their limits (docs/protocol-v5.md 3): the memory in number and in time, whose message is whose, and
 //! what a report says and when.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that fails may panic"
+)]
 
 mod harness;
 
