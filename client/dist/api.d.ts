@@ -1,5 +1,5 @@
 import type { CometError } from "./errors.js";
-import type { ConnectionState, Status, Visitor } from "./types.js";
+import type { ConnectionState, Status } from "./types.js";
 export interface CometOptions {
     /**
      * Address of the server, or of all its nodes: `https://host`, `wss://host:8087`, `//host`, `host:8087`, each with or
@@ -44,6 +44,11 @@ export interface Message<T = unknown> {
     readonly uuid: string | undefined;
     /** When the server accepted it, unix seconds; 0 for reports. */
     readonly time: number;
+}
+/** Somebody in a `track_*` channel. */
+export interface Visitor {
+    readonly userId: number;
+    readonly uuid: string;
 }
 /** What became of a sent message. */
 export interface Report {

@@ -2,7 +2,7 @@
 // Knows nothing of how any of it is done.
 
 import type { CometError } from "./errors.js";
-import type { ConnectionState, Status, Visitor } from "./types.js";
+import type { ConnectionState, Status } from "./types.js";
 
 export interface CometOptions {
   /**
@@ -50,6 +50,12 @@ export interface Message<T = unknown> {
   readonly uuid: string | undefined;
   /** When the server accepted it, unix seconds; 0 for reports. */
   readonly time: number;
+}
+
+/** Somebody in a `track_*` channel. */
+export interface Visitor {
+  readonly userId: number;
+  readonly uuid: string;
 }
 
 /** What became of a sent message. */

@@ -4,8 +4,9 @@
 // message sent several times on purpose (`_cometApi_uuid`) reaches handlers once; nothing here throws.
 // Knows nothing of frames and sockets (link) nor of what handlers look like to a page (faces).
 
-import type { Answer, Command, Incoming, Link, LinkHandler, Status } from "./types.js";
+import type { Answers, Command, Incoming, Link, LinkHandler, Status } from "./types.js";
 import type { CometError } from "./errors.js";
+import { attempt } from "./attempt.js";
 import type { Env } from "./env.js";
 import { Handlers, parseNames, type Names } from "./handlers.js";
 
@@ -14,7 +15,6 @@ export const COPIES_MS = 180_000;
 export const COPIES_MAX = 4096;
 
 export type SendCommand = Extract<Command, { kind: "send" }>;
-export type AnswerTo<K extends Command["kind"]> = Extract<Answer, { kind: K }>;
 
 /** A message on its way to handlers; the pseudo-channels of protocol.md 2.5.2 come in the same shape. */
 export interface Delivery extends Incoming {
@@ -27,7 +27,7 @@ export interface Face<A> {
   status(now: Status, before: Status): void;
   error(error: CometError): void;
   /** What became of a message this page sent; `error` undefined: accepted. */
-  report(command: SendCommand, answer: AnswerTo<"send"> | undefined, error: CometError | undefined): void;
+  report(command: SendCommand, answer: Answers["send"] | undefined, error: CometError | undefined): void;
 }
 
 /** A message that did not come from the server. */
@@ -37,11 +37,7 @@ export function local(pipe: string, event: string, data: unknown, marker?: strin
 
 /** `data` as the body of a message; undefined if it has no JSON. */
 export function toBody(data: unknown): string | undefined {
-  try {
-    return JSON.stringify(data === undefined ? null : data) as string | undefined;
-  } catch {
-    return undefined;
-  }
+  return attempt(() => JSON.stringify(data === undefined ? null : data) as string | undefined);
 }
 
 /** Only these channels may be written from a page (S42, S43); `@` hides the sender (S47). What is malformed the link refuses. */
@@ -132,7 +128,7 @@ export class Client<A> {
   }
 
   /** Sends, and tells the face what became of it. */
-  send(command: SendCommand, signal?: AbortSignal): Promise<AnswerTo<"send">> {
+  send(command: SendCommand, signal?: AbortSignal): Promise<Answers["send"]> {
     const { face } = this;
     const answer = this.request(command, signal);
     answer.then((known) => face.report(command, known, undefined), (error: CometError) => face.report(command, undefined, error));
@@ -141,7 +137,7 @@ export class Client<A> {
 
   /** Without further copies of a message; those that came live do not count, history is asked for to see it again. */
   async history(channel: string, signal?: AbortSignal): Promise<Incoming[]> {
-    const { messages } = await this.request({ kind: "history", channel }, signal);
+    const messages = await this.request({ kind: "history", channel }, signal);
     const seen = new Set<string>();
     return messages.filter(({ data }) => {
       const copy = copyOf(data);
@@ -151,9 +147,9 @@ export class Client<A> {
 
   async request<K extends Command["kind"]>(
     command: Extract<Command, { kind: K }>, signal?: AbortSignal,
-  ): Promise<AnswerTo<K>> {
+  ): Promise<Answers[K]> {
     this.flush();
-    return (await this.link.request(command, signal)) as AnswerTo<K>;
+    return (await this.link.request(command, signal)) as Answers[K];
   }
 
   private receive(message: Incoming): Promise<unknown> | undefined {

@@ -3,6 +3,8 @@
 // Promises that nothing else in the session and link layer touches a global, so that all of it runs in virtual time.
 // Must never know what is said over a socket.
 
+import { attempt } from "./attempt.js";
+
 /** One opened WebSocket. */
 export interface Socket {
   /** Hands a text to the browser; false if the socket does not take it. */
@@ -53,18 +55,28 @@ export function browserEdges(): Edges {
     },
     soon,
     connect,
-    online: () => typeof navigator !== "object" || navigator.onLine !== false,
-    listen,
-    report(error) {
-      if (typeof reportError === "function") return reportError(error);
-      setTimeout(() => {
-        throw error;
-      });
-    },
+    online: () => (globalThis as { navigator?: Partial<Navigator> }).navigator?.onLine !== false,
+    // A page that comes back from the back-forward cache (`pageshow`) was frozen with a dead socket.
+    listen: (heard) => listenTo(["online", "offline", "visibilitychange", "pageshow"], (type) => {
+      const news = type.endsWith("line") ? type : document.visibilityState;
+      if (news !== "hidden") heard(news as BrowserEvent);
+    }),
+    report: (error) => void setTimeout(() => {
+      throw error;
+    }),
   };
 }
 
-function soon(run: () => void): void {
+/** Hears events of the page and of its document, which all pass the window on their way. The result ends it. */
+export function listenTo(types: readonly string[], heard: (type: string) => void): () => void {
+  if (typeof addEventListener !== "function") return () => undefined;
+  const hear = ({ type }: Event) => heard(type);
+  const options = { capture: true };
+  for (const type of types) addEventListener(type, hear, options);
+  return () => types.forEach((type) => removeEventListener(type, hear, options));
+}
+
+export function soon(run: () => void): void {
   if (typeof MessageChannel !== "function") {
     setTimeout(run);
     return;
@@ -77,56 +89,31 @@ function soon(run: () => void): void {
   port2.postMessage(0);
 }
 
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+
+/** Name characters nobody can guess. */
+export function randomName(length: number): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => LETTERS[byte & 63]).join("");
+}
+
 function connect(url: string, listener: SocketListener): Socket | SocketRefusal {
   if (typeof WebSocket !== "function") return "no_websocket";
-  let socket: WebSocket;
-  try {
-    socket = new WebSocket(url);
-  } catch {
-    return "unreachable";
-  }
+  const socket = attempt(() => new WebSocket(url));
+  if (!socket) return "unreachable";
   const silence = () => {
     socket.onmessage = socket.onclose = socket.onerror = null;
   };
-  socket.onmessage = (event) => listener.frame(event.data);
+  socket.onmessage = ({ data }) => listener.frame(data);
   // An error ends a socket, and not everything that is no browser says `close` after it.
   socket.onclose = socket.onerror = () => {
     silence();
     listener.closed();
   };
   return {
-    send(text) {
-      try {
-        socket.send(text);
-        return true;
-      } catch {
-        return false;
-      }
-    },
+    send: (text) => attempt(() => (socket.send(text), true)) === true,
     close() {
       silence();
       socket.close();
     },
-  };
-}
-
-function listen(heard: (event: BrowserEvent) => void): () => void {
-  if (typeof addEventListener !== "function") return () => undefined;
-  const online = () => heard("online");
-  const offline = () => heard("offline");
-  const visible = () => {
-    if (document.visibilityState === "visible") heard("visible");
-  };
-  addEventListener("online", online);
-  addEventListener("offline", offline);
-  const page = typeof document === "object" ? document : undefined;
-  page?.addEventListener("visibilitychange", visible);
-  // A page that comes back from the back-forward cache was frozen with a dead socket.
-  addEventListener("pageshow", visible);
-  return () => {
-    removeEventListener("online", online);
-    removeEventListener("offline", offline);
-    removeEventListener("pageshow", visible);
-    page?.removeEventListener("visibilitychange", visible);
   };
 }

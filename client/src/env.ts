@@ -2,7 +2,7 @@
 // it. Works in any JavaScript environment; whatever is missing there is answered with a harmless default.
 
 import type { LinkHandler, Link } from "./types.js";
-import { browserEdges, type Edges } from "./edges.js";
+import { browserEdges, randomName, type Edges } from "./edges.js";
 import { createStore, type Store } from "./storage.js";
 import { nodeOfScript } from "./options.js";
 
@@ -22,13 +22,6 @@ export interface Env extends Pick<Edges, "now" | "timer" | "report"> {
   cookies(): string;
 }
 
-const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-
-function random(length: number): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(length));
-  return Array.from(bytes, (byte) => LETTERS.charAt(byte & 63)).join("");
-}
-
 /** `script`: address this code was loaded from, if known. */
 export function browserEnv(script: string | undefined, createLink: Env["createLink"]): Env {
   const page = typeof location === "undefined" ? "" : location.href;
@@ -36,7 +29,7 @@ export function browserEnv(script: string | undefined, createLink: Env["createLi
     ...browserEdges(),
     createLink,
     storage: createStore(() => localStorage),
-    random,
+    random: randomName,
     log: (level, ...what) => console[level > 1 ? "log" : "error"](...what),
     secure: page.startsWith("https:"),
     node: nodeOfScript(script ?? "") || nodeOfScript(page),

@@ -8,7 +8,7 @@ import { CometClient } from "./modern.js";
 export type * from "./api.js";
 export type { ErrorCode, ServerErrorCode } from "./errors.js";
 export { CometError } from "./errors.js";
-export type { ConnectionState, Status, Visitor } from "./types.js";
+export type { ConnectionState, Status } from "./types.js";
 
 /** Connects, unless `autostart` is false. Never throws; what goes wrong is in `connection` and `onError`. */
 export function createComet(options: CometOptions = {}): Comet {

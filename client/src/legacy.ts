@@ -4,10 +4,11 @@
 // before `start` waits for it. What the server says is data: nothing of it is ever evaluated as code.
 // Knows nothing of frames and tabs: it makes the pseudo-channels old pages listen to out of the link's answers.
 
-import type { LinkOptions, Status } from "./types.js";
+import type { Answers, Command, LinkOptions, Status } from "./types.js";
+import { attempt } from "./attempt.js";
 import type { CometError } from "./errors.js";
 import type { Env } from "./env.js";
-import { Client, local, toBody, type AnswerTo, type Delivery, type Face, type SendCommand } from "./client.js";
+import { Client, local, toBody, type Delivery, type Face, type SendCommand } from "./client.js";
 import { browserUuid, chooseNodes, nodeAddresses, toText } from "./options.js";
 
 /** What handlers get (protocol.md 9.3; S48). */
@@ -96,7 +97,7 @@ export class CometServerApi {
     this.take(options);
     if (started) this.starts.push(started);
     this.client.link.start(this.linkOptions());
-    this.runStarts(this.client.link.status);
+    this.runStarts(this.status);
   }
 
   /** Given options replace their former values, the others stay (S24, S25). */
@@ -110,17 +111,17 @@ export class CometServerApi {
   }
 
   isConnected(): boolean {
-    return this.client.link.status.state === "open";
+    return this.status.state === "open";
   }
 
   /** True in exactly one tab of a browser (S60); undefined before it is known. */
   isMaster(): boolean | undefined {
-    return this.client.link.status.master;
+    return this.status.master;
   }
 
   /** undefined before the first connection (S20). */
   isAuthorized(): boolean | undefined {
-    return this.client.link.status.authorized;
+    return this.status.authorized;
   }
 
   onAuthSuccess(handler: () => unknown): void {
@@ -254,27 +255,26 @@ export class CometServerApi {
 
   /** `handler` gets `data.user_in_pipe` (S57); other channels than `web_*` and `track_*` have no number (S58). */
   count_users_in_pipe(channel: string, handler?: LegacyHandler): boolean {
-    return this.ask(this.client.request({ kind: "count", channel: toText(channel) }), ({ users }) =>
-      this.answer("_answer_pipe_count", "user_in_pipe", { user_in_pipe: users }, handler));
+    return this.question({ kind: "count", channel: toText(channel) }, handler, "_answer_pipe_count", "user_in_pipe");
   }
 
   /** `handler` gets the connections in a `track_*` channel as {user_id, uuid} (S40). */
   getTrackPipeUsers(channel: string, handler?: LegacyHandler): boolean {
-    return this.ask(this.client.request({ kind: "users", channel: toText(channel) }), ({ visitors }) => {
-      const data = visitors.map(({ userId, uuid }) => ({ user_id: userId, uuid }));
-      this.answer("_answer", "answer", data, handler);
-    });
+    return this.question({ kind: "users", channel: toText(channel) }, handler);
   }
 
   /** `handler` gets {user_id, user_data}. */
   getUserData(id: string | number, handler?: LegacyHandler): boolean {
-    return this.ask(this.client.request({ kind: "userData", user: toText(id) }), ({ user, data }) =>
-      this.answer("_answer", "answer", { user_id: user, user_data: data }, handler));
+    return this.question({ kind: "userData", user: toText(id) }, handler);
   }
 
   sendStatistics(plugin: string, version: string, data: unknown): boolean {
     const body = toBody({ plugin, version, data }) ?? "{}";
     return this.ask(this.client.request({ kind: "statistics", body }), () => undefined);
+  }
+
+  private get status(): Status {
+    return this.client.link.status;
   }
 
   private take(options: LegacyOptions | undefined): void {
@@ -299,13 +299,11 @@ export class CometServerApi {
   }
 
   private cookie(name: string): string {
-    try {
+    // A frame without an origin may not read cookies, and what is in them is anybody's.
+    return attempt(() => {
       const found = this.env.cookies().split(/; */).find((pair) => pair.startsWith(name + "="));
       return decodeURIComponent((found ?? "").slice(name.length + 1));
-    } catch {
-      // A frame without an origin may not read cookies, and what is in them is anybody's.
-      return "";
-    }
+    }) ?? "";
   }
 
   private marker(): string {
@@ -313,9 +311,10 @@ export class CometServerApi {
     return this.client.tab + "_" + this.asked;
   }
 
-  /** An answer for its asker and for whoever listens to the pseudo-channel of such answers. */
-  private answer(pipe: string, event: string, data: unknown, handler: LegacyHandler | undefined): void {
-    void this.client.dispatch(local(pipe, event, data, this.marker()), handler as Handle | undefined);
+  /** The answer is for its asker and for whoever listens to the pseudo-channel of such answers. */
+  private question(command: Command, handler: LegacyHandler | undefined, pipe = "_answer", event = "answer"): boolean {
+    return this.ask(this.client.request(command), (data) =>
+      void this.client.dispatch(local(pipe, event, data, this.marker()), handler as Handle | undefined));
   }
 
   /** True: asked now; false: waits for the connection. */
@@ -355,9 +354,9 @@ export class CometServerApi {
   }
 
   /** F9 (S31, S45), and for a refused message the frame and its copy (Q23). */
-  private onReport(command: SendCommand, answer: AnswerTo<"send"> | undefined, error: CometError | undefined): void {
+  private onReport(command: SendCommand, answer: Answers["send"] | undefined, error: CometError | undefined): void {
     const data = {
-      number_messages: answer ? answer.receivers : -1,
+      number_messages: answer ? answer.number_messages : -1,
       message: command.body,
       error: error ? error.message : "",
       ...(error && { code: error.code }),

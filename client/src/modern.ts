@@ -1,7 +1,7 @@
 // The modern face: promises and types over the same client as the old face. api.ts says what it promises.
 // Knows nothing of frames, tabs and sockets.
 
-import type { LinkOptions, Status } from "./types.js";
+import type { Answers, LinkOptions, Status } from "./types.js";
 import { CometError } from "./errors.js";
 import type { Env } from "./env.js";
 import type {
@@ -33,7 +33,7 @@ export class CometClient implements Comet {
       status: (now) => void this.states.emit([""], now),
       error: (error) => void this.errors.emit([""], error),
       report: ({ channel, event, body }, answer, error) => {
-        const report = answer && { receivers: answer.receivers, repeated: answer.repeated };
+        const report = answer && toReport(answer);
         const data: SentReport = { body: JSON.parse(body) as unknown, event, report, error };
         void this.client.dispatch(local("_answer_to_" + channel, error ? "error" : "answer", data));
       },
@@ -67,8 +67,7 @@ export class CometClient implements Comet {
     if (toBody(data) === undefined) throw new TypeError("data has no JSON");
     const command = this.client.sendCommand(channel, event, data);
     if (!command) throw new CometError("channel_refused", "pages write to web_*, webauth_* and @web_* only");
-    const { receivers, repeated } = await this.client.send(command, (rest[2] as Cancellable | undefined)?.signal);
-    return { receivers, repeated };
+    return toReport(await this.client.send(command, (rest[2] as Cancellable | undefined)?.signal));
   }
 
   async history<T>(channel: string, { signal }: Cancellable = {}): Promise<Message<T>[]> {
@@ -77,19 +76,21 @@ export class CometClient implements Comet {
   }
 
   async count(channel: string, { signal }: Cancellable = {}): Promise<number> {
-    return (await this.client.request({ kind: "count", channel }, signal)).users;
+    return (await this.client.request({ kind: "count", channel }, signal)).user_in_pipe;
   }
 
   async users(channel: string, { signal }: Cancellable = {}) {
-    return (await this.client.request({ kind: "users", channel }, signal)).visitors;
+    const visitors = await this.client.request({ kind: "users", channel }, signal);
+    return visitors.map(({ user_id, uuid }) => ({ userId: user_id, uuid: toText(uuid) }));
   }
 
   async userData(userId: string | number, { signal }: Cancellable = {}): Promise<string> {
-    return (await this.client.request({ kind: "userData", user: toText(userId) }, signal)).data;
+    const { user_data: data } = await this.client.request({ kind: "userData", user: toText(userId) }, signal);
+    return typeof data === "string" ? data : "";
   }
 
   async status(userId: string | number, { signal }: Cancellable = {}): Promise<Presence> {
-    const { seconds } = await this.client.request({ kind: "status", user: toText(userId) }, signal);
+    const { data: seconds } = await this.client.request({ kind: "status", user: toText(userId) }, signal);
     return { online: seconds === 0, secondsAgo: seconds < 0 ? undefined : seconds };
   }
 
@@ -159,6 +160,10 @@ export class CometClient implements Comet {
 
 function toMessage({ data, pipe, event, userId, history, fromQueue, uuid, time }: Omit<Delivery, "marker">): Message {
   return { data, channel: pipe.replace(/^_answer_to_/, "#"), event, userId, history, fromQueue, uuid, time };
+}
+
+function toReport({ number_messages, repeated }: Answers["send"]): Report {
+  return { receivers: number_messages, repeated: repeated === true };
 }
 
 /** Returns `end` made callable once, by the page or by the signal. */

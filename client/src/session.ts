@@ -255,9 +255,7 @@ export class Session {
       case "message":
         return frame.re === undefined ? this.message(frame.message) : this.requests.message(frame.re, frame.message);
       case "result":
-        return void this.out.push(...this.requests.result(frame.re, frame.answer));
-      case "subscription":
-        return this.report(this.channels.result(frame.re, frame.refused));
+        return this.result(frame.re, frame.data);
       case "error":
         return this.error(frame.error, frame.re);
       case "other":
@@ -284,6 +282,14 @@ export class Session {
     if (message.pipe !== "msg") return this.seen.done(uuid);
     this.owed.add(uuid);
     if (this.owed.due()) this.soon();
+  }
+
+  private result(re: number, data: unknown): void {
+    const errors = this.channels.has(re) ? this.channels.result(re, data) : [];
+    const outcomes = this.requests.result(re, data);
+    if (!errors || !outcomes) return this.bad(new CometError("bad_frame", "an answer to another question"), re);
+    this.report(errors);
+    this.out.push(...outcomes);
   }
 
   private error(error: CometError, re: number | undefined): void {

@@ -1,6 +1,8 @@
 // What the browser remembers for the page, or the page for itself where the browser refuses (private mode, blocked
 // cookies, no browser). Never throws. Knows nothing of what is stored.
 
+import { attempt } from "./attempt.js";
+
 export interface Store {
   get(key: string): string | undefined;
   set(key: string, value: string): void;
@@ -10,21 +12,10 @@ export interface Store {
 export function createStore(area: () => Pick<Storage, "getItem" | "setItem">): Store {
   const memory = new Map<string, string>();
   return {
-    get(key) {
-      if (memory.has(key)) return memory.get(key);
-      try {
-        return area().getItem(key) ?? undefined;
-      } catch {
-        return undefined;
-      }
-    },
+    get: (key) => memory.get(key) ?? attempt(() => area().getItem(key)) ?? undefined,
     set(key, value) {
-      try {
-        area().setItem(key, value);
-        memory.delete(key);
-      } catch {
-        memory.set(key, value);
-      }
+      if (attempt(() => (area().setItem(key, value), true))) memory.delete(key);
+      else memory.set(key, value);
     },
   };
 }

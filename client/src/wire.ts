@@ -3,6 +3,7 @@
 // Promises exact encoding, that every text from a server becomes a typed frame or a named failure, and that nothing
 // throws. Must never know of connections, queues or handlers. `tests/wire/*.json` holds it and the server together.
 
+import { attempt } from "./attempt.js";
 import { CometError, type ErrorCode } from "./errors.js";
 import type { Answer, Command, Incoming, LinkOptions } from "./types.js";
 
@@ -27,9 +28,8 @@ export type Frame =
   | { readonly kind: "serverInfo"; readonly protocol: number; readonly server: string; readonly authorized: boolean; readonly key: string }
   /** F2 to F8; F6 has `re`. */
   | { readonly kind: "message"; readonly message: Incoming; readonly re: number | undefined }
-  /** F9 to F13 and the results that only version 5 has; the messages of a history came before. */
-  | { readonly kind: "result"; readonly re: number; readonly answer: Answer }
-  | { readonly kind: "subscription"; readonly re: number; readonly refused: readonly Refused[] }
+  /** F9 to F13 and the results that only version 5 has; the messages of a history came before. What `data` must be only its asker knows. */
+  | { readonly kind: "result"; readonly re: number; readonly data: unknown }
   /** F14, or F9 with an error. */
   | { readonly kind: "error"; readonly re: number | undefined; readonly error: CometError }
   /** F15. */
@@ -50,7 +50,6 @@ export function objection(command: Command): CometError | undefined {
   if ("user" in command && !/^\d{1,10}$/.test(command.user)) return new CometError("bad_user", "the user id is malformed");
   if (command.kind !== "send") return undefined;
   if (!/^[\w-]{0,64}$/.test(command.event)) return new CometError("bad_event", "the event is malformed");
-  if (!/^[\w-]{8,64}$/.test(command.sendKey)) return new CometError("bad_message_id", "the send key is malformed");
   return undefined;
 }
 
@@ -94,20 +93,14 @@ export function address(node: string, options: LinkOptions): string {
 
 /** Reads one frame. A text with several JSON lines is no frame of version 5, which allows line feeds inside bodies. */
 export function parse(text: unknown): Frame {
-  if (typeof text !== "string") return bad(new CometError("bad_frame", "the server sent a binary frame"));
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return bad(new CometError("bad_frame", "the server sent not JSON"));
-  }
+  const value = typeof text === "string" ? attempt(() => JSON.parse(text) as unknown) : undefined;
   const pipe = get(value, "pipe");
   const event = get(value, "event");
   const data = get(value, "data");
-  if (typeof pipe !== "string" || typeof event !== "string" || data === undefined) return bad(new CometError("bad_frame", "the server sent no pipe, event or data"));
+  if (typeof pipe !== "string" || typeof event !== "string" || data === undefined) return bad(new CometError("bad_frame", "the server sent no text with pipe, event and data"));
   const re = int(value, "re");
   if (pipe === "sys") return system(value, event, data, re);
-  if (pipe.startsWith("_answer")) return re === undefined ? { kind: "other" } : answer(pipe, event, data, re);
+  if (pipe.startsWith("_answer")) return re === undefined ? { kind: "other" } : result(data, re);
   return message(value, pipe, event, data, re);
 }
 
@@ -138,56 +131,30 @@ function message(frame: unknown, pipe: string, event: string, data: unknown, re:
   return { kind: "message", re, message: { pipe, event, data, userId, history, fromQueue, uuid, time } };
 }
 
-/** The results, told apart by pipe and event. */
-function answer(pipe: string, event: string, data: unknown, re: number): Frame {
-  switch (pipe === "_answer" ? event : pipe) {
-    case "subscription": {
-      const refused = list(get(data, "refused"), (one) => ({ name: str(one, "name"), code: code(one) }));
-      return refused ? { kind: "subscription", re, refused } : bad(new CometError("bad_frame", "the server sent a subscription without refused"), re);
-    }
-    case "pipe_log":
-      return { kind: "result", re, answer: { kind: "history", messages: [] } };
-    case "statistics":
-      return { kind: "result", re, answer: { kind: "statistics" } };
-    case "answer":
-      return Array.isArray(data) ? visitors(data, re) : userData(data, re);
-    case "_answer_pipe_count":
-      return numbered(data, "user_in_pipe", re, (users) => ({ kind: "count", users }));
-    case "_answer_user_status":
-      return numbered(data, "data", re, (seconds) => ({ kind: "status", seconds }));
-    default:
-      return pipe.startsWith("_answer_to_") ? report(data, re) : { kind: "other" };
-  }
-}
-
-function report(data: unknown, re: number): Frame {
+/** F9 says in its data that it failed. */
+function result(data: unknown, re: number): Frame {
   const error = str(data, "error");
-  if (error !== "") return { kind: "error", re, error: new CometError(code(data), error) };
-  const repeated = get(data, "repeated") === true;
-  return numbered(data, "number_messages", re, (receivers) => ({ kind: "send", receivers, repeated }));
+  return error === "" ? { kind: "result", re, data } : { kind: "error", re, error: new CometError(code(data), error) };
 }
 
-function visitors(data: readonly unknown[], re: number): Frame {
-  const visitors = list(data, (one) => ({ userId: int(one, "user_id") ?? 0, uuid: str(one, "uuid") })) ?? [];
-  return { kind: "result", re, answer: { kind: "users", visitors } };
+/** The number without which an answer is none. */
+const NUMBERS = { send: "number_messages", count: "user_in_pipe", userData: "user_id", users: "user_id", status: "data" } as const;
+
+/** True if the data of a result answers that kind of command. A history is answered by what came before. */
+export function isAnswer(kind: Command["kind"], data: unknown): data is Answer {
+  if (kind === "history" || kind === "statistics") return typeof data === "object";
+  const isWhole = (one: unknown) => int(one, NUMBERS[kind]) !== undefined;
+  return kind === "users" ? Array.isArray(data) && data.every(isWhole) : isWhole(data);
 }
 
-function userData(data: unknown, re: number): Frame {
-  return numbered(data, "user_id", re, (user) => ({ kind: "userData", user, data: str(data, "user_data") }));
-}
-
-/** An answer that is none without its number. */
-function numbered(data: unknown, key: string, re: number, answer: (number: number) => Answer): Frame {
-  const number = int(data, key);
-  return number === undefined ? bad(new CometError("bad_frame", `the server sent an answer without ${key}`), re) : { kind: "result", re, answer: answer(number) };
+/** The channels a result of `subscription`, `subscribe` or `unsubscribe` names; undefined: it is none. */
+export function readRefused(data: unknown): Refused[] | undefined {
+  const refused = get(data, "refused");
+  return Array.isArray(refused) ? refused.map((one) => ({ name: str(one, "name"), code: code(one) })) : undefined;
 }
 
 function bad(error: CometError, re?: number): Frame {
   return { kind: "bad", re, error };
-}
-
-function list<T>(value: unknown, read: (one: unknown) => T): T[] | undefined {
-  return Array.isArray(value) ? value.map(read) : undefined;
 }
 
 /** An own property: what a prototype has does not count. */

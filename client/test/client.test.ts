@@ -16,7 +16,7 @@ beforeEach(() => {
     argument: (message) => message,
     status: () => undefined,
     error: () => undefined,
-    report: (command, answer, error) => reports.push({ command, receivers: answer?.receivers, code: error?.code }),
+    report: (command, answer, error) => reports.push({ command, receivers: answer?.number_messages, code: error?.code }),
   });
 });
 
@@ -151,7 +151,7 @@ describe("copies of one message (protocol.md 9.4)", () => {
     void env.link.receive(copy("a"));
     const history = client.history("web_chat");
     const messages = [copy("a"), copy("a"), copy("b")].map((message) => incoming({ ...message, history: true }));
-    await env.link.last.answer({ kind: "history", messages });
+    await env.link.last.answer(messages);
     expect((await history).map(({ data }) => (data as { _cometApi_uuid: string })._cometApi_uuid)).toEqual(["a", "b"]);
   });
 });
@@ -174,8 +174,8 @@ describe("sending", () => {
 
   test("the face learns what became of it, the sender gets it too", async () => {
     const sent = client.send(send("web_chat"));
-    await env.link.last.answer({ kind: "send", receivers: 3, repeated: false });
-    expect(await sent).toMatchObject({ receivers: 3 });
+    await env.link.last.answer({ number_messages: 3 });
+    expect(await sent).toMatchObject({ number_messages: 3 });
     const refused = failure(client.send(send("web_chat")));
     await env.link.last.fail(new CometError("message_too_long", "too long"));
     expect((await refused).code).toBe("message_too_long");

@@ -83,7 +83,7 @@ describe("starting and stopping", () => {
     world.peer.say(frames.serverInfo());
     expect(world.peer.take()).toEqual(["subscription 1\nweb_chat", "web_pipe2 2\nweb_chat\nsay\nkey_of_a\na"]);
     world.peer.say(frames.report(2));
-    expect(await answer).toEqual({ kind: "send", receivers: 2, repeated: false });
+    expect(await answer).toEqual({ number_messages: 2, error: "" });
   });
 
   test("a connection that is dropped comes back by itself, also after a clean close", async () => {
@@ -126,7 +126,7 @@ describe("starting and stopping", () => {
     world.peer.say(frames.serverInfo());
     expect(world.peer.take()).toEqual(["web_pipe2 2\nweb_chat\nsay\nkey_of_a\na"]);
     world.peer.say(frames.report(2));
-    expect(await answer).toMatchObject({ kind: "send" });
+    expect(await answer).toMatchObject({ number_messages: 2 });
   });
 });
 
@@ -147,8 +147,7 @@ describe("requests", () => {
       { ...frames.answer(1, "user_in_pipe", { user_in_pipe: 3 }), pipe: "_answer_pipe_count" },
     );
     expect(await Promise.all(all)).toEqual([
-      { kind: "count", users: 3 }, { kind: "users", visitors: [{ userId: 7, uuid: "u" }] }, { kind: "userData", user: 9, data: "text" },
-      { kind: "status", seconds: -1 }, { kind: "statistics" }, { kind: "history", messages: [] },
+      { user_in_pipe: 3 }, [{ user_id: 7, uuid: "u" }], { user_id: 9, user_data: "text" }, { data: -1, last_online_time: -1 }, {}, [],
     ]);
   });
 
@@ -172,7 +171,7 @@ describe("requests", () => {
     world.peer.say(frames.report(1));
     await settle();
     after.abort();
-    expect(await Promise.all(results)).toEqual(["aborted", "aborted", { kind: "send", receivers: 2, repeated: false }]);
+    expect(await Promise.all(results)).toEqual(["aborted", "aborted", { number_messages: 2, error: "" }]);
   });
 });
 

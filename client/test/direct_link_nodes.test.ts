@@ -41,7 +41,7 @@ describe("several nodes", () => {
     expect(words(two)).toEqual(["subscription 1 web_chat", "web_pipe2 2 web_chat say key_of_a a"]);
     one.say(frames.error("store_unavailable", 2));
     two.say(frames.report(2, { number_messages: 1 }));
-    expect(await answer).toMatchObject({ receivers: 1 });
+    expect(await answer).toMatchObject({ number_messages: 1 });
   });
 
   test("it fails when all failed, with the last reason", async () => {

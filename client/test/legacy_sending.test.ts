@@ -58,7 +58,7 @@ describe("web_pipe_send", () => {
   test("S31, S45: the report carries the body as it was sent", async () => {
     const [reports, all] = [seen("#web_chat"), seen("")];
     api.web_pipe_send("@web_chat", "say", { a: 1 });
-    await link.last.answer({ kind: "send", receivers: 3, repeated: false });
+    await link.last.answer({ number_messages: 3 });
     expect(reports).toEqual([{
       data: { number_messages: 3, message: '{"a":1}', error: "" },
       server_info: { user_id: 0, pipe: "_answer_to_web_chat", event: "answer", history: false, marker: undefined, uuid: undefined },
@@ -118,7 +118,7 @@ describe("get_pipe_log (S52, S55, S56)", () => {
     const [messages, others] = [seen("chat.say"), seen("other")];
     api.get_pipe_log("chat");
     expect(link.last.command).toEqual({ kind: "history", channel: "chat" });
-    await link.last.answer({ kind: "history", messages: history });
+    await link.last.answer(history);
     expect(messages[0]?.server_info).toEqual({
       user_id: 7, pipe: "chat", event: "say", history: true, marker: expect.stringMatching(/^[\w-]{1,64}$/), uuid: "u",
     });
@@ -130,7 +130,7 @@ describe("get_pipe_log (S52, S55, S56)", () => {
     void link.receive({ ...history[0], pipe: "chat", history: false });
     for (let n = 0; n < 2; n += 1) {
       api.get_pipe_log("chat");
-      await link.last.answer({ kind: "history", messages: history });
+      await link.last.answer(history);
     }
     expect(messages.map(({ server_info }) => server_info.history)).toEqual([false, true, true]);
     expect(messages[1]?.server_info.marker).not.toBe(messages[2]?.server_info.marker);
@@ -142,7 +142,7 @@ describe("get_pipe_log (S52, S55, S56)", () => {
     api.get_pipe_log("chat", handler);
     api.get_pipe_log("chat", handler);
     expect(link.calls).toEqual(["channels chat", "history", "history"]);
-    await link.last.answer({ kind: "history", messages: history });
+    await link.last.answer(history);
     void link.receive({ pipe: "chat" });
     expect(messages.map(({ server_info }) => server_info.history)).toEqual([true, false]);
   });
@@ -160,7 +160,7 @@ describe("questions", () => {
     const [signal, asked] = [seen("_answer_pipe_count"), [] as LegacyMessage[]];
     api.count_users_in_pipe("web_chat", (message) => void asked.push(message));
     expect(link.last.command).toEqual({ kind: "count", channel: "web_chat" });
-    await link.last.answer({ kind: "count", users: 5 });
+    await link.last.answer({ user_in_pipe: 5 });
     expect(asked[0]?.data).toEqual({ user_in_pipe: 5 });
     expect(asked[0]?.server_info).toMatchObject({ pipe: "_answer_pipe_count", event: "user_in_pipe", history: false });
     expect(signal).toEqual(asked);
@@ -176,26 +176,26 @@ describe("questions", () => {
   test("S40: getTrackPipeUsers and getUserData", async () => {
     const [signal, asked] = [seen("_answer"), [] as unknown[]];
     api.getTrackPipeUsers("track_online", ({ data }) => void asked.push(data));
-    await link.last.answer({ kind: "users", visitors: [{ userId: 7, uuid: "u" }] });
+    await link.last.answer([{ user_id: 7, uuid: "u" }]);
     api.getUserData(7, ({ data }) => void asked.push(data));
     expect(link.last.command).toEqual({ kind: "userData", user: "7" });
-    await link.last.answer({ kind: "userData", user: 7, data: "<b>" });
+    await link.last.answer({ user_id: 7, user_data: "<b>" });
     expect(asked).toEqual([[{ user_id: 7, uuid: "u" }], { user_id: 7, user_data: "<b>" }]);
     expect(signal.map(({ data }) => data)).toEqual(asked);
   });
 
   test("without a function, and with one that throws", async () => {
     api.getUserData("8");
-    await link.last.answer({ kind: "userData", user: 8, data: "" });
+    await link.last.answer({ user_id: 8, user_data: "" });
     api.getUserData("8", () => { throw new Error("page"); });
-    await link.last.answer({ kind: "userData", user: 8, data: "" });
+    await link.last.answer({ user_id: 8, user_data: "" });
     expect(env.reported.map(String)).toEqual(["Error: page"]);
   });
 
   test("sendStatistics", async () => {
     api.sendStatistics("plugin", "1.0", { a: 1 });
     expect(link.last.command).toEqual({ kind: "statistics", body: '{"plugin":"plugin","version":"1.0","data":{"a":1}}' });
-    await link.last.answer({ kind: "statistics" });
+    await link.last.answer({});
   });
 });
 

@@ -148,7 +148,7 @@ describe("sending", () => {
     const { comet, link } = open();
     const sent = comet.send("@web_chat", "say", { text: "hi" });
     expect(link.last.command).toMatchObject({ channel: "web_chat", anonymous: true, event: "say", body: '{"text":"hi"}' });
-    await link.last.answer({ kind: "send", receivers: 2, repeated: true });
+    await link.last.answer({ number_messages: 2, repeated: true });
     expect(await sent).toEqual({ receivers: 2, repeated: true });
   });
 
@@ -177,7 +177,7 @@ describe("sending", () => {
     const seen: Message<SentReport>[] = [];
     comet.on<SentReport>("#web_chat", (message) => seen.push(message));
     void comet.send("web_chat.say", { a: 1 });
-    await link.last.answer({ kind: "send", receivers: 2, repeated: false });
+    await link.last.answer({ number_messages: 2 });
     const refused = failure(comet.send("web_chat.say", 2));
     await link.last.fail(new CometError("message_too_long", "too long"));
     await refused;
@@ -193,14 +193,14 @@ describe("asking", () => {
   test("history, count, users, user data, status", async () => {
     const { comet, link } = open();
     const history = comet.history("chat");
-    await link.last.answer({ kind: "history", messages: [incoming({ pipe: "chat", data: 1, history: true })] });
+    await link.last.answer([incoming({ pipe: "chat", data: 1, history: true })]);
     expect((await history).map(({ data, history: old }) => [data, old])).toEqual([[1, true]]);
     const count = comet.count("web_chat");
-    await link.last.answer({ kind: "count", users: 5 });
+    await link.last.answer({ user_in_pipe: 5 });
     const users = comet.users("track_a");
-    await link.last.answer({ kind: "users", visitors: [{ userId: 7, uuid: "u" }] });
+    await link.last.answer([{ user_id: 7, uuid: "u" }]);
     const userData = comet.userData(7);
-    await link.last.answer({ kind: "userData", user: 7, data: "text" });
+    await link.last.answer({ user_id: 7, user_data: "text" });
     expect(await Promise.all([count, users, userData])).toEqual([5, [{ userId: 7, uuid: "u" }], "text"]);
     expect(link.asked.map(({ command }) => command)).toEqual([
       { kind: "history", channel: "chat" }, { kind: "count", channel: "web_chat" },
@@ -213,7 +213,7 @@ describe("asking", () => {
   ])("status %j", async (seconds, presence) => {
     const { comet, link } = open();
     const status = comet.status("7");
-    await link.last.answer({ kind: "status", seconds });
+    await link.last.answer({ data: seconds });
     expect(await status).toEqual(presence);
   });
 });

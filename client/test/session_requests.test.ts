@@ -24,7 +24,7 @@ describe("sending", () => {
     driven.open();
     const number = numberOf(asked(driven, 5, send("a")), "web_pipe2");
     const [answer] = driven.frame(frames.report(number, { number_messages: 3, repeated: true }));
-    expect(answer).toEqual({ kind: "answer", id: 5, answer: { kind: "send", receivers: 3, repeated: true } });
+    expect(answer).toEqual({ kind: "answer", id: 5, answer: { number_messages: 3, error: "", repeated: true } });
     expect(outcomes(driven.frame(frames.report(number)))).toEqual([]);
   });
 
@@ -78,7 +78,7 @@ describe("sending", () => {
     expect(bodies(driven.pass(PAUSE - 1))).toEqual([]);
     expect(bodies(driven.pass(1))).toEqual(["m2"]);
     expect(bodies(driven.frame(frames.report(5)))).toEqual(["m3"]);
-    expect(outcomes(driven.all)).toEqual(["1: send", "2: send"]);
+    expect(outcomes(driven.all)).toEqual(["1: answer", "2: answer"]);
   });
 
   test(`a send on which ${ENDINGS_MAX} connections ended in a row is given up, the one behind it is not`, () => {
@@ -114,7 +114,7 @@ describe("questions", () => {
     driven.frame(frames.history(number + 99, "somebody else's"));
     driven.frame(frames.history(number, "y"));
     const [answer] = driven.frame(frames.answer(number, "pipe_log", { messages: 2 }));
-    expect(answer).toMatchObject({ kind: "answer", id: 1, answer: { kind: "history", messages: [{ data: "x", history: true }, { data: "y" }] } });
+    expect(answer).toMatchObject({ kind: "answer", id: 1, answer: [{ data: "x", history: true }, { data: "y" }] });
   });
 
   test("a history that was cut off is asked for again and has nothing twice", () => {
@@ -124,7 +124,7 @@ describe("questions", () => {
     const number = numberOf(driven.reconnect(), "pipe_log");
     driven.frame(frames.history(number, "x"));
     const [answer] = driven.frame(frames.answer(number, "pipe_log", { messages: 1 }));
-    expect(answer).toMatchObject({ answer: { messages: [{ data: "x" }] } });
+    expect(answer).toMatchObject({ answer: [{ data: "x" }] });
   });
 
   test(`one without answer is given up after ${QUESTION_TIMEOUT} ms, connected or not`, () => {
@@ -193,10 +193,9 @@ describe("limits and taking back", () => {
     if (base.kind !== "send") throw new Error("a send");
     asked(driven, 1, { ...base, channel: "web_a\nx" });
     asked(driven, 2, { ...base, event: "a b" });
-    asked(driven, 3, { ...base, sendKey: "short" });
     asked(driven, 4, { kind: "userData", user: "7\n8" });
     asked(driven, 5, { kind: "count", channel: "" });
-    expect(outcomes(driven.all)).toEqual(["1: bad_channel", "2: bad_event", "3: bad_message_id", "4: bad_user", "5: bad_channel"]);
+    expect(outcomes(driven.all)).toEqual(["1: bad_channel", "2: bad_event", "4: bad_user", "5: bad_channel"]);
   });
 
   test("one that has not left is not sent after an abort; of one that has left the answer is dropped", () => {

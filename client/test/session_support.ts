@@ -147,7 +147,7 @@ export function errors(effects: readonly Effect[]): string[] {
 /** Outcomes as `id: code` or `id: answer`. */
 export function outcomes(effects: readonly Effect[]): string[] {
   return effects.flatMap((effect) => {
-    if (effect.kind === "answer") return [`${effect.id}: ${effect.answer.kind}`];
+    if (effect.kind === "answer") return [`${effect.id}: answer`];
     return effect.kind === "fail" ? [`${effect.id}: ${effect.error.code}`] : [];
   });
 }

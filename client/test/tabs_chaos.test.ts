@@ -108,8 +108,8 @@ class Run {
     else if (kind < 57) page.link.restart((page.options = { ...OPTIONS, userKey: "another" }));
     else if (kind < 59) page.link.restart((page.options = OPTIONS));
     else {
-      page.tab.event("hide");
-      page.tab.event("show");
+      page.tab.event("pagehide");
+      page.tab.event("pageshow");
     }
   }
 

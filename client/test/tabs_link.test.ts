@@ -195,8 +195,8 @@ test("requests of all tabs are answered once, also when the master goes meanwhil
   master.crash();
   await browser.run(500);
   for (const [page, count, send] of asked) {
-    expect(page.outcomes.get(count)).toEqual([{ kind: "count", users: 1 }]);
-    expect(page.outcomes.get(send)).toMatchObject([{ kind: "send" }]);
+    expect(page.outcomes.get(count)).toEqual([{ user_in_pipe: 1 }]);
+    expect(page.outcomes.get(send)).toMatchObject([{ number_messages: 1 }]);
   }
 });
 
@@ -204,7 +204,7 @@ test("a history goes to the tab that asked", async () => {
   const [browser, , others] = await threeTabs();
   const asked = others[0]?.ask({ kind: "history", channel: "all" }) ?? 0;
   await browser.run(100);
-  expect(others[0]?.outcomes.get(asked)).toMatchObject([{ kind: "history", messages: [{ data: "old", history: true }] }]);
+  expect(others[0]?.outcomes.get(asked)).toMatchObject([[{ data: "old", history: true }]]);
   expect(browser.pages.map((page) => page.log.length)).toEqual([0, 0, 0]);
 });
 
@@ -256,10 +256,10 @@ test("restart in any tab makes the connection new; start with the same options d
 
 test("a page comes back from the back-forward cache as a member", async () => {
   const [browser, master, others] = await threeTabs();
-  master.tab.event("hide");
+  master.tab.event("pagehide");
   await browser.run(100);
   expect(others.filter((page) => page.master)).toHaveLength(1);
-  master.tab.event("show");
+  master.tab.event("pageshow");
   await browser.run(100);
   expect(master.master).toBe(false);
   browser.server.publish("all", "back", false);

@@ -34,20 +34,20 @@ export class Server {
         const repeated = this.sendKeys.has(command.sendKey);
         this.sendKeys.add(command.sendKey);
         if (!repeated) this.publish(command.channel, command.body, true, link, `k${command.sendKey}`);
-        return { kind: "send", receivers: 1, repeated };
+        return { number_messages: 1, repeated, uuid: `k${command.sendKey}` };
       }
       case "history":
-        return { kind: "history", messages: [{ ...plain(command.channel, "old"), history: true }] };
+        return [{ ...plain(command.channel, "old"), history: true }];
       case "count":
-        return { kind: "count", users: this.connections.size };
+        return { user_in_pipe: this.connections.size };
       case "users":
-        return { kind: "users", visitors: [] };
+        return [];
       case "userData":
-        return { kind: "userData", user: 1, data: "" };
+        return { user_id: 1, user_data: "" };
       case "status":
-        return { kind: "status", seconds: 0 };
+        return { data: 0 };
       case "statistics":
-        return { kind: "statistics" };
+        return {};
     }
   }
 }

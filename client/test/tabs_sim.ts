@@ -222,7 +222,7 @@ export class SimTab {
   }
 
   close(): void {
-    if (!this.frozen) this.event("hide");
+    if (!this.frozen) this.event("pagehide");
     this.crash();
   }
 

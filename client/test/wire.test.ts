@@ -1,7 +1,7 @@
 // Whatever a server sends becomes a typed frame or a named failure, and never an exception.
 
 import { describe, expect, test } from "vitest";
-import { isChannel, parse } from "../src/wire.js";
+import { isAnswer, isChannel, parse, readRefused } from "../src/wire.js";
 import { frames, seeded } from "./session_support.js";
 
 function kind(value: unknown): string {
@@ -25,13 +25,13 @@ describe("nonsense", () => {
     expect(kind(`${one}\n${one}`)).toBe("bad");
   });
 
-  test("answers without what they are about are bad, and say which question they spoil", () => {
+  test("data without what a question asks for are no answer to it", () => {
+    for (const data of [{}, { refused: "all" }, null, "x"]) expect(readRefused(data)).toBe(undefined);
     const answers = [
-      ["_answer", "subscription", {}], ["_answer", "subscription", { refused: "all" }], ["_answer", "answer", {}], ["_answer", "answer", "x"],
-      ["_answer_pipe_count", "user_in_pipe", { user_in_pipe: 1.5 }], ["_answer_user_status", "user_status_7", {}], ["_answer_to_web_a", "answer", {}],
-      ["_answer_to_web_a", "answer", { number_messages: 1e300 }], ["_answer_to_web_a", "answer", null],
-    ];
-    for (const [pipe, event, data] of answers) expect(parse(JSON.stringify({ pipe, event, data, re: 5 }))).toMatchObject({ kind: "bad", re: 5 });
+      ["userData", {}], ["userData", "x"], ["users", {}], ["users", [{ user_id: 1 }, null]], ["users", [{}]], ["count", { user_in_pipe: 1.5 }], ["status", {}],
+      ["send", {}], ["send", { number_messages: 1e300 }], ["send", null], ["statistics", "x"], ["history", 1],
+    ] as const;
+    for (const [kind, data] of answers) expect(isAnswer(kind, data), kind).toBe(false);
   });
 
   test("a private message without id and a history that nobody asked for are bad", () => {
@@ -43,7 +43,7 @@ describe("nonsense", () => {
 
   test("what a newer server may say is no failure", () => {
     expect(kind({ pipe: "sys", event: "weather", data: "fine" })).toBe("other");
-    expect(kind({ pipe: "_answer_weather", event: "x", data: 1, re: 3 })).toBe("other");
+    expect(kind({ pipe: "_answer_weather", event: "x", data: 1, re: 3 })).toBe("result");
     expect(kind({ ...frames.report(1), re: undefined })).toBe("other");
     expect(kind({ ...frames.message("a"), mood: { good: true } })).toBe("message");
     expect(parse(JSON.stringify(frames.error("brand_new", 3)))).toMatchObject({ kind: "error", re: 3, error: { code: "brand_new" } });
@@ -109,7 +109,7 @@ describe("chance", () => {
       frame[keys[Math.floor(random() * keys.length)] ?? ""] = values[Math.floor(random() * values.length)];
       seen.add(kind(frame));
     }
-    expect([...seen].sort()).toEqual(["bad", "error", "fatal", "message", "other", "result", "serverInfo", "subscription"]);
+    expect([...seen].sort()).toEqual(["bad", "error", "fatal", "message", "other", "result", "serverInfo"]);
   });
 });
 

@@ -10,7 +10,7 @@ mod timers;
 
 pub(crate) use accepted::{Accepted, Published};
 pub(crate) use conns::{Conn, Conns, InFlight, Probe, Reading, Replay, Sent};
-pub(crate) use debts::{Debts, GoneId};
+pub(crate) use debts::{Debts, GoneId, Party};
 pub(crate) use durable::effective_length;
 pub use durable::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
 pub(crate) use subscribers::Subscribers;

@@ -284,6 +284,16 @@ fn who_may_come() {
                 "{proxy}"
             );
         }
+        // nginx as it comes, and with the usual lines for WebSockets.
+        let old = String::from_utf8(request.bytes())
+            .unwrap()
+            .replace("HTTP/1.1", "HTTP/1.0");
+        let answer = harness::exchange(local.ws(), old.as_bytes());
+        assert_eq!(Answer::parse(&answer).status, 404, "no browser speaks HTTP/1.0");
+        for (value, status) in [("upgrade", 404), ("close", 200), ("keep-alive", 200)] {
+            let answer = request.clone().header("Connection", value).send(local.ws());
+            assert_eq!(answer.status, status, "{value}");
+        }
     }
     let off = server_with(|settings| settings.pages.console = Switch::Off);
     let on = server_with(|settings| settings.pages.console = Switch::On);

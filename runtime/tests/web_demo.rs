@@ -68,7 +68,7 @@ fn somebody_enters_and_comes_back() {
     let ann = enter(&server, "  Ann ");
     assert_eq!((&ann["dev_id"], &ann["name"]), (&json!(DEV), &json!("Ann")));
     assert_eq!(ann["rooms"], json!(["web_lobby", "web_music", "web_kitchen"]));
-    assert!((1..=10_000).contains(&ann["user_id"].as_u64().unwrap()));
+    assert!((1..=1000).contains(&ann["user_id"].as_u64().unwrap()));
     assert_eq!(ann["user_key"].as_str().unwrap().len(), 32);
     page(&server, &ann);
     let mut sql = sql(&server);
@@ -141,7 +141,7 @@ fn private_messages() {
     let answer = ask(&server, &private(&bob, &bob, "to myself")).json();
     assert_eq!(answer["delivered"], 1);
     assert_eq!(message(&mut of_bob).0, "private", "no copy of it");
-    let nobody = json!({"user_id": 10_001});
+    let nobody = json!({"user_id": 1001});
     assert_eq!(ask(&server, &private(&ann, &nobody, "x")).status, 404);
 }
 
@@ -176,6 +176,8 @@ fn nothing_becomes_a_statement() {
         ("a\0b", 400),
         ("", 400),
         ("   ", 400),
+        ("Ann\u{200b}", 400),
+        ("\u{202e}nnA", 400),
         (&"x".repeat(33), 400),
         (&"ü".repeat(32), 200),
     ] {
@@ -228,6 +230,29 @@ fn slow_bodies() {
     assert_eq!(Answer::parse(&read_to_end(&mut slow)).status, 408);
 }
 
+/// Q1: whoever does not finish his request takes nobody's place.
+#[test]
+fn unfinished_requests_keep_nobody_out() {
+    let server = server_with(|settings| {
+        settings.pages.demo = Switch::On;
+        settings.ws.trusted_proxies = TrustedProxies::parse(["127.0.0.1"]).unwrap();
+    });
+    let from = |place: u8| {
+        Request::post("/demo/api", &json!({"action": "enter", "name": "Ann"}))
+            .header("X-Forwarded-For", &format!("192.0.2.{place}"))
+    };
+    let unfinished: Vec<_> = (0..100)
+        .map(|place| {
+            let bytes = from(place).bytes();
+            let mut socket = connect(server.ws());
+            socket.write_all(&bytes[..bytes.len() - 1]).unwrap();
+            socket
+        })
+        .collect();
+    assert_eq!(from(200).send(server.ws()).status, 200);
+    drop(unfinished);
+}
+
 /// Twenty a second and address, and forty at once.
 #[test]
 fn one_address_is_slowed_down() {
@@ -261,7 +286,7 @@ fn mailboxes_are_bounded() {
     let server = server();
     let (ann, bob) = (enter(&server, "Ann"), enter(&server, "Bob"));
     let _here = page(&server, &ann);
-    let values = vec![format!("({}, 'private', '1')", bob["user_id"]); 49].join(",");
+    let values = vec![format!("({}, 'private', '1')", bob["user_id"]); 19].join(",");
     let mut sql = sql(&server);
     sql.run(&format!(
         "INSERT INTO users_messages (id, event, message) VALUES {values}"
@@ -270,30 +295,74 @@ fn mailboxes_are_bounded() {
     assert_eq!(ask(&server, &private(&ann, &bob, "too much")).status, 429);
 }
 
-/// There are ten thousand users at most: somebody who never came gives his number to the next one.
+/// There are a thousand users at most: somebody who never came gives his number to the next one.
 #[test]
 fn users_are_bounded() {
     let server = server();
     let ann = enter(&server, "Ann");
     let _here = page(&server, &ann);
     let mut sql = sql(&server);
-    let ids: Vec<u32> = (1..=10_000).collect();
-    for part in ids.chunks(1000) {
-        let values: Vec<String> = part
-            .iter()
-            .filter(|id| ann["user_id"] != **id)
-            .map(|id| format!("({id}, 'old')"))
-            .collect();
-        sql.run(&format!(
-            "INSERT INTO users_auth (id, hash) VALUES {}",
-            values.join(",")
-        ));
-    }
+    everybody_else(&mut sql, &ann, "demo0123456789abcdef0123456789ab");
     for _ in 0..5 {
         let bob = enter(&server, "Bob");
         assert_ne!(bob["user_id"], ann["user_id"], "she is here");
         page(&server, &bob);
     }
+}
+
+/// Gives a key to all numbers the chat has but one.
+fn everybody_else(sql: &mut Client, one: &Value, key: &str) {
+    let values: Vec<String> = (1..=1000)
+        .filter(|id| one["user_id"] != *id)
+        .map(|id| format!("({id}, '{key}')"))
+        .collect();
+    sql.run(&format!(
+        "INSERT INTO users_auth (id, hash) VALUES {}",
+        values.join(",")
+    ));
+}
+
+/// Whoever lets the chat share a tenant with a site does not lose the site's users to it.
+#[test]
+fn users_of_a_site_are_left_alone() {
+    let server = server();
+    let mut sql = sql(&server);
+    sql.run("INSERT INTO pipes_settings (name, length) VALUES ('web_lobby', 99)");
+    sql.run("INSERT INTO users_auth (id, hash) VALUES (2000, 'key'), (2001, 'demo7')");
+    let ann = enter(&server, "Ann");
+    assert_eq!(
+        sql.rows(
+            "SELECT length FROM pipes_settings WHERE name IN ('web_lobby', 'web_music') ORDER BY length"
+        ),
+        [["50"], ["99"]]
+    );
+    for (id, key) in [(2000, "key"), (2001, "demo7")] {
+        let stranger = json!({"user_id": id, "user_key": key});
+        assert_eq!(ask(&server, &private(&stranger, &ann, "x")).status, 403);
+        assert_eq!(ask(&server, &private(&ann, &stranger, "x")).status, 404);
+        let back = json!({"action": "return", "user_id": id, "user_key": key});
+        assert_eq!(ask(&server, &back).status, 403);
+    }
+    everybody_else(&mut sql, &ann, "ofTheSite");
+    sql.run("INSERT INTO users_messages (id, event, message) VALUES (1, 'e', 'm'), (2, 'e', 'm')");
+    let full = ask(&server, &json!({"action": "enter", "name": "Bob"}));
+    assert_eq!((full.status, full.header("retry-after")), (503, Some("60")));
+    let kept = "SELECT COUNT(*) FROM users_messages WHERE id IN (1, 2)";
+    let count = 2 - u8::from(ann["user_id"] == 1) - u8::from(ann["user_id"] == 2);
+    assert!(sql.rows(kept)[0][0].parse::<u8>().unwrap() >= count);
+}
+
+/// A user whom a site knows by his data, because he comes with a token, is somebody, too.
+#[test]
+fn numbers_with_data_are_taken() {
+    let server = server();
+    let values: Vec<String> = (1..=1000).map(|id| format!("({id}, 'x')")).collect();
+    sql(&server).run(&format!(
+        "INSERT INTO users_data (id, data) VALUES {}",
+        values.join(",")
+    ));
+    let full = ask(&server, &json!({"action": "enter", "name": "Bob"}));
+    assert_eq!(full.status, 503);
 }
 
 #[test]

@@ -148,6 +148,13 @@ fn everything_the_pages_need_is_there() {
         };
         assert_eq!(answer.header("content-type"), Some(expected), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        let is_client = path == "comet-client.js" || path == "CometServerApi.js";
+        let cache = if is_client { "max-age=3600" } else { "no-cache" };
+        assert_eq!(
+            answer.header("cache-control"),
+            Some(cache),
+            "{path}: of one version all"
+        );
         let folder = if path.starts_with("site/") { "site/" } else { "" };
         waiting.extend(
             named(&answer.body)
@@ -158,7 +165,8 @@ fn everything_the_pages_need_is_there() {
     assert!(seen.len() > 10, "{seen:?}");
 }
 
-/// The administrator's file wins, as long as it is one that is served.
+/// The administrator's file wins, as long as it is one that is served and no part of our pages: what a site keeps in a
+/// folder of this name must not run in the console.
 #[test]
 fn files_of_the_administrator_come_first() {
     let dir = tempfile::tempdir().unwrap();
@@ -183,7 +191,10 @@ fn files_of_the_administrator_come_first() {
         mine.header("content-type"),
         Some("application/javascript; charset=UTF-8")
     );
-    assert_eq!(get(&server, "/site/style.css").body, "body{}");
+    for path in ["/site/style.css", "/comet-server/%73ite/style.css"] {
+        let style = get(&server, path).body;
+        assert!(style.len() > 100, "{path}: the pages keep theirs");
+    }
     assert!(
         get(&server, "/comet-client.js").body.contains("export"),
         "a folder is no file"

@@ -31,9 +31,10 @@ export class PlainBrowser {
     if (!context) throw new Error("the browser has no window");
     return new PlainBrowser(context, browser, async () => {
       const ended = once(program, "exit");
-      program.kill("SIGKILL");
+      program.kill("SIGTERM");
       await ended;
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+      // Its helpers end a little later.
+      rmSync(profile, { recursive: true, force: true, maxRetries: 40, retryDelay: 50 });
     });
   }
 

@@ -4,7 +4,7 @@
 // know who in the page wants which channel.
 
 import { CometError } from "../errors.js";
-import { isChannel, type ChannelCommand, type Refused } from "../wire.js";
+import { isChannel, readRefused, type ChannelCommand, type Refused } from "../wire.js";
 
 /** After "too many commands" nothing is told for so long, milliseconds. */
 const PAUSE = 1_000;
@@ -57,9 +57,16 @@ export class Channels {
     this.asked.add(number);
   }
 
+  /** True if that is the number of one of them. */
+  has(re: number): boolean {
+    return this.asked.has(re);
+  }
+
   /** Their result. */
-  result(re: number, refused: readonly Refused[]): CometError[] {
-    if (!this.asked.delete(re)) return [];
+  result(re: number, data: unknown): CometError[] | undefined {
+    const refused = readRefused(data);
+    if (!refused) return undefined;
+    this.asked.delete(re);
     this.complete ||= refused.length > 0;
     return refused.map(refusal);
   }
@@ -90,5 +97,5 @@ export class Channels {
 
 /** A refused channel as an error for the page. */
 function refusal({ name, code }: Refused): CometError {
-  return new CometError(code, name === "" ? "more channels were refused" : `channel "${name}" was refused`);
+  return new CometError(code, `refused: ${name || "more channels"}`);
 }

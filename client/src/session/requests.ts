@@ -6,7 +6,7 @@
 
 import { CometError } from "../errors.js";
 import type { Answer, Command, Incoming } from "../types.js";
-import { encode, objection } from "../wire.js";
+import { encode, isAnswer, objection } from "../wire.js";
 
 /** Requests without outcome at one time. */
 export const REQUESTS_MAX = 1_000;
@@ -53,11 +53,12 @@ export class Requests {
 
   /** The result says why it cannot be taken. */
   add(id: number, command: Command, now: number): CometError | undefined {
-    const size = encode(command).length;
+    const text = encode(command);
+    const size = text.length;
     if (this.all.size >= REQUESTS_MAX || this.text + size > TEXT_MAX) return new CometError("queue_full", "too much waits for the server");
     const wrong = objection(command);
     if (wrong) return wrong;
-    if (!fits(command, size)) return new CometError("message_too_long", "no server takes so much at once");
+    if (new TextEncoder().encode(text).length > COMMAND_MAX - 32) return new CometError("message_too_long", "no server takes so much at once");
     const deadline = command.kind === "send" ? Infinity : now + QUESTION_TIMEOUT;
     this.all.set(id, { id, command, size, deadline, number: 0, sentAt: 0, endings: 0, history: [] });
     this.text += size;
@@ -102,14 +103,14 @@ export class Requests {
     if (request && request.history.length < HISTORY_MAX) request.history.push(message);
   }
 
-  /** A result. Nothing if nobody waits for it. */
-  result(re: number, answer: Answer): Outcome[] {
+  /** A result. Nothing if nobody waits for it; undefined if it is no answer to what was asked. */
+  result(re: number, data: unknown): Outcome[] | undefined {
     const request = this.sent.get(re);
     if (!request) return [];
-    if (answer.kind !== request.command.kind) return this.error(re, new CometError("bad_frame", "an answer to another question"), 0);
-    const { id, history } = request;
+    const { id, history, command } = request;
+    if (!isAnswer(command.kind, data)) return undefined;
     this.forget(request);
-    return [{ kind: "answer", id, answer: answer.kind === "history" ? { kind: "history", messages: history } : answer }];
+    return [{ kind: "answer", id, answer: command.kind === "history" ? history : data }];
   }
 
   /** An error as result. Too many commands only means: later. One at a time then, so that the order is kept. */
@@ -169,10 +170,4 @@ export class Requests {
     request.number = 0;
     request.history = [];
   }
-}
-
-/** A character has at most three bytes, so most texts need no counting. */
-function fits(command: Command, size: number): boolean {
-  const room = COMMAND_MAX - 32;
-  return size * 3 <= room || new TextEncoder().encode(encode(command)).length <= room;
 }

@@ -2,22 +2,18 @@
 //
 // Promises that nothing here throws, whatever the browser has switched off. Must never know what tabs say to each other.
 
+import { attempt } from "../attempt.js";
+import { browserEdges, listenTo, randomName, soon } from "../edges.js";
 import type { Bus, CommonStore, Locks, PageEvent, TabEdges } from "./edges.js";
-
-const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
 /** Asks what the browser has; touches nothing but a probe in the store. */
 export function browserTabEdges(): TabEdges {
   const store = openStore();
   return {
-    now: () => performance.now(),
+    ...browserEdges(),
     wallClock: () => Date.now(),
-    timer(run, ms) {
-      const id = setTimeout(run, ms);
-      return () => clearTimeout(id);
-    },
-    newId: () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => LETTERS.charAt(byte & 63)).join(""),
-    listen,
+    newId: () => randomName(16),
+    listen: (heard) => listenTo(["freeze", "resume", "pagehide", "pageshow"], (type) => heard(type as PageEvent)),
     openBus: (name, heard) => openChannel(name, heard) ?? (store && openStoreBus(store, name, heard)),
     locks: openLocks(),
     store,
@@ -55,7 +51,7 @@ function openLocks(): Locks | undefined {
 }
 
 function openStore(): CommonStore | undefined {
-  try {
+  return attempt(() => {
     const area = localStorage;
     const probe = "comet.probe";
     area.setItem(probe, probe);
@@ -65,17 +61,7 @@ function openStore(): CommonStore | undefined {
       set: (key, value) => void attempt(() => area.setItem(key, value)),
       remove: (key) => void attempt(() => area.removeItem(key)),
     };
-  } catch {
-    return undefined;
-  }
-}
-
-function attempt<T>(run: () => T): T | undefined {
-  try {
-    return run();
-  } catch {
-    return undefined;
-  }
+  });
 }
 
 /** A channel does not hear itself, so one speaks and another one listens. */
@@ -107,38 +93,23 @@ function openStoreBus(store: CommonStore, name: string, heard: (message: unknown
   const hear = (event: StorageEvent) => {
     if (event.key !== key || event.newValue === null) return;
     const { newValue } = event;
-    heard(attempt(() => JSON.parse(newValue) as unknown));
+    attempt(() => heard((JSON.parse(newValue) as unknown[])[1]));
   };
   addEventListener("storage", hear);
   return {
     post(message) {
       count += 1;
-      const text = JSON.stringify({ ...message, count });
+      const text = JSON.stringify([count, message]);
       store.set(key, text);
       store.remove(key);
       // Tabs hear only others here; what they said before waits in the same queue of events.
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        port1.close();
-        if (open) heard(JSON.parse(text));
-      };
-      port2.postMessage(0);
+      soon(() => {
+        if (open) heard((JSON.parse(text) as unknown[])[1]);
+      });
     },
     close() {
       open = false;
       removeEventListener("storage", hear);
     },
   };
-}
-
-function listen(heard: (event: PageEvent) => void): () => void {
-  if (typeof addEventListener !== "function" || typeof document !== "object") return () => undefined;
-  const ends = (
-    [[document, "freeze", "freeze"], [document, "resume", "resume"], [self, "pagehide", "hide"], [self, "pageshow", "show"]] as const
-  ).map(([target, type, event]) => {
-    const hear = () => heard(event);
-    target.addEventListener(type, hear);
-    return () => target.removeEventListener(type, hear);
-  });
-  return () => ends.forEach((end) => end());
 }

@@ -3,17 +3,17 @@
 //
 // Promises nothing itself; says what whoever implements it must promise. Must never know what tabs say to each other.
 
-/** What becomes of a page. `freeze` and `hide` are the last thing it hears until `resume` or `show`, if ever. */
+/** What becomes of a page. `freeze` and `pagehide` are the last thing it hears until `resume` or `pageshow`, if ever. */
 export type PageEvent =
   /** It stays in memory, but nothing of it runs. */
   | "freeze" | "resume"
   /** It is left: closed, or put into the back-forward cache. */
-  | "hide" | "show";
+  | "pagehide" | "pageshow";
 
 /** A common line of all tabs that opened it under the same name. */
 export interface Bus {
   /** Does not throw. What is posted before `close` still arrives. */
-  post(message: object): void;
+  post(message: readonly unknown[]): void;
   close(): void;
 }
 

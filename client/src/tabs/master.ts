@@ -5,10 +5,11 @@
 // its answer; a private message is acknowledged when every tab that is awake has handled it, or after `PATIENCE_ACK`.
 // Passes messages on only while it is sure to be master (S60, S61). Must never know how one becomes master.
 
-import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
+import type { Answer, Answers, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
+import { attempt } from "../attempt.js";
 import { CometError } from "../errors.js";
 import type { TabEdges } from "./edges.js";
-import { toBusError, toBusStatus, type BusBody } from "./message.js";
+import { toBusStatus, type BusBody, type ToMaster } from "./message.js";
 
 /** So long a private message waits for a tab that does not say that it handled it, milliseconds. */
 export const PATIENCE_ACK = 3_000;
@@ -21,7 +22,7 @@ export interface MasterHost {
   readonly id: string;
   readonly edges: TabEdges;
   /** `to` empty: to all other tabs. */
-  post(to: string, body: BusBody): void;
+  post(to: string, ...body: BusBody): void;
   /** Runs `then`, in the order of the calls, when it is certain that this tab is master; never, if it is not. */
   whenSure(then: () => void): void;
   readonly term: number;
@@ -80,8 +81,20 @@ export class Master {
     this.link.stop();
   }
 
-  reconnect(): void {
-    this.link.restart(this.options);
+  /** What a tab says to its master. */
+  hear(from: string, body: ToMaster): void {
+    switch (body[0]) {
+      case "hello":
+        return this.hello(from, body[1], body[2]);
+      case "request":
+        return this.request(from, body[1], body[2]);
+      case "abort":
+        return this.flights.get(`${from} ${body[1]}`)?.abort();
+      case "handled":
+        return this.handled(from, body[1]);
+      case "reconnect":
+        return this.link.restart(this.options);
+    }
   }
 
   get status(): Status {
@@ -89,13 +102,13 @@ export class Master {
   }
 
   /** What a tab says about itself. A new one is told how things are. */
-  hello(id: string, channels: readonly string[], awake: boolean): void {
+  private hello(id: string, channels: readonly string[], awake: boolean): void {
     const known = this.tabs.get(id);
     if (known) Object.assign(known, { channels, awake, unanswered: 0 });
     else {
       const unwatch = id === this.host.id ? undefined : this.host.watch?.(id, () => this.gone(id));
       this.tabs.set(id, { channels, awake, unanswered: 0, unwatch: unwatch ?? (() => undefined) });
-      if (id !== this.host.id) this.host.post(id, { kind: "status", term: this.host.term, status: toBusStatus(this.status) });
+      if (id !== this.host.id) this.host.post(id, "status", this.host.term, toBusStatus(this.status));
     }
     this.tellChannels();
   }
@@ -122,7 +135,7 @@ export class Master {
   }
 
   /** The handlers of a tab are done with a private message. */
-  handled(id: string, number: number): void {
+  private handled(id: string, number: number): void {
     const wait = this.waits.get(number);
     wait?.left.delete(id);
     if (wait?.left.size === 0) this.endWait(number);
@@ -136,7 +149,7 @@ export class Master {
   }
 
   /** Asks for a tab. It may ask twice, if it is not sure to have been heard. */
-  request(tab: string, id: number, command: Command): void {
+  private request(tab: string, id: number, command: Command): void {
     const key = `${tab} ${id}`;
     if (this.flights.has(key)) return;
     const abort = new AbortController();
@@ -153,7 +166,7 @@ export class Master {
     void this.link.request(command, signal).then(
       (answer) => {
         this.flights.delete(key);
-        if (command.kind === "send" && !this.closed) this.echo(tab, command);
+        if (command.kind === "send" && !this.closed) this.echo(tab, command, answer as Answers["send"]);
         this.settle(tab, id, answer);
       },
       (error: unknown) => {
@@ -164,14 +177,10 @@ export class Master {
     );
   }
 
-  abort(tab: string, id: number): void {
-    this.flights.get(`${tab} ${id}`)?.abort();
-  }
-
   private settle(tab: string, id: number, outcome: Answer | CometError): void {
     if (tab === this.host.id) this.host.settle(id, outcome);
-    else if (outcome instanceof CometError) this.host.post(tab, { kind: "failed", id, error: toBusError(outcome) });
-    else this.host.post(tab, { kind: "answer", id, answer: outcome });
+    else if (outcome instanceof CometError) this.host.post(tab, "failed", id, outcome.code, outcome.message);
+    else this.host.post(tab, "answer", id, outcome);
   }
 
   private receive(message: Incoming): Promise<unknown> | undefined {
@@ -202,32 +211,36 @@ export class Master {
 
   /**
    * The server does not send a message back over the connection it came from (protocol.md 2.6.2), which is that of all
-   * tabs. With a connection each, the other tabs would get it; so they do.
+   * tabs. With a connection each, the other tabs would get it; so they do, under its own id if it has one: a tab that
+   * gets it from elsewhere too has it once.
    */
-  private echo(tab: string, { channel, event, body, anonymous, sendKey }: Extract<Command, { kind: "send" }>): void {
+  private echo(
+    tab: string, { channel, event, body, anonymous, sendKey }: Extract<Command, { kind: "send" }>, answer: Answers["send"],
+  ): void {
+    const uuid = typeof answer.uuid === "string" ? answer.uuid : undefined;
     const sender = !anonymous && this.status.authorized ? Number(this.options.userId) || 0 : 0;
     const time = Math.floor(this.host.edges.wallClock() / 1000);
     const message = {
-      pipe: channel, event, data: parseBody(body), userId: sender, history: false, fromQueue: false, uuid: undefined, time,
+      pipe: channel, event, data: parseBody(body), userId: sender, history: false, fromQueue: false, uuid, time,
     };
     this.distribute(message, 0, sendKey, tab);
   }
 
   private distribute(message: Incoming, number: number, key: string, except: string): Promise<unknown> | undefined {
     // Also if no other tab is known: a young master has not heard from all of them yet.
-    this.host.post("", { kind: "message", number, key, except, message });
+    this.host.post("", "message", number, key, except, message);
     return except === this.host.id ? undefined : this.host.deliver(message, key);
   }
 
   private tellStatus(status: Status): void {
     if (this.closed) return;
-    this.host.post("", { kind: "status", term: this.host.term, status: toBusStatus(status) });
+    this.host.post("", "status", this.host.term, toBusStatus(status));
     this.host.status(status);
   }
 
   private tellError(error: CometError): void {
     if (this.closed) return;
-    this.host.post("", { kind: "error", term: this.host.term, error: toBusError(error) });
+    this.host.post("", "error", this.host.term, error.code, error.message);
     this.host.error(error);
   }
 
@@ -238,14 +251,11 @@ export class Master {
   /** The browser says that a tab has ended. Should that be wrong, the tab is asked to say so. */
   private gone(id: string): void {
     this.bye(id);
-    this.host.post(id, { kind: "beat", term: this.host.term, at: this.host.edges.now(), roll: true });
+    this.host.post(id, "beat", this.host.term, this.host.edges.now(), true);
   }
 }
 
 function parseBody(body: string): unknown {
-  try {
-    return JSON.parse(body) as unknown;
-  } catch {
-    return body;
-  }
+  const value = attempt(() => JSON.parse(body) as unknown);
+  return value === undefined ? body : value;
 }

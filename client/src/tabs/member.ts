@@ -18,7 +18,7 @@ import { CometError } from "../errors.js";
 import type { Bus, TabEdges } from "./edges.js";
 import { LockElection, StoreElection, type Candidate, type Election } from "./election.js";
 import { Master, type MasterHost } from "./master.js";
-import { envelope, fromBusError, parseMessage, type BusBody, type BusMessage, type BusStatus } from "./message.js";
+import { BUS_VERSION, fromBusStatus, parseMessage, type BusBody, type ToMaster } from "./message.js";
 
 /** The master speaks so often (protocol.md 9.5), milliseconds. */
 export const BEAT = 200;
@@ -111,7 +111,7 @@ export class Member implements Candidate {
     this.asleep = true;
     this.resign();
     this.election?.end();
-    this.post("", { kind: "bye" });
+    this.post("", "bye");
     this.bus?.close();
   }
 
@@ -121,7 +121,8 @@ export class Member implements Candidate {
     this.asleep = true;
     const wasMaster = this.master !== undefined;
     this.resign();
-    this.post("", wasMaster ? { kind: "bye" } : { kind: "hello", channels: this.page.channels(), awake: false });
+    if (wasMaster) this.post("", "bye");
+    else this.post("", "hello", this.page.channels(), false);
   }
 
   wake(): void {
@@ -140,24 +141,13 @@ export class Member implements Candidate {
   }
 
   channelsChanged(): void {
-    const channels = this.page.channels();
-    if (this.master) this.master.hello(this.id, channels, true);
-    else this.post(this.leader, { kind: "hello", channels, awake: !this.asleep });
+    this.tell("hello", this.page.channels(), !this.asleep);
   }
 
-  request(id: number, command: Command): void {
-    if (this.master) this.master.request(this.id, id, command);
-    else if (this.leader !== "") this.post(this.leader, { kind: "request", id, command });
-  }
-
-  abort(id: number): void {
-    if (this.master) this.master.abort(this.id, id);
-    else this.post(this.leader, { kind: "abort", id });
-  }
-
-  reconnect(): void {
-    if (this.master) this.master.reconnect();
-    else this.post(this.leader, { kind: "reconnect" });
+  /** For the master, whoever it is. */
+  tell(...body: ToMaster): void {
+    if (this.master) this.master.hear(this.id, body);
+    else this.post(this.leader, ...body);
   }
 
   won(): void {
@@ -176,22 +166,27 @@ export class Member implements Candidate {
   private hear(value: unknown): void {
     const message = parseMessage(value);
     if (!message) return;
-    if (message.from === this.id) this.hearMyself(message);
-    else if (message.to === "" || message.to === this.id) this.hearOther(message);
+    const [, from, to, ...body] = message;
+    try {
+      if (from === this.id) this.hearMyself(body);
+      else if (to === "" || to === this.id) this.hearOther(from, body);
+    } catch {
+      // A forgery: what tabs say has the inside that its outline promises.
+    }
   }
 
-  private hearMyself(message: BusMessage): void {
-    if (message.kind === "beat" && this.master && message.term === this.term) {
-      this.sureAt = message.at;
+  private hearMyself(body: BusBody): void {
+    if (body[0] === "beat" && this.master && body[1] === this.term) {
+      this.sureAt = body[2];
       this.confirming = false;
       if (this.isSure()) {
         this.page.roleChanged();
-        while (this.master && this.waiting.length > 0) this.waiting.shift()?.();
+        for (const then of this.waiting.splice(0)) then();
       } else if (this.waiting.length > 0) this.confirm();
     }
-    if (message.kind !== "ping") return;
-    if (message.number === this.winning) this.hearAllBeforeWinning();
-    else if (message.number === this.doubting && !this.winning) this.claim();
+    if (body[0] !== "ping") return;
+    if (body[1] === this.winning) this.hearAllBeforeWinning();
+    else if (body[1] === this.doubting && !this.winning) this.claim();
   }
 
   private hearAllBeforeWinning(): void {
@@ -214,54 +209,56 @@ export class Member implements Candidate {
 
   private claim(): void {
     this.claimedAt = this.edges.now();
-    this.post("", { kind: "claim" });
+    this.post("", "claim");
     this.election?.take();
     this.watch();
   }
 
-  private hearOther(message: BusMessage): void {
-    switch (message.kind) {
+  private hearOther(from: string, body: BusBody): void {
+    const { master, page } = this;
+    switch (body[0]) {
       case "ping":
-        if (this.master) this.beat(false);
+        if (master) this.beat(false);
         return;
       case "claim":
-        this.hearClaim();
-        return;
+        return this.hearClaim();
       case "yield":
-        if (message.from === this.leader) this.rivalGone();
+        if (from === this.leader) this.rivalGone();
         return;
       case "bye":
-        this.master?.bye(message.from);
-        if (message.from === this.leader && !this.asleep) this.election?.vacant(message.from);
+        master?.bye(from);
+        if (from === this.leader && !this.asleep) this.election?.vacant(from);
         return;
       case "beat":
+        if (this.follow(from, body[1]) && body[3]) this.introduce();
+        return;
       case "status":
+        if (this.follow(from, body[1])) page.status(fromBusStatus(body[2], this.group.options.userKey));
+        return;
       case "error":
-        if (this.follow(message.from, message.term)) this.hearMaster(message);
+        if (this.follow(from, body[1])) page.error(new CometError(body[2], body[3]));
         return;
-      case "message": {
-        if (message.except === this.id) return;
-        // Of whatever term: a master speaks only while it is sure, and what an old one said may come late.
-        const { number, from } = message;
-        void Promise.resolve(this.page.deliver(message.message, message.key)).then(() => {
-          if (number > 0) this.post(from, { kind: "handled", number });
-        });
-        return;
-      }
+      case "message":
+        return this.hearMessage(from, body);
       case "answer":
-        this.page.settle(message.id, message.answer);
-        return;
+        return page.settle(body[1], body[2]);
       case "failed":
-        this.page.settle(message.id, fromBusError(message.error));
-        return;
+        return page.settle(body[1], new CometError(body[2], body[3]));
       case "hello":
       case "request":
       case "abort":
       case "handled":
       case "reconnect":
-        this.serve(message);
-        return;
+        return master?.hear(from, body);
     }
+  }
+
+  /** Of whatever term: a master speaks only while it is sure, and what an old one said may come late. */
+  private hearMessage(from: string, [, number, key, except, message]: Extract<BusBody, readonly ["message", ...unknown[]]>): void {
+    if (except === this.id) return;
+    void Promise.resolve(this.page.deliver(message, key)).then(() => {
+      if (number > 0) this.post(from, "handled", number);
+    });
   }
 
   /** Whoever claims is about to win. If not, because two claimed, the one that has won after all goes on. */
@@ -281,22 +278,6 @@ export class Member implements Candidate {
       this.postponed = false;
       if (this.election?.holds()) this.won();
     }, ms);
-  }
-
-  private hearMaster(message: Extract<BusMessage, { kind: "beat" | "status" | "error" }>): void {
-    if (message.kind === "status") this.page.status(this.fromBusStatus(message.status));
-    else if (message.kind === "error") this.page.error(fromBusError(message.error));
-    else if (message.roll) this.introduce();
-  }
-
-  private serve(message: Extract<BusMessage, { kind: "hello" | "request" | "abort" | "handled" | "reconnect" }>): void {
-    const { master } = this;
-    if (!master) return;
-    if (message.kind === "hello") master.hello(message.from, message.channels, message.awake);
-    else if (message.kind === "request") master.request(message.from, message.id, message.command);
-    else if (message.kind === "abort") master.abort(message.from, message.id);
-    else if (message.kind === "handled") master.handled(message.from, message.number);
-    else master.reconnect();
   }
 
   /** True if `from` is the master, as far as this tab knows. Of two, the later term; of the same, the larger id (protocol.md 9.5). */
@@ -320,8 +301,8 @@ export class Member implements Candidate {
   /** Tells a master all it needs to know about this tab. */
   private introduce(): void {
     if (this.master) return;
-    this.post(this.leader, { kind: "hello", channels: this.page.channels(), awake: !this.asleep });
-    for (const [id, command] of this.page.requests()) this.request(id, command);
+    this.channelsChanged();
+    for (const [id, command] of this.page.requests()) this.tell("request", id, command);
   }
 
   private become(): void {
@@ -333,7 +314,7 @@ export class Member implements Candidate {
     const { id, edges, election, page, term } = this;
     const host: MasterHost = {
       id, edges, term, watch: election?.watch,
-      post: (to, body) => this.post(to, body),
+      post: (to, ...body) => this.post(to, ...body),
       whenSure: (then) => this.whenSure(then),
       deliver: (message, key) => page.deliver(message, key),
       settle: (request, outcome) => page.settle(request, outcome),
@@ -343,7 +324,7 @@ export class Member implements Candidate {
     const master = new Master(host, this.group.options, this.group.create);
     this.master = master;
     master.start(page.channels());
-    for (const [request, command] of page.requests()) master.request(id, request, command);
+    for (const [request, command] of page.requests()) this.tell("request", request, command);
     page.roleChanged();
     this.tick();
   }
@@ -373,7 +354,7 @@ export class Member implements Candidate {
     this.confirming = false;
     this.sureAt = -Infinity;
     this.cancel();
-    this.post("", { kind: "yield" });
+    this.post("", "yield");
     master.close();
     this.page.roleChanged();
   }
@@ -391,7 +372,7 @@ export class Member implements Candidate {
   private beat(roll: boolean): void {
     // Later, since whoever asked for the status does not expect that it changes by that.
     if (this.election?.holds() === false) queueMicrotask(() => this.master && this.lost());
-    else this.post("", { kind: "beat", term: this.term, at: this.edges.now(), roll });
+    else this.post("", "beat", this.term, this.edges.now(), roll);
   }
 
   private isSure(): boolean {
@@ -416,7 +397,7 @@ export class Member implements Candidate {
   private ping(): number {
     this.pings += 1;
     this.pingedAt = this.edges.now();
-    this.post("", { kind: "ping", number: this.pings });
+    this.post("", "ping", this.pings);
     return this.pings;
   }
 
@@ -434,13 +415,7 @@ export class Member implements Candidate {
     }, SILENCE);
   }
 
-  private post(to: string, body: BusBody): void {
-    this.bus?.post(envelope(this.id, to, body));
-  }
-
-  private fromBusStatus(status: BusStatus): Omit<Status, "master"> {
-    const { state, authorized, showsKey, server, error } = status;
-    const realKey = showsKey ? this.group.options.userKey : "";
-    return { state, authorized, realKey, server, error: error && fromBusError(error) };
+  private post(to: string, ...body: BusBody): void {
+    this.bus?.post([BUS_VERSION, this.id, to, ...body]);
   }
 }

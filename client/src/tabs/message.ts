@@ -1,155 +1,74 @@
 // What tabs of a group say to each other, and how it is recognised.
 //
-// Promises that `parseMessage` returns only what has the shape of a message of this version, whatever another script of
-// the site put on the line, and never throws. Must never know who is master.
+// Promises that `parseMessage` returns only what has the outline of a message of this version, whatever another script of
+// the site put on the line. What is inside of its objects is trusted: tabs of one version run the same code, and whoever
+// may run scripts on the site needs no forged message. Must never know who is master.
 
 import { CometError, type ErrorCode } from "../errors.js";
-import type { Answer, Command, ConnectionState, Incoming, Status } from "../types.js";
+import type { Answer, Command, Incoming, Status } from "../types.js";
 
 /** Part of the group's name: tabs with another number never meet. Raise it when a message changes its meaning. */
-export const BUS_VERSION = 1;
+export const BUS_VERSION = 2;
 
 /** `realKey` does not travel: it is the key all tabs of the group have, or empty (protocol.md 4.4). */
-export interface BusStatus {
-  readonly state: ConnectionState;
-  readonly authorized?: boolean | undefined;
+export interface BusStatus extends Omit<Status, "master" | "realKey" | "error"> {
   readonly showsKey: boolean;
-  readonly server: string;
-  readonly error?: BusError | undefined;
+  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
 }
 
-export interface BusError {
-  readonly code: ErrorCode;
-  readonly message: string;
-}
-
-export type BusBody =
-  // From a tab to the master.
+/** From a tab to the master. */
+export type ToMaster =
   /** The whole truth about a tab: the channels it wants; not awake: frozen, so nobody waits for it. */
-  | { readonly kind: "hello"; readonly channels: readonly string[]; readonly awake: boolean }
-  | { readonly kind: "request"; readonly id: number; readonly command: Command }
-  | { readonly kind: "abort"; readonly id: number }
+  | readonly ["hello", channels: readonly string[], awake: boolean]
+  | readonly ["request", id: number, command: Command]
+  | readonly ["abort", id: number]
   /** The handlers of this tab are done with the private message of that number. */
-  | { readonly kind: "handled"; readonly number: number }
+  | readonly ["handled", number: number]
   /** `restart` was called. */
-  | { readonly kind: "reconnect" }
+  | readonly ["reconnect"];
+
+/** What is said, and its particulars. */
+export type BusBody =
+  | ToMaster
   // From any tab to all.
   /** Is there a master? Also heard by its sender, who then knows that he has heard everything said before. */
-  | { readonly kind: "ping"; readonly number: number }
+  | readonly ["ping", number: number]
   /** The sender takes the mastership from a master that does not answer. */
-  | { readonly kind: "claim" }
+  | readonly ["claim"]
   /** The sender was master and is not any more. */
-  | { readonly kind: "yield" }
+  | readonly ["yield"]
   /** The sender leaves the group, or sleeps. Its place is free. */
-  | { readonly kind: "bye" }
+  | readonly ["bye"]
   // From the master. `term`: which mastership; a later one is larger.
   /** Said regularly and as answer to `ping`. `at`: the sender's clock, for himself. `roll`: say hello. */
-  | { readonly kind: "beat"; readonly term: number; readonly at: number; readonly roll: boolean }
-  | { readonly kind: "status"; readonly term: number; readonly status: BusStatus }
-  | { readonly kind: "error"; readonly term: number; readonly error: BusError }
+  | readonly ["beat", term: number, at: number, roll: boolean]
+  | readonly ["status", term: number, status: BusStatus]
+  | readonly ["error", term: number, code: ErrorCode, text: string]
   /** `number` > 0: say `handled`. `key`: known under it if it has no uuid. `except`: the tab that sent it. */
-  | { readonly kind: "message"; readonly number: number; readonly key: string; readonly except: string; readonly message: Incoming }
-  | { readonly kind: "answer"; readonly id: number; readonly answer: Answer }
-  | { readonly kind: "failed"; readonly id: number; readonly error: BusError };
+  | readonly ["message", number: number, key: string, except: string, message: Incoming]
+  | readonly ["answer", id: number, answer: Answer]
+  | readonly ["failed", id: number, code: ErrorCode, text: string];
 
 /** `to`: a tab; empty: all. */
-export type BusMessage = BusBody & { readonly from: string; readonly to: string };
+export type BusMessage = readonly [version: number, from: string, to: string, ...body: BusBody];
 
-export function envelope(from: string, to: string, body: BusBody): object {
-  return { comet: BUS_VERSION, from, to, ...body };
-}
+/** First letters of the types of what belongs to each kind. */
+const OUTLINES: Readonly<Record<BusBody[0], string>> = {
+  hello: "ob", request: "no", abort: "n", handled: "n", reconnect: "",
+  ping: "n", claim: "", yield: "", bye: "",
+  beat: "nnb", status: "no", error: "nss", message: "nsso", answer: "no", failed: "nss",
+};
 
 export function parseMessage(value: unknown): BusMessage | undefined {
-  return isEnvelope(value) && isBody(value) ? (value as BusMessage) : undefined;
-}
-
-export function toBusError({ code, message }: CometError): BusError {
-  return { code, message };
-}
-
-export function fromBusError({ code, message }: BusError): CometError {
-  return new CometError(code, message);
+  if (!Array.isArray(value) || value[0] !== BUS_VERSION) return undefined;
+  const outline = value.map((part) => (part === null ? "-" : typeof part)[0]).join("");
+  return outline === "nsss" + OUTLINES[String(value[3]) as BusBody[0]] ? (value as unknown as BusMessage) : undefined;
 }
 
 export function toBusStatus({ state, authorized, realKey, server, error }: Status): BusStatus {
-  return { state, authorized, showsKey: realKey !== "", server, error: error && toBusError(error) };
+  return { state, authorized, showsKey: realKey !== "", server, error: error && { code: error.code, message: error.message } };
 }
 
-type Check = (value: unknown) => boolean;
-
-const anything: Check = () => true;
-const flag: Check = (value) => typeof value === "boolean";
-const text: Check = (value) => typeof value === "string";
-const whole: Check = (value) => Number.isSafeInteger(value);
-const real: Check = (value) => Number.isFinite(value);
-const name: Check = (value) => typeof value === "string" && value.length <= 64;
-
-const optional = (check: Check): Check => (value) => value === undefined || check(value);
-const list = (check: Check): Check => (value) => Array.isArray(value) && value.every(check);
-
-function shape(fields: Readonly<Record<string, Check>>): Check {
-  const checks = Object.entries(fields);
-  return (value) =>
-    typeof value === "object" && value !== null &&
-    checks.every(([key, check]) => check((value as Record<string, unknown>)[key]));
+export function fromBusStatus({ state, authorized, showsKey, server, error }: BusStatus, key: string): Omit<Status, "master"> {
+  return { state, authorized, realKey: showsKey ? key : "", server, error: error && new CometError(error.code, error.message) };
 }
-
-/** By `kind`, each with its other fields. */
-function union(kinds: Readonly<Record<string, Readonly<Record<string, Check>>>>): Check {
-  const checks = new Map(Object.entries(kinds).map(([kind, fields]) => [kind, shape(fields)]));
-  return (value) => checks.get((value as { kind?: string } | null)?.kind ?? "")?.(value) ?? false;
-}
-
-const isIncoming = shape({
-  pipe: text, event: text, data: anything, userId: real, history: flag, fromQueue: flag, uuid: optional(text), time: real,
-});
-
-const isCommand = union({
-  send: { channel: text, anonymous: flag, event: text, body: text, sendKey: text },
-  history: { channel: text },
-  count: { channel: text },
-  users: { channel: text },
-  userData: { user: text },
-  status: { user: text },
-  statistics: { body: text },
-});
-
-const isAnswer = union({
-  send: { receivers: real, repeated: flag },
-  history: { messages: list(isIncoming) },
-  count: { users: real },
-  users: { visitors: list(shape({ userId: real, uuid: text })) },
-  userData: { user: real, data: text },
-  status: { seconds: real },
-  statistics: {},
-});
-
-const STATES = ["idle", "connecting", "open", "waiting", "offline", "refused", "stopped"];
-
-/** A newer tab may know codes that this one does not; they reach the page as they are. */
-const isError = shape({ code: text, message: text });
-
-const isStatus = shape({
-  state: (value) => STATES.includes(value as string),
-  authorized: optional(flag), showsKey: flag, server: text, error: optional(isError),
-});
-
-const isEnvelope = shape({ comet: (value) => value === BUS_VERSION, from: name, to: name });
-
-const isBody = union({
-  hello: { channels: list(text), awake: flag },
-  request: { id: whole, command: isCommand },
-  abort: { id: whole },
-  handled: { number: whole },
-  reconnect: {},
-  ping: { number: whole },
-  claim: {},
-  yield: {},
-  bye: {},
-  beat: { term: whole, at: real, roll: flag },
-  status: { term: whole, status: isStatus },
-  error: { term: whole, error: isError },
-  message: { number: whole, key: text, except: text, message: isIncoming },
-  answer: { id: whole, answer: isAnswer },
-  failed: { id: whole, error: isError },
-});

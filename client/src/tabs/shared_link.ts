@@ -57,7 +57,7 @@ export class SharedLink implements Link {
   }
 
   restart(options: LinkOptions): void {
-    if (this.member && this.options && groupName(options) === groupName(this.options)) this.member.reconnect();
+    if (this.member && this.options && groupName(options) === groupName(this.options)) this.member.tell("reconnect");
     else this.join(options);
   }
 
@@ -85,7 +85,7 @@ export class SharedLink implements Link {
     return new Promise((resolve, reject) => {
       const abort = () => {
         this.settle(id, new CometError("aborted", "the request was aborted"));
-        this.member?.abort(id);
+        this.member?.tell("abort", id);
       };
       signal?.addEventListener("abort", abort);
       const forget = () => signal?.removeEventListener("abort", abort);
@@ -94,7 +94,7 @@ export class SharedLink implements Link {
         resolve: (answer) => { forget(); resolve(answer); },
         reject: (error) => { forget(); reject(error); },
       });
-      this.member?.request(id, command);
+      this.member?.tell("request", id, command);
     });
   }
 
@@ -112,7 +112,7 @@ export class SharedLink implements Link {
 
   /** What the group has not done yet it must not do any more: this tab asks elsewhere, or not at all. */
   private recall(): void {
-    for (const id of this.pending.keys()) this.member?.abort(id);
+    for (const id of this.pending.keys()) this.member?.tell("abort", id);
   }
 
   private leave(): void {
@@ -130,12 +130,12 @@ export class SharedLink implements Link {
       case "resume":
         this.member?.wake();
         return;
-      case "hide":
+      case "pagehide":
         if (!this.member) return;
         this.leave();
         this.parked = true;
         return;
-      case "show":
+      case "pageshow":
         if (this.parked && this.options) this.join(this.options);
         return;
     }

@@ -16,7 +16,7 @@ use crate::action::{Action, Recipients};
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
 use crate::name::{Body, EventName};
 use crate::record::{QueuedMessage, Record, Removal};
-use crate::state::{Conn, Debts, GoneId, Probe, Sent, Timer};
+use crate::state::{Conn, Debts, GoneId, Party, Probe, Sent, Timer};
 use crate::wire::{self, Content, Dialect, FrameBody};
 
 impl Core {
@@ -52,7 +52,7 @@ impl Core {
             };
             state.unsent.push_back(seq);
             self.tenants
-                .edit_user(dev, user, |live| live.debts.owe(seq, conn, &state.uuid));
+                .edit_user(dev, user, |live| live.debts.owe(seq, state.party(conn)));
             self.send_owed(conn, Some(seq), out);
         }
         (op, devices.len() as u64)
@@ -60,7 +60,11 @@ impl Core {
 
     /// A device has just registered: everything it is owed leaves, in order (S9, S10, S11, S12, Q31).
     pub(super) fn pay_queue(&mut self, conn: ConnId, dev: DevId, user: UserId, out: &mut Vec<Action>) {
-        let Some(uuid) = self.conns.get(conn).map(|state| state.uuid.clone()) else {
+        let Some((uuid, sole)) = self
+            .conns
+            .get(conn)
+            .map(|state| (state.uuid.clone(), state.is_sole()))
+        else {
             return;
         };
         let live = self.tenants.user(dev, user);
@@ -73,7 +77,8 @@ impl Core {
             .collect();
         self.edit_debts(dev, user, |debts| {
             for &seq in &owed {
-                debts.redelivered(seq, conn, &uuid);
+                let uuid = &uuid;
+                debts.redelivered(seq, Party { conn, uuid, sole });
             }
         });
         if let Some(state) = self.conns.get_mut(conn) {
@@ -191,15 +196,17 @@ impl Core {
             return;
         };
         state.probe = None;
-        let (dev, uuid) = (state.dev, state.uuid.clone());
+        let (dev, uuid, sole) = (state.dev, state.uuid.clone(), state.is_sole());
         let mut acknowledged = state.in_flight.acknowledge(upto);
         self.timers.disarm(probe.deadline, Timer::Probe(conn));
         let stored = self.durable.user(dev, user);
         acknowledged.retain(|&seq| stored.is_some_and(|stored| stored.queued(seq).is_some()));
-        let paid = self.tenants.edit_user(dev, user, |live| {
+        let uuid = &uuid;
+        let party = Party { conn, uuid, sole };
+        let paid = self.edit_debts(dev, user, |debts| {
             acknowledged
                 .into_iter()
-                .filter(|&seq| live.debts.acknowledge(seq, conn, &uuid))
+                .filter(|&seq| debts.acknowledge(seq, party))
                 .collect::<Vec<_>>()
         });
         self.remove_private(dev, user, paid, Removal::Paid, out);

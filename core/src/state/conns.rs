@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::Party;
 use crate::event::ClientInfo;
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
 use crate::name::{ChannelName, ClientUuid, Marker};
@@ -47,6 +48,20 @@ pub(crate) struct Probe {
 }
 
 impl Conn {
+    /// It speaks for all tabs of its browser, which have one connection (protocol-v5.md 4).
+    pub(crate) fn is_sole(&self) -> bool {
+        self.dialect == Dialect::V5
+    }
+
+    /// This connection before the debts of its user.
+    pub(crate) fn party(&self, conn: ConnId) -> Party<'_> {
+        Party {
+            conn,
+            uuid: &self.uuid,
+            sole: self.is_sole(),
+        }
+    }
+
     /// Everything owed to this connection, ascending.
     pub(crate) fn owed(&self) -> impl Iterator<Item = Seq> {
         self.in_flight.seqs().chain(self.unsent.iter().copied())

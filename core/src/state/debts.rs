@@ -15,11 +15,24 @@ use crate::time::Mono;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct GoneId(pub(crate) u64);
 
+/// One connection of a browser, as far as debts are concerned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Party<'a> {
+    /// The connection.
+    pub(crate) conn: ConnId,
+    /// Its browser; may be empty.
+    pub(crate) uuid: &'a ClientUuid,
+    /// It speaks for all tabs of its browser (protocol-v5.md 4): when it acknowledges, connections of its kind that the
+    /// browser had before, or loses later, have nothing to claim any more.
+    pub(crate) sole: bool,
+}
+
 /// A device that was sent a message, or is about to be, and has not acknowledged it.
 #[derive(Clone, Debug)]
 struct Holder {
     device: Device,
     uuid: ClientUuid,
+    sole: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,17 +47,23 @@ struct Debt {
     acknowledged: bool,
     /// The browsers whose devices acknowledged, as long as the debt is open.
     acknowledged_by: Vec<ClientUuid>,
+    /// Those of them for which a connection that speaks for all their tabs did.
+    done: Vec<ClientUuid>,
     holders: Vec<Holder>,
 }
 
 impl Debt {
-    /// The holders that are this browser. One without a uuid cannot be recognised.
+    /// The holders that are this browser and may claim something. One without a uuid cannot be recognised.
     fn held_by<'a>(&'a self, uuid: &'a ClientUuid) -> impl Iterator<Item = Device> + 'a {
-        let mine = self
-            .holders
-            .iter()
-            .filter(move |holder| !uuid.is_empty() && holder.uuid == *uuid);
+        let mine = self.holders.iter().filter(move |holder| {
+            !uuid.is_empty() && holder.uuid == *uuid && !self.is_done(&holder.uuid, holder.sole)
+        });
         mine.map(|holder| holder.device)
+    }
+
+    /// A connection that spoke for the whole browser has acknowledged the message.
+    fn is_done(&self, uuid: &ClientUuid, sole: bool) -> bool {
+        sole && self.done.contains(uuid)
     }
 
     fn release(&mut self, device: Device) {
@@ -87,23 +106,23 @@ impl Debts {
     /// connection is gone, this one is its return and takes over the claim. A browser with several tabs was sent it
     /// several times, all under one uuid: then nobody can tell which tab returns, and every claim lasts until it is
     /// acknowledged or its time is over.
-    pub(crate) fn redelivered(&mut self, seq: Seq, conn: ConnId, uuid: &ClientUuid) {
+    pub(crate) fn redelivered(&mut self, seq: Seq, party: Party<'_>) {
         let former = self.debts.get(&seq).and_then(|debt| {
-            let mut held = debt.held_by(uuid);
+            let mut held = debt.held_by(party.uuid);
             let only = held.next().filter(|_| held.next().is_none());
-            only.filter(|_| !debt.acknowledged_by.contains(uuid))
+            only.filter(|_| !debt.acknowledged_by.contains(party.uuid))
         });
         if let Some(Device::Gone(id)) = former {
             let debt = self.debts.entry(seq).or_default();
             debt.release(Device::Gone(id));
             self.release(id, seq);
         }
-        self.owe(seq, conn, uuid);
+        self.owe(seq, party);
     }
 
     /// The message is owed to this device: it was sent, or waits for room in the window.
-    pub(crate) fn owe(&mut self, seq: Seq, conn: ConnId, uuid: &ClientUuid) {
-        let device = Device::Alive(conn);
+    pub(crate) fn owe(&mut self, seq: Seq, party: Party<'_>) {
+        let device = Device::Alive(party.conn);
         let debt = self.debts.entry(seq).or_default();
         assert!(
             debt.holders.iter().all(|holder| holder.device != device),
@@ -111,26 +130,50 @@ impl Debts {
         );
         debt.holders.push(Holder {
             device,
-            uuid: uuid.clone(),
+            uuid: party.uuid.clone(),
+            sole: party.sole,
         });
     }
 
     /// A device acknowledged the message, which is still in the queue. True if it is paid now and must leave it.
     ///
     /// There may be no entry: a device whose claim has ended can still acknowledge.
-    pub(crate) fn acknowledge(&mut self, seq: Seq, conn: ConnId, uuid: &ClientUuid) -> bool {
+    pub(crate) fn acknowledge(&mut self, seq: Seq, party: Party<'_>) -> bool {
+        let Party { conn, uuid, sole } = party;
         let debt = self.debts.entry(seq).or_default();
         debt.acknowledged = true;
         if !uuid.is_empty() && !debt.acknowledged_by.contains(uuid) {
             debt.acknowledged_by.push(uuid.clone());
         }
         debt.release(Device::Alive(conn));
+        if sole && !uuid.is_empty() && !debt.done.contains(uuid) {
+            debt.done.push(uuid.clone());
+            self.end_claims_of(seq, uuid);
+        }
         self.settle(seq)
+    }
+
+    /// The browser is done with the message: what its former connections claim of it ends.
+    fn end_claims_of(&mut self, seq: Seq, uuid: &ClientUuid) {
+        let Some(debt) = self.debts.get_mut(&seq) else {
+            return;
+        };
+        let mut ended = Vec::new();
+        debt.holders.retain(|holder| match holder.device {
+            Device::Gone(id) if holder.sole && holder.uuid == *uuid => {
+                ended.push(id);
+                false
+            }
+            Device::Gone(_) | Device::Alive(_) => true,
+        });
+        for id in ended {
+            self.release(id, seq);
+        }
     }
 
     /// A device vanished with these messages unacknowledged; its claim lasts until `until`, unless more than
     /// `devices_max` devices of the user vanish meanwhile: then the oldest claim ends. Nothing is noted if none of the
-    /// messages is owed any more. Returns the messages that are paid by the end of an older claim.
+    /// messages is owed any more. Returns the messages that are paid by that, or by the end of an older claim.
     pub(crate) fn vanished(
         &mut self,
         id: GoneId,
@@ -139,32 +182,48 @@ impl Debts {
         unacknowledged: impl Iterator<Item = Seq>,
         devices_max: usize,
     ) -> Vec<Seq> {
-        let mut seqs = BTreeSet::new();
+        let (seqs, mut paid) = self.claims_of(id, conn, unacknowledged);
+        if seqs.is_empty() {
+            return paid;
+        }
+        self.gone.insert(id, GoneDevice { until, seqs });
+        if self.gone.len() <= devices_max {
+            return paid;
+        }
+        if let Some((&oldest, device)) = self.gone.first_key_value() {
+            self.ended.push((oldest, device.until));
+            paid.extend(self.grace_over(oldest));
+        }
+        paid
+    }
+
+    /// What a connection that has just ended still claims as `id`, and what is paid because it claims nothing.
+    fn claims_of(
+        &mut self,
+        id: GoneId,
+        conn: ConnId,
+        unacknowledged: impl Iterator<Item = Seq>,
+    ) -> (BTreeSet<Seq>, Vec<Seq>) {
+        let (mut claimed, mut paid) = (BTreeSet::new(), Vec::new());
+        let device = Device::Alive(conn);
         for seq in unacknowledged {
             let Some(debt) = self.debts.get_mut(&seq) else {
                 continue;
             };
-            let alive = debt
-                .holders
-                .iter_mut()
-                .find(|holder| holder.device == Device::Alive(conn));
-            if let Some(holder) = alive {
-                holder.device = Device::Gone(id);
-                seqs.insert(seq);
+            let Some(at) = debt.holders.iter().position(|holder| holder.device == device) else {
+                continue;
+            };
+            if debt.is_done(&debt.holders[at].uuid, debt.holders[at].sole) {
+                debt.release(device);
+                if self.settle(seq) {
+                    paid.push(seq);
+                }
+            } else {
+                debt.holders[at].device = Device::Gone(id);
+                claimed.insert(seq);
             }
         }
-        if seqs.is_empty() {
-            return Vec::new();
-        }
-        self.gone.insert(id, GoneDevice { until, seqs });
-        if self.gone.len() <= devices_max {
-            return Vec::new();
-        }
-        let Some((&oldest, device)) = self.gone.first_key_value() else {
-            return Vec::new();
-        };
-        self.ended.push((oldest, device.until));
-        self.grace_over(oldest)
+        (claimed, paid)
     }
 
     /// True if the claim of this device lasts.

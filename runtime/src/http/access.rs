@@ -5,13 +5,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::Uri;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use hyper::{Uri, Version};
 
 use crate::config::Switch;
 
 /// What a request said about itself and where it came from.
 pub(crate) struct Asked {
+    pub(crate) version: Version,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) peer: SocketAddr,
@@ -55,6 +56,14 @@ impl Asked {
             && authority.is_none_or(|authority| is_loopback_name(authority.as_str().as_bytes()))
             && self.peer.ip().to_canonical().is_loopback()
             && !self.headers.keys().any(is_of_a_proxy)
+            && !self.is_as_nginx_forwards()
+    }
+
+    /// nginx adds no header of its own accord. But it speaks HTTP/1.0 then, or has been told to ask for an upgrade with
+    /// every request. No browser does either where a page is meant.
+    fn is_as_nginx_forwards(&self) -> bool {
+        let asks_upgrade = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"upgrade");
+        self.version < Version::HTTP_11 || self.headers.get_all(CONNECTION).iter().any(asks_upgrade)
     }
 
     /// False if a page of somebody else's site asks. Programs that are no browsers name no origin.
@@ -138,6 +147,7 @@ mod tests {
             map.append(*name, value.parse().unwrap());
         }
         Asked {
+            version: Version::HTTP_11,
             uri: Uri::from_static("/demo"),
             headers: map,
             peer: peer.parse().unwrap(),
@@ -236,6 +246,17 @@ mod tests {
             let headers = [("host", "localhost"), (name, "")];
             assert!(!asked("127.0.0.1:1", &headers).is_from_this_machine(), "{name}");
         }
+        for (value, here) in [("keep-alive", true), ("close", true), ("Upgrade", false)] {
+            let headers = [("host", "localhost"), ("connection", value)];
+            assert_eq!(
+                asked("127.0.0.1:1", &headers).is_from_this_machine(),
+                here,
+                "{value}"
+            );
+        }
+        let mut old = asked("127.0.0.1:1", &[("host", "localhost")]);
+        old.version = Version::HTTP_10;
+        assert!(!old.is_from_this_machine());
     }
 
     #[test]

@@ -146,10 +146,19 @@ pub(super) fn page(page: &Asset, asked: &HeaderMap) -> Answer {
     answer
 }
 
-/// A file of our own.
-pub(super) fn asset(asset: &Asset, asked: &HeaderMap) -> Answer {
+/// A script or style of a page. An old one would not fit a new page.
+pub(super) fn part_of_page(asset: &Asset, asked: &HeaderMap) -> Answer {
+    own_file(asset, asked, ASK_AGAIN)
+}
+
+/// The client.
+pub(super) fn client(asset: &Asset, asked: &HeaderMap) -> Answer {
+    own_file(asset, asked, AN_HOUR)
+}
+
+fn own_file(asset: &Asset, asked: &HeaderMap, caching: HeaderValue) -> Answer {
     let mut answer = unless_known(asset, asked);
-    answer.headers_mut().insert(CACHE_CONTROL, AN_HOUR);
+    answer.headers_mut().insert(CACHE_CONTROL, caching);
     only_get(answer)
 }
 

@@ -125,8 +125,20 @@ impl Coded {
     }
 }
 
-/// Every embedded file by its path.
-pub(super) fn all() -> Vec<(&'static str, Asset)> {
+/// Assets by their paths.
+pub(super) type Assets = Vec<(&'static str, Asset)>;
+
+/// The client.
+pub(super) fn client() -> Assets {
+    assets(CLIENT)
+}
+
+/// Scripts and styles of the pages.
+pub(super) fn site() -> Assets {
+    assets(SITE)
+}
+
+fn assets(files: &[Embedded]) -> Assets {
     let asset = |&(path, content): &Embedded| {
         let content_type = match path.rsplit_once('.') {
             Some((_, "css")) => "text/css; charset=UTF-8",
@@ -134,7 +146,7 @@ pub(super) fn all() -> Vec<(&'static str, Asset)> {
         };
         (path, Asset::new(content_type, Bytes::from_static(content)))
     };
-    CLIENT.iter().chain(SITE).map(asset).collect()
+    files.iter().map(asset).collect()
 }
 
 #[cfg(test)]

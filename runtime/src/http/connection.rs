@@ -118,6 +118,7 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin>(
         complete.set(true);
         let (head, body) = request.into_parts();
         let asked = Asked {
+            version: head.version,
             uri: head.uri,
             headers: head.headers,
             peer,

@@ -102,8 +102,9 @@ async fn run(shard: &Rc<Shard>, asked: &Asked, body: Incoming) -> Result<String,
         .turns
         .take(endpoint::client(asked, shared), shared.clock.mono());
     turn.map_err(|wait| endpoint::too_often(TOO_OFTEN, wait))?;
-    let room = demo.room.clone().try_acquire_owned().map_err(|_| FULL)?;
+    // Read first: whoever sends slowly keeps nobody out.
     let body = endpoint::read(body, BODY_BYTES_MAX, shared).await?;
+    let room = demo.room.clone().try_acquire_owned().map_err(|_| FULL)?;
     let action = serde_json::from_slice(&body).map_err(|_| NOT_UNDERSTOOD)?;
     let (dev, entering) = (demo.dev, demo.entering.clone());
     let of_session = shard.clone();

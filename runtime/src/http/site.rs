@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::access::{Asked, Audience};
 use super::answer::{self, Answer, not_found};
-use super::assets::{self, Asset};
+use super::assets::{self, Asset, Assets};
 use super::console::Console;
 use super::demo::Demo;
 use super::pages::Pages;
@@ -26,7 +26,9 @@ const DEMO_IS_OFF: &str = "The demonstration is not open to you here.\n\
 pub(crate) struct Site {
     node_name: String,
     pages: Pages,
-    assets: Vec<(&'static str, Asset)>,
+    /// Scripts and styles of the pages.
+    parts: Assets,
+    client: Assets,
     files: Option<StaticFiles>,
     pub(super) console: Console,
     pub(super) demo: Demo,
@@ -40,7 +42,8 @@ impl Site {
         Self {
             node_name: settings.core.node_name.to_string(),
             pages: Pages::new(&settings.core.product, port),
-            assets: assets::all(),
+            parts: assets::site(),
+            client: assets::client(),
             files: settings.base_dir.as_deref().map(files),
             console: Console::new(Audience::of(settings.pages.console, is_private)),
             demo: Demo::new(
@@ -70,22 +73,19 @@ impl Site {
         }
     }
 
-    /// A file of the administrator wins over one of ours with the same name.
+    /// A file of the administrator wins over the client, but not over parts of our pages: the console runs them.
     async fn file(&self, path: &str, asked: &Asked) -> Answer {
+        if let Some(part) = find(&self.parts, path) {
+            return answer::part_of_page(part, &asked.headers);
+        }
         match self.read(path.to_owned()).await {
             Ok(served) => answer::file(served),
             Err(NotServed::Busy) => answer::busy(),
-            Err(NotServed::Missing) => match self.asset(path) {
-                Some(asset) => answer::asset(asset, &asked.headers),
+            Err(NotServed::Missing) => match find(&self.client, path) {
+                Some(asset) => answer::client(asset, &asked.headers),
                 None => not_found(),
             },
         }
-    }
-
-    fn asset(&self, path: &str) -> Option<&Asset> {
-        let name = relative_path(path)?;
-        let found = self.assets.iter().find(|(path, _)| *path == name);
-        found.map(|(_, asset)| asset)
     }
 
     async fn read(&self, path: String) -> Result<Served, NotServed> {
@@ -95,4 +95,10 @@ impl Site {
             .await
             .unwrap_or(Err(NotServed::Missing))
     }
+}
+
+fn find<'a>(assets: &'a Assets, path: &str) -> Option<&'a Asset> {
+    let name = relative_path(path)?;
+    let found = assets.iter().find(|(path, _)| *path == name);
+    found.map(|(_, asset)| asset)
 }

@@ -1,7 +1,9 @@
 //! Every MySQL client there is, against the real server (protocol.md 7.1, 7.2): the programs of `tests/clients`, each
 //! without and with TLS. A client that is not installed is named and skipped; with `COMET_CLIENTS=all` (what `cargo
-//! xtask clients` sets) it is a failure. mysql_async and sqlx are crates, so they always run.
+//! xtask clients` sets) it is a failure. mysql_async and sqlx are crates, so they always run. With them run the scripts of
+//! docs/guide.md.
 
+mod guide;
 mod program;
 mod rust;
 

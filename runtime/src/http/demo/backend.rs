@@ -1,4 +1,7 @@
 //! The actions of the demonstration in CometQL, as a site's back end would write them.
+//!
+//! Promise: only users it made itself are users here. Others of the tenant are neither written to nor removed, and
+//! their numbers not given away.
 
 use comet_core::cometql::{Cell, Param, Row};
 use comet_core::{Answer as Outcome, DevId, Done};
@@ -12,24 +15,28 @@ use crate::shared::Shared;
 use crate::sql::InternalSession;
 
 /// Numbers of users are 1 to this, so there are never more.
-const USERS_MAX: u32 = 10_000;
+const USERS_MAX: u32 = 1000;
 /// Numbers looked at until one is free.
 const CANDIDATES: usize = 64;
 /// Who was away for so long gives his number to somebody else when all are taken.
 const FORGOTTEN_AFTER_S: i64 = 24 * 3600;
 /// Characters of a name.
 const NAME_MAX: usize = 32;
+/// How a key begins that was made here.
+const KEY_MARK: &str = "demo";
+/// Random bytes of a key; in hexadecimal digits and with the mark it has the 32 bytes that are allowed (protocol.md 7.6).
+const KEY_BYTES: usize = 14;
 /// Characters of a message.
 const TEXT_MAX: usize = 4000;
-/// Private messages that may wait for one user.
-const WAITING_MAX: i64 = 50;
+/// Private messages that may wait for one user. Of all users that is 320 MB at most, on disk and in memory.
+const WAITING_MAX: i64 = 20;
 /// The rooms, and how much of each is kept.
 const ROOMS: [&str; 3] = ["web_lobby", "web_music", "web_kitchen"];
 const HISTORY: i64 = 50;
 
 const BAD_NAME: Refusal = Refusal::new(
     StatusCode::BAD_REQUEST,
-    "a name has 1 to 32 characters, none of them a control character",
+    "a name has 1 to 32 characters, none of them invisible",
 );
 const BAD_TEXT: Refusal = Refusal::new(StatusCode::BAD_REQUEST, "a message has 1 to 4000 characters");
 const UNKNOWN: Refusal = Refusal::new(StatusCode::FORBIDDEN, "nobody here has this number and key");
@@ -58,9 +65,9 @@ impl Backend<'_> {
         let user = self.free_number().await?;
         let key = self.new_key()?;
         self.keep_histories().await?;
-        self.set_name(user, name).await?;
         let insert = "INSERT INTO users_auth (id, hash) VALUES (?, ?)";
         self.done(insert, &[number(user), text(&key)]).await?;
+        self.set_name(user, name).await?;
         Ok(self.identity(user, &key, name))
     }
 
@@ -127,9 +134,11 @@ impl Backend<'_> {
         is_right.then_some(()).ok_or(UNKNOWN)
     }
 
+    /// `None`: nobody has this number, or not from here.
     async fn key_of(&mut self, user: u32) -> Did<Option<String>> {
         let select = "SELECT hash FROM users_auth WHERE id = ?";
-        self.first_text(select, &[number(user)]).await
+        let key = self.first_text(select, &[number(user)]).await?;
+        Ok(key.filter(|key| is_ours(key)))
     }
 
     async fn name_of(&mut self, user: u32) -> Did<String> {
@@ -146,41 +155,54 @@ impl Backend<'_> {
         self.done(insert, &[number(user), text(&data)]).await.map(drop)
     }
 
+    /// Rooms whose history has a length keep it.
     async fn keep_histories(&mut self) -> Did<()> {
-        let select = "SELECT COUNT(*) FROM pipes_settings WHERE name IN (?, ?, ?) AND length = ?";
-        let rooms = ROOMS.map(text);
-        let [one, two, three] = rooms.clone();
-        let kept = self
-            .first_int(select, &[one, two, three, Param::Int(HISTORY)])
-            .await?;
-        if kept == 3 {
-            return Ok(());
-        }
-        for room in rooms {
+        let select = "SELECT name FROM pipes_settings WHERE name IN (?, ?, ?)";
+        let known = self.rows(select, &ROOMS.map(text)).await?;
+        let known: Vec<&str> = known.iter().filter_map(first_text).collect();
+        for room in ROOMS.iter().filter(|room| !known.contains(room)) {
             let insert = "INSERT INTO pipes_settings (name, length) VALUES (?, ?)";
-            self.done(insert, &[room, Param::Int(HISTORY)]).await?;
+            self.done(insert, &[text(room), Param::Int(HISTORY)]).await?;
         }
         Ok(())
     }
 
-    /// A number without a key. When all that were tried are taken, that of whoever has been away the longest.
+    /// A number that is nobody's. When all that were tried are taken, that of whoever has been away the longest.
     async fn free_number(&mut self) -> Did<u32> {
         let candidates = self.random_numbers()?;
-        let places = vec!["?"; candidates.len()].join(", ");
+        let places = places(candidates.len());
         let params: Vec<Param> = candidates.iter().copied().map(number).collect();
-        let select = format!("SELECT id FROM users_auth WHERE id IN ({places})");
-        let rows = self.rows(&select, &params).await?;
-        let taken: Vec<i64> = rows.iter().filter_map(first_int).collect();
+        let select = format!("SELECT id, hash FROM users_auth WHERE id IN ({places})");
+        let with_key = self.rows(&select, &params).await?;
+        // A user of the site who comes with a token has no key, but perhaps data.
+        let select = format!("SELECT id FROM users_data WHERE id IN ({places})");
+        let with_data = self.rows(&select, &params).await?;
+        let taken: Vec<i64> = with_key.iter().chain(&with_data).filter_map(first_int).collect();
         let free = candidates.iter().find(|id| !taken.contains(&i64::from(**id)));
-        if let Some(free) = free {
-            return Ok(*free);
+        match free {
+            Some(free) => Ok(*free),
+            None => self.take_number(&with_key).await,
+        }
+    }
+
+    /// Removes one of these users, who are rows of `users_auth`, if there is one who may be removed.
+    async fn take_number(&mut self, users: &[Row]) -> Did<u32> {
+        let is_ours = |row: &&Row| matches!(&row[..], [_, Cell::Text(key)] if is_ours(key));
+        let mut params: Vec<Param> = users
+            .iter()
+            .filter(is_ours)
+            .filter_map(first_int)
+            .map(Param::Int)
+            .collect();
+        if params.is_empty() {
+            return Err(CROWDED);
         }
         // Not of anybody who is here now (0); first of those who never connected (-1).
         let select = format!(
-            "SELECT id FROM users_time WHERE id IN ({places}) AND time != 0 AND time < ? ORDER BY time LIMIT 1"
+            "SELECT id FROM users_time WHERE id IN ({}) AND time != 0 AND time < ? ORDER BY time LIMIT 1",
+            places(params.len())
         );
         let now = i64::try_from(self.shared.clock.now().unix.seconds().0).unwrap_or(i64::MAX);
-        let mut params = params;
         params.push(Param::Int(now - FORGOTTEN_AFTER_S));
         let oldest = self.rows(&select, &params).await?;
         let oldest = oldest.first().and_then(first_int).ok_or(CROWDED)?;
@@ -201,8 +223,9 @@ impl Backend<'_> {
     }
 
     fn new_key(&self) -> Did<String> {
-        let bytes: [u8; 16] = self.shared.entropy.bytes().map_err(|_| UNABLE)?;
-        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        let bytes: [u8; KEY_BYTES] = self.shared.entropy.bytes().map_err(|_| UNABLE)?;
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(format!("{KEY_MARK}{digits}"))
     }
 
     // Statements.
@@ -237,10 +260,25 @@ impl Backend<'_> {
 
     async fn first_text(&mut self, statement: &str, params: &[Param]) -> Did<Option<String>> {
         let rows = self.rows(statement, params).await?;
-        Ok(match rows.first().and_then(|row| row.first()) {
-            Some(Cell::Text(text)) => Some(text.to_string()),
-            Some(Cell::Int(_)) | None => None,
-        })
+        Ok(rows.first().and_then(first_text).map(str::to_owned))
+    }
+}
+
+/// True if the key was made here.
+fn is_ours(key: &str) -> bool {
+    let digits = key.strip_prefix(KEY_MARK).unwrap_or_default();
+    digits.len() == 2 * KEY_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// So many `?` with commas between them.
+fn places(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+fn first_text(row: &Row) -> Option<&str> {
+    match row.first() {
+        Some(Cell::Text(text)) => Some(text),
+        Some(Cell::Int(_)) | None => None,
     }
 }
 
@@ -261,8 +299,24 @@ fn text(text: &str) -> Param {
 
 fn checked_name(name: &str) -> Did<&str> {
     let name = name.trim();
-    let is_good = !name.is_empty() && name.chars().count() <= NAME_MAX && !name.contains(char::is_control);
+    let is_good = name.chars().count() <= NAME_MAX
+        && !name.contains(is_deceiving)
+        && name.contains(|char: char| !is_joiner(char) && !char.is_whitespace());
     is_good.then_some(name).ok_or(BAD_NAME)
+}
+
+/// Part of some scripts and many emoji, but nothing by itself.
+fn is_joiner(char: char) -> bool {
+    matches!(char, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// What cannot be seen, or turns round what stands beside it: with it somebody could look like somebody else.
+fn is_deceiving(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+            | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}')
 }
 
 #[cfg(test)]
@@ -279,6 +333,11 @@ mod tests {
             (" \u{a0} ", None),
             ("a\0b", None),
             ("a\nb", None),
+            ("👩\u{200d}🚀 ❤\u{fe0f}", Some("👩\u{200d}🚀 ❤\u{fe0f}")),
+            ("\u{200d} \u{fe0f}", None),
+            ("Ann\u{200b}", None),
+            ("\u{202e}nnA", None),
+            ("\u{3164}", None),
         ] {
             assert_eq!(checked_name(name).ok(), expected, "{name:?}");
         }

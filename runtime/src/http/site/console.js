@@ -11,6 +11,8 @@ import { arrowKeys, byId, el, serverAddress, setText } from "./dom.js";
 /** The session: undefined while nobody is logged in. */
 let login;
 let tables = TABLES;
+/** Ends when everything entered so far has run: what is entered next may build upon it. */
+let running = Promise.resolve();
 
 class Refused extends Error {
   constructor(status, message) {
@@ -100,7 +102,7 @@ function sayAtLogin(text) {
   byId("login-error").hidden = text === "";
 }
 
-async function run(text, again) {
+function run(text, again) {
   const word = text.replace(/;\s*$/, "").trim().toLowerCase();
   if (word === "clear") {
     clearScreen();
@@ -111,7 +113,13 @@ async function run(text, again) {
     showHelp(body, HELP, NOTES);
     return;
   }
-  const statements = splitStatements(text);
+  running = running.then(() => execute(splitStatements(text), body));
+}
+
+async function execute(statements, body) {
+  if (login === undefined) {
+    return;
+  }
   try {
     showAnswer(body, await query(login, statements), statements.length);
   } catch (error) {
@@ -148,7 +156,8 @@ function begin() {
       byId("login-button").disabled = false;
     }
   });
-  byId("log-out").addEventListener("click", () => logOut(""));
+  // With the page goes all it knows: what was typed, what came back, the tester's key and connection.
+  byId("log-out").addEventListener("click", () => location.reload());
   byId("show-sql").addEventListener("click", () => showPane("sql"));
   byId("show-tester").addEventListener("click", () => showPane("tester"));
   startTester();
