@@ -220,3 +220,18 @@ fn devices_of_versions_4_and_5_acknowledge_each_in_its_way() {
     ack(&mut w, 1, &id);
     assert_eq!(w.queue_len(7), 0);
 }
+
+/// The last connection of a browser that is done with a message pays it by its end, but a stopping server makes no
+/// records any more.
+#[test]
+fn a_stop_between_two_connections_of_a_browser_changes_nothing_durable() {
+    let mut w = world(config(), &[(1, "u"), (2, "u")]);
+    w.private(7, "m");
+    let id = ids(&w, 1).remove(0);
+    ack(&mut w, 1, &id);
+    assert_eq!(w.queue_len(7), 1, "the other connection has not acknowledged");
+    w.take();
+    w.event(Event::Shutdown);
+    assert_eq!(w.was_closed(2), Some(CloseCause::Shutdown));
+    assert_eq!(w.queue_len(7), 1);
+}
