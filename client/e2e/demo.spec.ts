@@ -1,12 +1,12 @@
 // The chat at /demo as people use it: two windows, names, rooms, who is there, history, private messages for somebody
 // who is away; on a phone, in the dark, with the keyboard alone.
 
-import type { Locator, Page } from "@playwright/test";
+import type { BrowserContextOptions, Locator, Page } from "@playwright/test";
 import { CONNECTION_FAILED } from "./support/problems.js";
 import { shoot } from "./support/shots.js";
 import { expect, test } from "./support/test.js";
 import { upTo } from "./support/stream.js";
-import type { Server } from "./support/server.js";
+import { Server } from "./support/server.js";
 import type { Visitor } from "./support/visitor.js";
 
 const PHONE = { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true };
@@ -30,6 +30,24 @@ const room = (page: Page, name: string): Locator => page.getByTestId("rooms").lo
 const person = (page: Page, name: string): Locator => page.getByTestId("people").locator(`[data-name="${name}"]`);
 const names = (page: Page): Promise<string[]> => page.getByTestId("rooms").getByTestId("room")
   .evaluateAll((rooms) => rooms.map((one) => (one as HTMLElement).dataset["name"] ?? ""));
+
+type Visit = (options?: BrowserContextOptions) => Promise<Visitor>;
+
+/** On a server where nobody has said anything before. Its pages end before it does. */
+async function alone(visitor: Visit, run: (server: Server, visitor: Visit) => Promise<void>): Promise<void> {
+  const server = await Server.start();
+  const visitors: Visitor[] = [];
+  try {
+    await run(server, async (options) => {
+      const one = await visitor(options);
+      visitors.push(one);
+      return one;
+    });
+  } finally {
+    for (const one of visitors) await one.close();
+    await server.dispose();
+  }
+}
 
 test("two windows: they see each other, talk in rooms, and what was said stays", async ({ server, visitor }) => {
   const ann = await enter(server, await visitor(), "Ann");
@@ -59,26 +77,25 @@ test("two windows: they see each other, talk in rooms, and what was said stays",
   await expect(texts(bob).filter({ hasText: "Hello Ann." })).toHaveCount(1);
 });
 
-test("a picture of two windows", async ({ server, visitor }) => {
-  const size = { viewport: { width: 800, height: 640 }, colorScheme: "light" as const };
-  const ada = await enter(server, await visitor(size), "Ada");
-  const max = await enter(server, await visitor(size), "Max");
-  const [, , third = ""] = await names(ada);
-  for (const page of [ada, max]) await room(page, third).click();
-  for (const [page, other, text] of [
-    [ada, max, "Did the order arrive?"], [max, ada, "Yes, the page showed it at once."], [ada, max, "No reload, no polling 🎉"],
-  ] as const) {
-    await say(page, text);
-    await expect(texts(other).last()).toHaveText(text);
-  }
-  await expect(person(ada, "Max")).toBeVisible();
-  await max.getByTestId("message").fill("");
-  // Both windows in one picture, as they stand side by side on a screen.
-  const pictures = await Promise.all([ada, max].map(async (page) => (await page.screenshot({ caret: "hide" })).toString("base64")));
-  const table = await (await visitor({ viewport: { width: 1280, height: 525 } })).context.newPage();
-  await table.setContent(`<body style="margin:16px;display:flex;gap:16px;background:#8a90a0">${pictures.map((data) =>
-    `<img style="width:616px;border-radius:8px" src="data:image/png;base64,${data}">`).join("")}`);
-  await shoot(table, "demo-two-windows", true);
+test("a picture of two windows", async ({ visitor: visit }) => {
+  await alone(visit, async (server, visitor) => {
+    const size = { viewport: { width: 800, height: 640 }, colorScheme: "light" as const };
+    const ada = await enter(server, await visitor(size), "Ada");
+    const max = await enter(server, await visitor(size), "Max");
+    for (const [page, other, text] of [
+      [ada, max, "Did the order arrive?"], [max, ada, "Yes, the page showed it at once."], [ada, max, "No reload, no polling."],
+    ] as const) {
+      await say(page, text);
+      await expect(texts(other).last()).toHaveText(text);
+    }
+    await expect(person(ada, "Max")).toBeVisible();
+    // Both windows in one picture, as they stand side by side on a screen.
+    const shots = await Promise.all([ada, max].map((page) => page.screenshot({ caret: "hide", animations: "disabled" })));
+    const table = await (await visitor({ viewport: { width: 1280, height: 525 } })).context.newPage();
+    await table.setContent(`<body style="margin:16px;display:flex;gap:16px;background:#8a90a0">${shots.map((data) =>
+      `<img style="width:616px;border-radius:8px" src="data:image/png;base64,${data.toString("base64")}">`).join("")}`);
+    await shoot(table, "demo-two-windows", true);
+  });
 });
 
 test("a private message waits for somebody who left, and is there when he comes back", async ({ server, visitor }) => {
@@ -150,22 +167,24 @@ test("the server goes away and comes back: the page says so, and sends what was 
   await expect(texts(ann).filter({ hasText: "written while it was away" })).toHaveCount(1);
 });
 
-test("on a phone, in the dark", async ({ server, visitor }) => {
-  const kim = await enter(server, await visitor({ ...PHONE, colorScheme: "dark" }), "Kim");
-  const lea = await enter(server, await visitor(), "Lea");
-  await say(lea, "Where are you?");
-  await expect(texts(kim).last()).toHaveText("Where are you?");
-  await say(kim, "On the train. It works here, too.");
-  await expect(texts(lea).last()).toContainText("On the train");
-  // Nothing is wider than the screen.
-  expect(await kim.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
-  await shoot(kim, "demo-phone-dark", true);
-  await kim.getByRole("button", { name: /Rooms and people/ }).click();
-  await expect(person(kim, "Lea")).toBeVisible();
-  await shoot(kim, "demo-phone-places");
-  await person(kim, "Lea").click();
-  await say(kim, "Just between us");
-  await expect(person(lea, "Kim").locator(".badge")).toContainText("1");
+test("on a phone, in the dark", async ({ visitor: visit }) => {
+  await alone(visit, async (server, visitor) => {
+    const kim = await enter(server, await visitor({ ...PHONE, colorScheme: "dark" }), "Kim");
+    const lea = await enter(server, await visitor(), "Lea");
+    await say(lea, "Where are you?");
+    await expect(texts(kim).last()).toHaveText("Where are you?");
+    await say(kim, "On the train. It works here, too.");
+    await expect(texts(lea).last()).toContainText("On the train");
+    // Nothing is wider than the screen.
+    expect(await kim.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    await shoot(kim, "demo-phone-dark", true);
+    await kim.getByRole("button", { name: /Rooms and people/ }).click();
+    await expect(person(kim, "Lea")).toBeVisible();
+    await shoot(kim, "demo-phone-places");
+    await person(kim, "Lea").click();
+    await say(kim, "Just between us");
+    await expect(person(lea, "Kim").locator(".badge")).toContainText("1");
+  });
 });
 
 test("with the keyboard alone", async ({ server, visitor }) => {

@@ -53,17 +53,15 @@ export type Effect =
   | { readonly kind: "status" }
   | { readonly kind: "error"; readonly error: CometError };
 
-type Phase =
-  | { readonly kind: "idle" | "stopped" | "refused" }
-  | { readonly kind: "connecting"; readonly socket: number; readonly since: number }
-  | { readonly kind: "open"; readonly socket: number; readonly since: number }
-  | { readonly kind: "waiting"; readonly until: number };
-
 /** What there is to say about one connection. */
 export type SessionStatus = Omit<Status, "master">;
 
 export class Session {
-  private phase: Phase = { kind: "idle" };
+  private phase: Exclude<ConnectionState, "offline"> = "idle";
+  /** Its number; 0: there is none, or it was given up. */
+  private socket = 0;
+  /** When a connecting or waiting one loses its patience; when an open one was opened. */
+  private at = 0;
   private info: Omit<SessionStatus, "state"> = { authorized: undefined, realKey: "", server: "", error: undefined };
   private url = "";
   /** "wanted": after the first connection. A number: when it is due. */
@@ -93,10 +91,9 @@ export class Session {
   /** When a `timer` event is wanted; Infinity: never. */
   dueAt(): number {
     const { phase } = this;
-    const questions = this.requests.dueAt(phase.kind === "open");
-    if (phase.kind === "waiting") return Math.min(questions, phase.until);
-    if (phase.kind === "connecting") return Math.min(questions, phase.since + HANDSHAKE_TIMEOUT);
-    if (phase.kind !== "open") return questions;
+    const questions = this.requests.dueAt(phase === "open");
+    if (phase === "waiting" || phase === "connecting") return Math.min(questions, this.at);
+    if (phase !== "open") return questions;
     const statistics = typeof this.statistics === "number" ? this.statistics : Infinity;
     return Math.min(questions, statistics, this.channels.dueAt(), this.liveness.dueAt(this.requests.oldest()));
   }
@@ -134,12 +131,12 @@ export class Session {
       case "visible":
         return this.news(event.kind);
       case "channels":
-        for (const error of this.channels.want(event.names)) this.out.push({ kind: "error", error });
+        this.report(this.channels.want(event.names));
         return this.soon();
       case "request":
         return this.request(event.id, event.command);
       case "abort":
-        return void this.out.push(...this.requests.remove(event.id, new CometError("aborted", "the caller changed its mind")));
+        return this.emit(...this.requests.remove(event.id, new CometError("aborted", "the caller changed its mind")));
       case "handled":
         return this.owed.due() ? this.soon() : undefined;
     }
@@ -159,85 +156,85 @@ export class Session {
   /** Ends for good. A refused one keeps what waits, for `restart` may bring better credentials. */
   private end(kind: "stopped" | "refused", error: CometError | undefined): void {
     this.disconnect(false);
-    if (kind === "stopped") this.out.push(...this.requests.clear(new CometError("stopped", "the connection was stopped")));
-    this.enter({ kind }, error);
+    if (kind === "stopped") this.emit(...this.requests.clear(new CometError("stopped", "the connection was stopped")));
+    this.enter(kind, 0, error);
   }
 
   private request(id: number, command: Command): void {
-    const error = this.phase.kind === "stopped"
+    const error = this.phase === "stopped"
       ? new CometError("stopped", "the connection was stopped")
       : this.requests.add(id, command, this.now);
-    if (error) this.out.push({ kind: "fail", id, error });
+    if (error) this.emit({ kind: "fail", id, error });
   }
 
   // The connection.
 
   private state(): ConnectionState {
-    return this.phase.kind === "waiting" && !this.online ? "offline" : this.phase.kind;
+    return this.phase === "waiting" && !this.online ? "offline" : this.phase;
   }
 
-  private enter(phase: Phase, error: CometError | undefined): void {
+  private emit(...effects: readonly Effect[]): void {
+    this.out.push(...effects);
+  }
+
+  private enter(phase: Session["phase"], at: number, error: CometError | undefined): void {
     this.phase = phase;
+    this.at = at;
     this.info = { ...this.info, error };
-    this.out.push({ kind: "status" });
+    this.emit({ kind: "status" });
   }
 
   private current(socket: number): boolean {
-    return "socket" in this.phase && this.phase.socket === socket;
+    return this.socket === socket;
   }
 
   private connect(): void {
     this.sockets += 1;
     this.badFrames = 0;
-    this.enter({ kind: "connecting", socket: this.sockets, since: this.now }, this.info.error);
-    this.out.push({ kind: "open", socket: this.sockets, url: this.url });
+    this.socket = this.sockets;
+    this.enter("connecting", this.now + HANDSHAKE_TIMEOUT, this.info.error);
+    this.emit({ kind: "open", socket: this.socket, url: this.url });
   }
 
   /** The connection, if there is one, is no more. `suspicious`: what was on its way may be why. */
   private disconnect(suspicious: boolean): void {
-    if (!("socket" in this.phase)) return;
+    if (!this.socket) return;
     // What a page handled right before it is left must not come again after its reload (S11).
     if (!suspicious) this.acknowledge();
-    this.out.push({ kind: "close", socket: this.phase.socket });
-    this.out.push(...this.requests.ended(suspicious));
-    this.phase = { kind: "idle" };
+    this.emit({ kind: "close", socket: this.socket }, ...this.requests.ended(suspicious));
+    this.phase = "idle";
+    this.socket = 0;
     this.channels.ended();
     this.owed.clear();
   }
 
   /** It is no more, and is to come back. */
   private lost(error: CometError, mayHaveLasted = true): void {
-    const { phase } = this;
-    if (mayHaveLasted && phase.kind === "open" && this.now - phase.since >= LASTING) this.backoff.lasted();
+    if (mayHaveLasted && this.phase === "open" && this.now - this.at >= LASTING) this.backoff.lasted();
     this.disconnect(true);
     const wait = this.online ? this.backoff.next() : this.backoff.seldom();
-    this.enter({ kind: "waiting", until: this.now + wait }, error);
+    this.enter("waiting", this.now + wait, error);
   }
 
   private news(news: "online" | "offline" | "visible"): void {
-    const { phase } = this;
+    const { phase, now } = this;
     const before = this.state();
     if (news !== "visible") this.online = news === "online";
     if (news === "online") this.backoff.reset();
-    if (phase.kind === "waiting") {
-      const until = news === "offline" ? this.now + this.backoff.seldom() : Math.min(phase.until, this.now + this.backoff.soon());
-      this.phase = { kind: "waiting", until };
-    } else if (phase.kind === "open" && this.liveness.doubt(this.now)) {
-      this.probe();
-    }
-    if (this.state() !== before) this.out.push({ kind: "status" });
+    if (phase === "waiting") {
+      this.at = news === "offline" ? now + this.backoff.seldom() : Math.min(this.at, now + this.backoff.soon());
+    } else if (phase === "open" && this.liveness.doubt(now)) this.probe();
+    if (this.state() !== before) this.emit({ kind: "status" });
   }
 
   private elapse(): void {
     const { phase, now } = this;
-    this.out.push(...this.requests.expire(now));
-    if (phase.kind === "waiting" && now >= phase.until) return this.connect();
-    if (phase.kind === "connecting" && now - phase.since >= HANDSHAKE_TIMEOUT) {
-      return this.lost(new CometError("unreachable", "the server did not answer"));
-    }
-    if (phase.kind !== "open") return;
+    this.emit(...this.requests.expire(now));
+    if (phase === "waiting" && now >= this.at) return this.connect();
+    if (phase === "connecting" && now >= this.at) return this.lost(new CometError("unreachable", "the server did not answer"));
+    if (phase !== "open") return;
     if (typeof this.statistics === "number" && now >= this.statistics) this.sendStatistics();
-    if (this.channels.due(now)) this.tell();
+    this.tell();
     const verdict = this.liveness.verdict(now, this.requests.oldest());
     if (verdict === "ask") this.probe();
     if (verdict === "dead") this.lost(new CometError("unreachable", "the server fell silent"));
@@ -250,7 +247,7 @@ export class Session {
     if (frame.kind === "bad") return this.bad(frame.error, frame.re);
     if (frame.kind === "serverInfo") return this.opened(frame);
     if (frame.kind === "fatal") return this.end("refused", frame.error);
-    if (this.phase.kind !== "open") return this.bad(new CometError("bad_frame", "the server spoke before its serverInfo"));
+    if (this.phase !== "open") return this.bad(new CometError("bad_frame", "the server spoke before its serverInfo"));
     switch (frame.kind) {
       case "message":
         return frame.re === undefined ? this.message(frame.message) : this.requests.message(frame.re, frame.message);
@@ -266,18 +263,19 @@ export class Session {
   private opened(frame: Extract<Frame, { kind: "serverInfo" }>): void {
     if (frame.protocol !== 5) return this.end("refused", new CometError("old_server", "the server does not speak version 5"));
     this.info = { authorized: frame.authorized, realKey: frame.key, server: frame.server, error: undefined };
-    if (this.phase.kind === "connecting") {
-      this.phase = { kind: "open", socket: this.phase.socket, since: this.now };
+    if (this.phase === "connecting") {
+      this.phase = "open";
+      this.at = this.now;
       if (this.statistics === "wanted") this.statistics = this.now + STATISTICS_DELAY;
-      if (this.channels.due(this.now)) this.tell();
+      this.tell();
     }
-    this.out.push({ kind: "status" });
+    this.emit({ kind: "status" });
   }
 
   private message(message: Incoming): void {
     const { uuid } = message;
     const isNew = uuid === undefined || this.seen.add(uuid, this.now);
-    if (isNew) this.out.push({ kind: "deliver", message });
+    if (isNew) this.emit({ kind: "deliver", message });
     if (uuid === undefined) return;
     if (message.pipe !== "msg") return this.seen.done(uuid);
     this.owed.add(uuid);
@@ -289,49 +287,50 @@ export class Session {
     const outcomes = this.requests.result(re, data);
     if (!errors || !outcomes) return this.bad(new CometError("bad_frame", "an answer to another question"), re);
     this.report(errors);
-    this.out.push(...outcomes);
+    this.emit(...outcomes);
   }
 
   private error(error: CometError, re: number | undefined): void {
     if (re === undefined) return this.report([error]);
     const ofChannels = this.channels.error(re, error, this.now);
     if (ofChannels) return this.report(ofChannels);
-    this.out.push(...this.requests.error(re, error, this.now));
+    this.emit(...this.requests.error(re, error, this.now));
   }
 
   private bad(error: CometError, re?: number): void {
-    if (re !== undefined) this.out.push(...this.requests.error(re, error, this.now));
+    if (re !== undefined) this.emit(...this.requests.error(re, error, this.now));
     this.report([error]);
     this.badFrames += 1;
     if (this.badFrames >= BAD_FRAMES_MAX) this.lost(error, false);
   }
 
   private report(errors: readonly CometError[]): void {
-    for (const error of errors) this.out.push({ kind: "error", error });
+    for (const error of errors) this.emit({ kind: "error", error });
   }
 
   // What is said to it.
 
   /** Whatever may leave now, leaves. Channels first: who asks for a history does not want to miss what comes after it. */
   private say(): void {
-    if (this.phase.kind !== "open" || !this.requests.ready(this.now)) return;
-    if (this.channels.due(this.now)) this.tell();
+    if (this.phase !== "open" || !this.requests.ready(this.now)) return;
+    this.tell();
     for (const text of this.requests.leave(() => this.number(), this.now)) this.send(text);
   }
 
   /** What is better said once for many: channels and acknowledgements. */
   private flush(): void {
-    if (this.phase.kind !== "open") return;
-    if (this.channels.due(this.now)) this.tell();
+    if (this.phase !== "open") return;
+    this.tell();
     this.acknowledge();
   }
 
   private acknowledge(): void {
-    const uuid = this.phase.kind === "open" ? this.owed.take() : undefined;
+    const uuid = this.owed.take();
     if (uuid !== undefined) this.send(encode({ kind: "ack", uuid }));
   }
 
   private tell(): void {
+    if (!this.channels.due(this.now)) return;
     for (const command of this.channels.commands()) this.channels.ask(this.command(command));
   }
 
@@ -358,12 +357,12 @@ export class Session {
   }
 
   private send(text: string): void {
-    if ("socket" in this.phase) this.out.push({ kind: "send", socket: this.phase.socket, text });
+    this.emit({ kind: "send", socket: this.socket, text });
   }
 
   private soon(): void {
-    if (this.flushing || this.phase.kind !== "open") return;
+    if (this.flushing || this.phase !== "open") return;
     this.flushing = true;
-    this.out.push({ kind: "soon" });
+    this.emit({ kind: "soon" });
   }
 }

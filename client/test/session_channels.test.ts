@@ -55,7 +55,7 @@ describe("channels", () => {
     const number = numberOf(driven.open(), "subscription");
     const effects = driven.frame(frames.subscription(number, [{ name: "private_b", code: "not_authorized" }, { name: "", code: "too_many_subscriptions" }]));
     expect(errors(effects)).toEqual(["not_authorized", "too_many_subscriptions"]);
-    expect(effects[0]).toMatchObject({ error: { message: expect.stringContaining('"private_b"') as string } });
+    expect(effects[0]).toMatchObject({ error: { message: expect.stringContaining("private_b") as string } });
     want(driven, "web_a", "private_b", "web_c");
     expect(texts(driven.flush())).toEqual(["subscription 2\nweb_a\nprivate_b\nweb_c"]);
   });

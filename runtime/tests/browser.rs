@@ -243,13 +243,14 @@ fn what_was_sent_before_the_end_is_executed() {
     }
 }
 
-/// Q12: a browser that answers stays, one that does not is dropped.
+/// Q12: a browser that answers stays, one that does not is dropped. The interval is longer than a busy machine may keep
+/// this test waiting.
 #[test]
 fn the_silent_are_dropped() {
-    let server = server_with(|settings| settings.ws.ping_interval_ms = 100);
+    let server = server_with(|settings| settings.ws.ping_interval_ms = 700);
     let mut silent = Browser::open(server.ws());
     let mut alive = Browser::open(server.ws());
-    for _ in 0..10 {
+    for _ in 0..4 {
         let ping = alive.next().unwrap();
         assert_eq!((ping.first, ping.payload.len()), (PING, 0));
         alive.send_bytes(&frame(PONG, b""));

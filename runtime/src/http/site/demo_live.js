@@ -20,7 +20,7 @@ const newId = () => crypto.getRandomValues(new Uint32Array(3)).reduce((text, par
 /** Connects. Returns what the page can do. */
 export function goLive(me, chat) {
   const comet = createComet({ url: serverAddress().ws, userId: me.user_id, userKey: me.user_key, devId: me.dev_id });
-  const live = { comet, chat, me, watched: new Set(), siblings: siblingTabs(me, chat), typedAt: 0 };
+  const live = { comet, chat, me, watched: new Set(), siblings: siblingTabs(me, chat), typedAt: 0, posting: Promise.resolve() };
   listen(live);
   const show = status => {
     const opened = status.state === "open" && chat.status.state !== "open";
@@ -159,7 +159,13 @@ function sayPrivately(live, to, text) {
   return deliverPrivately(live, to, message);
 }
 
-async function deliverPrivately({ me, chat }, to, message) {
+/** One after another: two requests at once may arrive in any order. */
+function deliverPrivately(live, to, message) {
+  live.posting = live.posting.then(() => postPrivately(live, to, message));
+  return live.posting;
+}
+
+async function postPrivately({ me, chat }, to, message) {
   const place = { kind: "person", id: to };
   try {
     const answer = await callDemo({ action: "private", user_id: me.user_id, user_key: me.user_key, to, text: message.text });
