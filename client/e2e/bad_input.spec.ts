@@ -46,6 +46,7 @@ test("a refused origin: refused with its code, asked once", async ({ visitor, pr
     const [told] = await received(old, 1);
     expect(told?.data).toMatchObject({ error_code: 423 });
     expect(await old.evaluate(() => window.cometApi.isConnected())).toBe(false);
+    await browser.close();
   } finally {
     await server.dispose();
   }

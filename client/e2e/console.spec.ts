@@ -153,7 +153,8 @@ test("a server that is told so has no console and no demo", async ({ visitor, pr
   problems.announce(/status of 404/);
   const server = await Server.start({ COMET_CONSOLE: "false", COMET_DEMO: "false" });
   try {
-    const page = await (await visitor()).context.newPage();
+    const browser = await visitor();
+    const page = await browser.context.newPage();
     expect((await page.goto(`${server.url}/console`))?.status()).toBe(404);
     expect((await page.goto(`${server.url}/demo`))?.status()).toBe(404);
     await page.goto(server.url);
@@ -161,6 +162,7 @@ test("a server that is told so has no console and no demo", async ({ visitor, pr
     await expect(page.locator("#no-console")).toBeVisible();
     await expect(page.locator("#door-console")).toBeHidden();
     await expect(page.locator("#door-demo")).toBeHidden();
+    await browser.close();
   } finally {
     await server.dispose();
   }

@@ -1,8 +1,8 @@
 // The chat at /demo as people use it: two windows, names, rooms, who is there, history, private messages for somebody
 // who is away; on a phone, in the dark, with the keyboard alone.
 
-import type { Locator, Page } from "@playwright/test";
-import { CONNECTION_FAILED, type Problems } from "./support/problems.js";
+import type { BrowserContextOptions, Locator, Page } from "@playwright/test";
+import { CONNECTION_FAILED } from "./support/problems.js";
 import { shoot } from "./support/shots.js";
 import { expect, test } from "./support/test.js";
 import { upTo } from "./support/stream.js";
@@ -31,13 +31,20 @@ const person = (page: Page, name: string): Locator => page.getByTestId("people")
 const names = (page: Page): Promise<string[]> => page.getByTestId("rooms").getByTestId("room")
   .evaluateAll((rooms) => rooms.map((one) => (one as HTMLElement).dataset["name"] ?? ""));
 
-/** On a server where nobody has said anything before, and which ends before its pages do. */
-async function alone(problems: Problems, run: (server: Server) => Promise<void>): Promise<void> {
-  problems.announce(CONNECTION_FAILED);
+type Visit = (options?: BrowserContextOptions) => Promise<Visitor>;
+
+/** On a server where nobody has said anything before. Its pages end before it does. */
+async function alone(visitor: Visit, run: (server: Server, visitor: Visit) => Promise<void>): Promise<void> {
   const server = await Server.start();
+  const visitors: Visitor[] = [];
   try {
-    await run(server);
+    await run(server, async (options) => {
+      const one = await visitor(options);
+      visitors.push(one);
+      return one;
+    });
   } finally {
+    for (const one of visitors) await one.close();
     await server.dispose();
   }
 }
@@ -70,8 +77,8 @@ test("two windows: they see each other, talk in rooms, and what was said stays",
   await expect(texts(bob).filter({ hasText: "Hello Ann." })).toHaveCount(1);
 });
 
-test("a picture of two windows", async ({ visitor, problems }) => {
-  await alone(problems, async (server) => {
+test("a picture of two windows", async ({ visitor: visit }) => {
+  await alone(visit, async (server, visitor) => {
     const size = { viewport: { width: 800, height: 640 }, colorScheme: "light" as const };
     const ada = await enter(server, await visitor(size), "Ada");
     const max = await enter(server, await visitor(size), "Max");
@@ -160,8 +167,8 @@ test("the server goes away and comes back: the page says so, and sends what was 
   await expect(texts(ann).filter({ hasText: "written while it was away" })).toHaveCount(1);
 });
 
-test("on a phone, in the dark", async ({ visitor, problems }) => {
-  await alone(problems, async (server) => {
+test("on a phone, in the dark", async ({ visitor: visit }) => {
+  await alone(visit, async (server, visitor) => {
     const kim = await enter(server, await visitor({ ...PHONE, colorScheme: "dark" }), "Kim");
     const lea = await enter(server, await visitor(), "Lea");
     await say(lea, "Where are you?");

@@ -7,6 +7,7 @@
 
 mod browser;
 mod cometql;
+mod exact_pages;
 mod literal;
 mod mysql;
 mod routing;

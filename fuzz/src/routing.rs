@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
 use comet_core::cometql::{Limits, parse};
-use comet_core::wire::{self, RequestHeaders};
+use comet_core::wire::{self, Dialect, RequestHeaders};
 use comet_core::{
     Action, CheckedConfig, CloseCause, ConnId, Core, DevId, Durable, Event, Login, MessageId, Mono, Now,
     OpId, Recipients, Record, RequestId, SessionId, UnixMillis,
 };
 
 use crate::config;
+use crate::exact_pages::ExactPages;
 
 /// `data` is a list of choices; it ends where they run out.
 pub fn routing(data: &[u8]) {
@@ -39,6 +40,7 @@ struct World {
     unwritten: Vec<(OpId, Record)>,
     disk: Durable,
     last_op: OpId,
+    exact: ExactPages,
 }
 
 impl World {
@@ -62,6 +64,7 @@ impl World {
             unwritten: Vec::new(),
             disk: Durable::default(),
             last_op: OpId(0),
+            exact: ExactPages::default(),
         };
         world.obey(actions);
         world
@@ -103,10 +106,13 @@ impl World {
             "/ws/sesion=key{}&myid={user}&devid={}&v={}&uuid=u{}&api=js",
             choices.int_in_range(1..=3u8)?,
             choices.int_in_range(0..=1u8)?,
-            choices.choose(&["4.08", "3.25"])?,
+            choices.choose(&["4.08", "3.25", "5.0"])?,
             choices.int_in_range(0..=3u8)?,
         );
         let hello = wire::hello(target.as_bytes(), None, &[], self.config.dev_index_size);
+        if hello.as_ref().is_ok_and(|hello| hello.dialect == Dialect::V5) {
+            self.exact.opened(conn);
+        }
         let client = Arc::new(RequestHeaders::default().client_info("192.0.2.1"));
         self.open.insert(conn);
         self.handle(Event::Opened { conn, hello, client });
@@ -119,6 +125,13 @@ impl World {
         };
         let channel = *choices.choose(&CHANNELS)?;
         let other = *choices.choose(&CHANNELS)?;
+        if self.exact.has(conn) && choices.ratio(3, 4)? {
+            let text = self.exact.command(conn, channel, other, choices)?;
+            let command = wire::decode(&text, self.config.body_bytes_max);
+            self.exact.asked(conn, command.number);
+            self.handle(Event::Request { conn, command });
+            return Ok(());
+        }
         let text = match choices.int_in_range(0..=8u8)? {
             0..=2 => format!("subscription\n{channel}\n{other}"),
             3 => "subscription".to_owned(),
@@ -129,6 +142,7 @@ impl World {
             _ => String::from_utf8_lossy(choices.bytes(choices.len().min(40))?).into_owned(),
         };
         let command = wire::decode(&text, self.config.body_bytes_max);
+        self.exact.asked(conn, command.number);
         self.handle(Event::Request { conn, command });
         Ok(())
     }
@@ -222,6 +236,7 @@ impl World {
         self.asked.clear();
         self.session = None;
         self.last_op = OpId(0);
+        self.exact = ExactPages::default();
         let mut actions = Vec::new();
         let seed = self.serial();
         self.core = Core::start(
@@ -240,6 +255,8 @@ impl World {
         while !self.unwritten.is_empty() {
             self.write(self.unwritten.len());
         }
+        self.arrive();
+        self.exact.all_answered(&self.open);
         assert!(
             self.asked.is_empty(),
             "every query has its reply: {:?}",
@@ -250,6 +267,20 @@ impl World {
             &self.disk,
             "the state is the fold of its records"
         );
+    }
+
+    /// Every Ping is answered, until no history waits any more.
+    fn arrive(&mut self) {
+        let mut at = 0;
+        while let Some(&(conn, probe)) = self.probes.get(at) {
+            if self.open.contains(&conn) {
+                self.handle(Event::ProbeAnswered { conn, probe });
+            }
+            at += 1;
+        }
+        while !self.unwritten.is_empty() {
+            self.write(self.unwritten.len());
+        }
     }
 
     fn serial(&mut self) -> u64 {
@@ -278,12 +309,18 @@ impl World {
             match action {
                 Action::Send {
                     to: Recipients::One(conn),
-                    ..
-                } => assert!(self.open.contains(&conn)),
+                    frame,
+                } => {
+                    assert!(self.open.contains(&conn));
+                    self.exact.got(conn, frame.as_str());
+                }
                 Action::Send {
                     to: Recipients::Many { list, .. },
-                    ..
+                    frame,
                 } => {
+                    for conn in &*list {
+                        self.exact.got(*conn, frame.as_str());
+                    }
                     assert!(list.is_sorted_by(|a, b| a < b), "recipients ascend");
                     assert!(
                         list.iter().all(|conn| self.open.contains(conn)),

@@ -164,6 +164,8 @@ struct Private {
     holders: Vec<usize>,
     /// One of them acknowledged it.
     somebody_has_it: bool,
+    /// Browsers for all of whose tabs a page of version 5 acknowledged it (docs/protocol-v5.md 4).
+    done_by: Vec<String>,
     /// Its INSERT was answered OK.
     acknowledged: bool,
     /// Pages that were connected and registered when it was accepted.
@@ -384,6 +386,7 @@ impl Model {
         for message in &mut self.private {
             message.holders.clear();
             message.somebody_has_it = false;
+            message.done_by.clear();
         }
         self.sessions.clear();
         self.due.clear();

@@ -4,6 +4,7 @@
 import type { BrowserContext, CDPSession, Page } from "@playwright/test";
 import type { CometServerApi, LegacyMessage } from "../../src/legacy.js";
 import type { Comet } from "../../src/api.js";
+import { pause } from "./stream.js";
 import type { Site } from "./site.js";
 import type { Tenant } from "./tenant.js";
 
@@ -78,7 +79,7 @@ export async function until(page: Page, condition: string): Promise<void> {
       const state = await page.evaluate(() => JSON.stringify({ got: window.got, happened: window.happened }));
       throw new Error(`never came true: ${condition}; the page has ${state.slice(0, 2000)}`);
     }
-    await new Promise((resolve) => { setTimeout(resolve, 10); });
+    await pause(10);
   }
 }
 
@@ -107,23 +108,32 @@ export async function crash(page: Page): Promise<void> {
   await crashed;
 }
 
-/** The same for a page that hangs in a loop, which hears nothing: its process is the one that is busy. */
+/** The same for a page that hangs in a loop, which hears nothing: its process is the one that is busy all the time. */
 export async function crashBusy(page: Page): Promise<void> {
   const browser = page.context().browser();
   if (!browser) throw new Error("the page has no browser");
   const session = await browser.newBrowserCDPSession();
-  const times = async () => {
-    const { processInfo } = await session.send("SystemInfo.getProcessInfo");
-    return new Map(processInfo.filter(({ type }) => type === "renderer").map(({ id, cpuTime }) => [id, cpuTime]));
+  const busiest = async () => {
+    const [before, after] = [await cpuTimes(session), await pause(150).then(() => cpuTimes(session))];
+    const spent = [...after].map(([id, time]) => ({ id, seconds: time - (before.get(id) ?? time) }));
+    return spent.reduce((most, one) => (one.seconds > most.seconds ? one : most));
   };
-  const before = await times();
-  await new Promise((resolve) => { setTimeout(resolve, 300); });
-  const busy = [...await times()].map(([id, time]) => [id, time - (before.get(id) ?? time)] as const);
-  const [id] = busy.reduce((most, one) => (one[1] > most[1] ? one : most));
+  let [candidate, times] = [await busiest(), 0];
+  while (times < 3) {
+    const next = await busiest();
+    times = next.id === candidate.id && next.seconds > 0.03 ? times + 1 : 0;
+    candidate = next;
+  }
   const crashed = page.waitForEvent("crash");
-  process.kill(id, "SIGKILL");
+  process.kill(candidate.id, "SIGKILL");
   await crashed;
   await session.detach();
+}
+
+/** Of the processes of pages: id -> seconds. */
+async function cpuTimes(session: CDPSession): Promise<Map<number, number>> {
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  return new Map(processInfo.filter(({ type }) => type === "renderer").map(({ id, cpuTime }) => [id, cpuTime]));
 }
 
 /** The page stays in memory and nothing of it runs, as when a laptop sleeps. Returns what wakes it. */

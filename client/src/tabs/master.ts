@@ -9,6 +9,7 @@ import type { Answer, Answers, Command, Incoming, Link, LinkHandler, LinkOptions
 import { attempt } from "../attempt.js";
 import { CometError } from "../errors.js";
 import type { TabEdges } from "./edges.js";
+import type { Page } from "./member.js";
 import { toBusStatus, type BusBody, type ToMaster } from "./message.js";
 
 /** So long a private message waits for a tab that does not say that it handled it, milliseconds. */
@@ -29,11 +30,8 @@ export interface MasterHost {
    */
   whenSure(then: () => void, late?: () => void): void;
   readonly term: number;
-  watch: ((tab: string, gone: () => void) => () => void) | undefined;
-  deliver(message: Incoming, key: string): Promise<unknown> | undefined;
-  settle(id: number, outcome: Answer | CometError): void;
-  status(status: Status): void;
-  error(error: CometError): void;
+  readonly watch: ((tab: string, gone: () => void) => () => void) | undefined;
+  readonly page: Pick<Page, "deliver" | "settle" | "status" | "error">;
 }
 
 interface Tab {
@@ -190,19 +188,25 @@ export class Master {
   }
 
   private settle(tab: string, id: number, outcome: Answer | CometError): void {
-    if (tab === this.host.id) this.host.settle(id, outcome);
+    if (tab === this.host.id) this.host.page.settle(id, outcome);
     else if (outcome instanceof CometError) this.host.post(tab, "failed", id, outcome.code, outcome.message);
     else this.host.post(tab, "answer", id, outcome);
   }
 
   private receive(message: Incoming): Promise<unknown> | undefined {
     if (message.pipe === "msg") {
-      return new Promise<unknown>((resolve) => this.host.whenSure(() => resolve(this.receivePrivate(message))));
+      return new Promise<unknown>((resolve) => this.whenSure(() => resolve(this.receivePrivate(message))));
     }
     const pass = () => void this.distribute(message, 0, "", "");
     // Late, the next master may not have got it; with an id nobody takes it twice.
-    this.host.whenSure(pass, message.uuid === undefined ? undefined : pass);
+    this.whenSure(pass, message.uuid === undefined ? undefined : pass);
     return undefined;
+  }
+
+  /** A replaced master is not sure any more. */
+  private whenSure(then: () => void, late?: () => void): void {
+    if (this.closed) late?.();
+    else this.host.whenSure(then, late);
   }
 
   private receivePrivate(message: Incoming): Promise<void> {
@@ -243,19 +247,19 @@ export class Master {
   private distribute(message: Incoming, number: number, key: string, except: string): Promise<unknown> | undefined {
     // Also if no other tab is known: a young master has not heard from all of them yet.
     this.host.post("", "message", number, key, except, message);
-    return except === this.host.id ? undefined : this.host.deliver(message, key);
+    return except === this.host.id ? undefined : this.host.page.deliver(message, key);
   }
 
   private tellStatus(status: Status): void {
     if (this.closed) return;
     this.host.post("", "status", this.host.term, toBusStatus(status));
-    this.host.status(status);
+    this.host.page.status(status);
   }
 
   private tellError(error: CometError): void {
     if (this.closed) return;
     this.host.post("", "error", this.host.term, error.code, error.message);
-    this.host.error(error);
+    this.host.page.error(error);
   }
 
   private tellChannels(): void {

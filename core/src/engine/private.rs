@@ -226,12 +226,7 @@ impl Core {
         self.last_gone = GoneId(self.last_gone.0 + 1);
         let gone = self.last_gone;
         let until = self.now.mono.plus_ms(self.config.reload_grace_ms);
-        // A stopping server makes no records any more.
-        let devices_max = if self.stopping {
-            usize::MAX
-        } else {
-            self.config.devices_per_user_max
-        };
+        let devices_max = self.config.devices_per_user_max;
         let (paid, noted) = self.edit_debts(conn.dev, user, |debts| {
             let paid = debts.vanished(gone, id, until, conn.owed(), devices_max);
             (paid, debts.has_claim(gone))
@@ -239,7 +234,10 @@ impl Core {
         if noted {
             self.timers.arm(until, Timer::Grace(conn.dev, user, gone));
         }
-        self.remove_private(conn.dev, user, paid, Removal::Paid, out);
+        // A stopping server makes no records any more; what is paid by its own end stays in the queue.
+        if !self.stopping {
+            self.remove_private(conn.dev, user, paid, Removal::Paid, out);
+        }
     }
 
     /// Changes what is in flight to a user, and disarms the timers of claims that ended by that.

@@ -88,6 +88,8 @@ impl Model {
     fn has_first(&mut self, id: ConnId, count: usize) {
         let Some(conn) = self.conn_mut(id) else { return };
         conn.awaited = None;
+        let speaks_for_all = conn.version == Version::V5 && !conn.uuid.is_empty();
+        let uuid = conn.uuid.clone();
         let mut covered = Vec::new();
         for sent in conn.sent.iter_mut().take(count).filter(|sent| !sent.acknowledged) {
             sent.acknowledged = true;
@@ -96,6 +98,9 @@ impl Model {
         for n in covered {
             if let Some(at) = self.place(n) {
                 self.private[at].somebody_has_it = true;
+                if speaks_for_all {
+                    self.private[at].done_by.push(uuid.clone());
+                }
             }
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Page {
     joins: Vec<(u64, bool)>,
     /// It is of version 5 and forgets no id.
     is_exact: bool,
+    /// What its browser calls itself.
+    uuid: String,
     /// Numbers of the channel messages its application read; version 5 only.
     read: Vec<u64>,
 }
@@ -81,6 +83,7 @@ impl Model {
             .any(|conn| conn.page.is_some_and(|other| other != id) && conn.uuid == claim.uuid);
         let page = self.page(id);
         page.is_exact = claim.version == Version::V5;
+        page.uuid.clone_from(&claim.uuid);
         page.anonymous_claims |= others || claim.uuid.is_empty();
         if let Some(from) = page.apart_since.take() {
             page.apart.push((from, now));
@@ -205,7 +208,7 @@ impl Model {
             && self.vanished_since(message) > self.profile.get(Knob::Devices)
         {
             Some(Reason::Crowded)
-        } else if page.anonymous_claims {
+        } else if page.anonymous_claims || (page.is_exact && message.done_by.contains(&page.uuid)) {
             Some(Reason::SharedUuid)
         } else if page.excused.iter().any(|at| *at >= message.at) || page.outside(message.at) {
             Some(Reason::NotAuthorized)

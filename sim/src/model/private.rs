@@ -4,6 +4,7 @@ use comet_core::{ConnId, Removal};
 
 use super::{Conn, Expected, Failure, Fate, Model, Private, Sent, wrong};
 use crate::backend::NewPrivate;
+use crate::browser::Version;
 use crate::names::{number_in, view};
 use crate::profile::Knob;
 use crate::seen::Seen;
@@ -50,6 +51,7 @@ impl Model {
                 fate: Fate::Owed,
                 holders: Vec::new(),
                 somebody_has_it: false,
+                done_by: Vec::new(),
                 acknowledged: false,
                 owed_to,
                 seen_by: Vec::new(),
@@ -116,6 +118,14 @@ impl Model {
             })
     }
 
+    /// Its browser is done with the message: a connection that ended claims nothing any more.
+    fn is_done(&self, n: u64, holder: &Conn) -> bool {
+        holder.version == Version::V5
+            && self
+                .place(n)
+                .is_some_and(|at| self.private[at].done_by.contains(&holder.uuid))
+    }
+
     /// So many devices of the user vanished lately that the oldest claims have ended before their time.
     fn crowded(&self, conn: &Conn) -> bool {
         let grace = self.profile.get(Knob::Grace) * 1_000_000;
@@ -133,7 +143,7 @@ impl Model {
         let grace = self.profile.get(Knob::Grace) * 1_000_000;
         let mut found = None;
         for (conn, acknowledged) in self.holders(n) {
-            if uuid.is_empty() || conn.uuid != uuid || acknowledged {
+            if uuid.is_empty() || conn.uuid != uuid || acknowledged || self.is_done(n, conn) {
                 continue;
             }
             match conn.gone {
@@ -354,6 +364,7 @@ impl Model {
                     || conn
                         .gone
                         .is_some_and(|at| at + grace <= self.now || self.crowded(conn))
+                    || (conn.gone.is_some() && self.is_done(n, conn))
                     || self.superseded(n, conn)
                     || (conn.gone.is_none() && !conn.device)
             })
@@ -379,8 +390,9 @@ impl Model {
 
     /// The debts that should have been settled by now.
     pub(super) fn overdue(&self) -> Option<&Private> {
-        // With a small window a device may be owed what it need not be sent, and nobody outside can know.
-        if self.profile.get(Knob::Window) < Knob::Window.calm() {
+        // With a small window a device may be owed what it need not be sent, and nobody outside can know. A server
+        // that stops settles nothing any more.
+        if self.profile.get(Knob::Window) < Knob::Window.calm() || self.shutting_down {
             return None;
         }
         let grace = self.profile.get(Knob::Grace) * 1_000_000;
@@ -390,7 +402,8 @@ impl Model {
             .find(|message| {
                 message.somebody_has_it
                     && self.holders(message.n).all(|(conn, acknowledged)| {
-                        acknowledged || conn.gone.is_some_and(|at| at + grace < self.now)
+                        let over = |at| at + grace < self.now || self.is_done(message.n, conn);
+                        acknowledged || conn.gone.is_some_and(over)
                     })
             })
     }
