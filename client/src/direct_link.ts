@@ -8,6 +8,7 @@ import type { BrowserEvent, Edges, Socket } from "./edges.js";
 import { CometError } from "./errors.js";
 import { Session, type Effect, type SessionEvent } from "./session.js";
 import { Seen } from "./session/inbox.js";
+import { Pending } from "./pending.js";
 import type { Answer, Command, ConnectionState, Incoming, Link, LinkHandler, LinkOptions, Status } from "./types.js";
 import { address } from "./wire.js";
 
@@ -20,28 +21,20 @@ const STATES: readonly ConnectionState[] = ["open", "connecting", "waiting", "of
 /** One session with its socket and timer. */
 interface Node {
   readonly session: Session;
+  /** Requests it may still answer. */
+  readonly asked: Set<number>;
   socket: Socket | undefined;
   cancelTimer: (() => void) | undefined;
   /** What the timer is set to; Infinity: none. */
   timerAt: number;
 }
 
-/** A request as the page sees it. */
-interface Pending {
-  readonly command: Command;
-  /** Sessions that may still answer. */
-  readonly asked: Set<Node>;
-  resolve(answer: Answer): void;
-  reject(error: CometError): void;
-}
-
 export class DirectLink implements Link {
   private readonly seen = new Seen();
   private nodes: Node[];
-  private readonly pending = new Map<number, Pending>();
+  private readonly pending = new Pending();
   private readonly events: { readonly node: Node; readonly event: SessionEvent }[] = [];
   private working = false;
-  private requests = 0;
   private names: readonly string[] = [];
   /** undefined: idle or stopped. */
   private options: LinkOptions | undefined;
@@ -93,30 +86,14 @@ export class DirectLink implements Link {
   }
 
   request(command: Command, signal?: AbortSignal): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(aborted());
-      const id = (this.requests += 1);
-      const abort = () => {
-        this.settle(id)?.reject(aborted());
-        this.feedAll({ kind: "abort", id });
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      const done = () => signal?.removeEventListener("abort", abort);
-      this.pending.set(id, {
-        command,
-        asked: new Set(this.nodes),
-        resolve: (answer) => (done(), resolve(answer)),
-        reject: (error) => (done(), reject(error)),
-      });
-      this.feedAll({ kind: "request", id, command });
-    });
+    return this.pending.add(command, signal, (id) => this.ask(this.nodes, id, command), (id) => this.feedAll({ kind: "abort", id }));
   }
 
   // Nodes.
 
   private node(): Node {
     const session = new Session(() => this.edges.random(), this.seen);
-    return { session, socket: undefined, cancelTimer: undefined, timerAt: Infinity };
+    return { session, asked: new Set(), socket: undefined, cancelTimer: undefined, timerAt: Infinity };
   }
 
   /** One more, which gets what the others have. */
@@ -124,10 +101,13 @@ export class DirectLink implements Link {
     const node = this.node();
     this.nodes.push(node);
     this.feed(node, { kind: "channels", names: this.names });
-    for (const [id, { command, asked }] of this.pending) {
-      asked.add(node);
-      this.feed(node, { kind: "request", id, command });
-    }
+    for (const [id, { command }] of this.pending.all) this.ask([node], id, command);
+  }
+
+  /** One of them that cannot even take it must not speak for the others. */
+  private ask(nodes: readonly Node[], id: number, command: Command): void {
+    for (const { asked } of nodes) asked.add(id);
+    for (const node of nodes) this.feed(node, { kind: "request", id, command });
   }
 
   private feedAll(event: SessionEvent): void {
@@ -177,7 +157,7 @@ export class DirectLink implements Link {
       case "deliver":
         return this.deliver(effect.message);
       case "answer":
-        return this.answer(effect.id, effect.answer);
+        return this.answer(node, effect.id, effect.answer);
       case "fail":
         return this.fail(node, effect.id, effect.error);
       case "status":
@@ -197,12 +177,10 @@ export class DirectLink implements Link {
   }
 
   private deliver(message: Incoming): void {
-    const handled = this.guard(() => this.handler.receive(message));
+    const handled = new Promise((resolve) => resolve(this.handler.receive(message)))
+      .catch((error: unknown) => this.edges.report(error));
     const { uuid } = message;
-    if (message.pipe !== "msg" || uuid === undefined) {
-      Promise.resolve(handled).catch((error: unknown) => this.edges.report(error));
-      return;
-    }
+    if (message.pipe !== "msg" || uuid === undefined) return;
     const done = () => {
       cancel();
       if (this.seen.isDone(uuid)) return;
@@ -210,11 +188,12 @@ export class DirectLink implements Link {
       this.feedAll({ kind: "handled" });
     };
     const cancel = this.edges.timer(done, HANDLER_TIMEOUT);
-    Promise.resolve(handled).catch((error: unknown) => this.edges.report(error)).then(done);
+    void handled.then(done);
   }
 
-  private answer(id: number, answer: Answer): void {
-    this.settle(id)?.resolve(answer);
+  private answer(node: Node, id: number, answer: Answer): void {
+    node.asked.delete(id);
+    this.pending.settle(id, answer);
     // A node that is away is not to send it long after the others did.
     for (const node of this.nodes) {
       if (node.session.status.state !== "open") this.feed(node, { kind: "abort", id });
@@ -222,15 +201,8 @@ export class DirectLink implements Link {
   }
 
   private fail(node: Node, id: number, error: CometError): void {
-    const asked = this.pending.get(id)?.asked;
-    asked?.delete(node);
-    if (asked?.size === 0) this.settle(id)?.reject(error);
-  }
-
-  private settle(id: number): Pending | undefined {
-    const pending = this.pending.get(id);
-    this.pending.delete(id);
-    return pending;
+    node.asked.delete(id);
+    if (!this.nodes.some(({ asked }) => asked.has(id))) this.pending.settle(id, error);
   }
 
   /** An exception of the page's code is the page's affair. */
@@ -242,8 +214,4 @@ export class DirectLink implements Link {
       return undefined;
     }
   }
-}
-
-function aborted(): CometError {
-  return new CometError("aborted", "the caller changed its mind");
 }

@@ -36,7 +36,6 @@ interface Entry<A> extends Names {
 
 export class Handlers<A> {
   private readonly entries = new Map<string, Entry<A>>();
-  private readonly bySignal = new Map<string, Set<string>>();
   private issued = 0;
 
   /** `report` is told what handlers throw; it must not throw. */
@@ -47,26 +46,16 @@ export class Handlers<A> {
     this.issued += 1;
     const id = label + "&&" + this.issued;
     this.entries.set(id, { ...names, handle });
-    for (const signal of names.signals) {
-      const ids = this.bySignal.get(signal) ?? new Set();
-      this.bySignal.set(signal, ids.add(id));
-    }
     return id;
   }
 
   /** False if there is no such handler. */
   remove(id: string): boolean {
-    for (const signal of this.entries.get(id)?.signals ?? []) {
-      const ids = this.bySignal.get(signal);
-      ids?.delete(id);
-      if (ids?.size === 0) this.bySignal.delete(signal);
-    }
     return this.entries.delete(id);
   }
 
   clear(): void {
     this.entries.clear();
-    this.bySignal.clear();
   }
 
   has(label: string, handle: (argument: A) => unknown): boolean {
@@ -86,7 +75,9 @@ export class Handlers<A> {
    */
   emit(signals: readonly string[], argument: A): Promise<unknown> | undefined {
     const ids = new Set<string>();
-    for (const signal of signals) this.bySignal.get(signal)?.forEach((id) => ids.add(id));
+    for (const signal of signals) {
+      this.entries.forEach((entry, id) => entry.signals.includes(signal) && ids.add(id));
+    }
     const waits: Promise<unknown>[] = [];
     for (const id of ids) {
       const entry = this.entries.get(id);

@@ -64,8 +64,8 @@ export class Session {
   private at = 0;
   private info: Omit<SessionStatus, "state"> = { authorized: undefined, realKey: "", server: "", error: undefined };
   private url = "";
-  /** "wanted": after the first connection. A number: when it is due. */
-  private statistics: "unwanted" | "wanted" | "sent" | number = "unwanted";
+  /** "wanted": after the first connection. A number: when it is due; Infinity: it was sent. */
+  private statistics: "unwanted" | "wanted" | number = "unwanted";
   private online = true;
   private sockets = 0;
   private numbers = 0;
@@ -341,7 +341,7 @@ export class Session {
   }
 
   private sendStatistics(): void {
-    this.statistics = "sent";
+    this.statistics = Infinity;
     this.send(encode({ kind: "statistics", body: '{"version":"5.0"}' }));
   }
 

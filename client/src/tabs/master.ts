@@ -9,6 +9,7 @@ import type { Answer, Answers, Command, Incoming, Link, LinkHandler, LinkOptions
 import { attempt } from "../attempt.js";
 import { CometError } from "../errors.js";
 import type { TabEdges } from "./edges.js";
+import type { Page } from "./member.js";
 import { toBusStatus, type BusBody, type ToMaster } from "./message.js";
 
 /** So long a private message waits for a tab that does not say that it handled it, milliseconds. */
@@ -26,11 +27,8 @@ export interface MasterHost {
   /** Runs `then`, in the order of the calls, when it is certain that this tab is master; never, if it is not. */
   whenSure(then: () => void): void;
   readonly term: number;
-  watch: ((tab: string, gone: () => void) => () => void) | undefined;
-  deliver(message: Incoming, key: string): Promise<unknown> | undefined;
-  settle(id: number, outcome: Answer | CometError): void;
-  status(status: Status): void;
-  error(error: CometError): void;
+  readonly watch: ((tab: string, gone: () => void) => () => void) | undefined;
+  readonly page: Pick<Page, "deliver" | "settle" | "status" | "error">;
 }
 
 interface Tab {
@@ -178,7 +176,7 @@ export class Master {
   }
 
   private settle(tab: string, id: number, outcome: Answer | CometError): void {
-    if (tab === this.host.id) this.host.settle(id, outcome);
+    if (tab === this.host.id) this.host.page.settle(id, outcome);
     else if (outcome instanceof CometError) this.host.post(tab, "failed", id, outcome.code, outcome.message);
     else this.host.post(tab, "answer", id, outcome);
   }
@@ -229,19 +227,19 @@ export class Master {
   private distribute(message: Incoming, number: number, key: string, except: string): Promise<unknown> | undefined {
     // Also if no other tab is known: a young master has not heard from all of them yet.
     this.host.post("", "message", number, key, except, message);
-    return except === this.host.id ? undefined : this.host.deliver(message, key);
+    return except === this.host.id ? undefined : this.host.page.deliver(message, key);
   }
 
   private tellStatus(status: Status): void {
     if (this.closed) return;
     this.host.post("", "status", this.host.term, toBusStatus(status));
-    this.host.status(status);
+    this.host.page.status(status);
   }
 
   private tellError(error: CometError): void {
     if (this.closed) return;
     this.host.post("", "error", this.host.term, error.code, error.message);
-    this.host.error(error);
+    this.host.page.error(error);
   }
 
   private tellChannels(): void {

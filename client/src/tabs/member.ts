@@ -54,14 +54,14 @@ export interface Group {
 
 const nothing = (): void => undefined;
 
-export class Member implements Candidate {
+export class Member implements Candidate, MasterHost {
   readonly id: string;
   private readonly bus: Bus | undefined;
   private readonly election: Election | undefined;
   private master: Master | undefined;
   /** Who is or was master, and the newest term heard of. Empty: not known yet. */
   private leader = "";
-  private term = 0;
+  term = 0;
   /** Frozen, or no member any more. */
   private asleep = false;
   /** Ends the timer of the role: the next beat of a master, the end of a watcher's patience. */
@@ -83,7 +83,7 @@ export class Member implements Candidate {
   private claimedAt = -Infinity;
   private heardAt = -Infinity;
 
-  constructor(private readonly edges: TabEdges, private readonly page: Page, private readonly group: Group) {
+  constructor(readonly edges: TabEdges, readonly page: Page, private readonly group: Group) {
     this.id = edges.newId();
     if (edges.locks ?? edges.store) this.bus = edges.openBus(group.name, (message) => this.hear(message));
     this.election = this.bus && this.makeElection();
@@ -103,7 +103,7 @@ export class Member implements Candidate {
     }
     this.election.enter();
     this.ping();
-    this.watch();
+    this.watchMaster();
   }
 
   /** Leaves the group. What was not answered stays with the page. */
@@ -150,6 +150,10 @@ export class Member implements Candidate {
     else this.post(this.leader, ...body);
   }
 
+  get watch(): Election["watch"] {
+    return this.election?.watch;
+  }
+
   won(): void {
     if (!this.master) this.winning = this.ping();
   }
@@ -160,7 +164,7 @@ export class Member implements Candidate {
     this.cancelEntry();
     this.cancelEntry = this.edges.timer(() => this.election?.enter(), BEAT);
     this.stepDown();
-    this.watch();
+    this.watchMaster();
   }
 
   private hear(value: unknown): void {
@@ -211,7 +215,7 @@ export class Member implements Candidate {
     this.claimedAt = this.edges.now();
     this.post("", "claim");
     this.election?.take();
-    this.watch();
+    this.watchMaster();
   }
 
   private hearOther(from: string, body: BusBody): void {
@@ -265,7 +269,7 @@ export class Member implements Candidate {
   private hearClaim(): void {
     const { winning } = this;
     this.giveWay();
-    this.watch();
+    this.watchMaster();
     if (winning && !this.asleep) this.winLater(CROSSING);
   }
 
@@ -294,7 +298,7 @@ export class Member implements Candidate {
       this.introduce();
     }
     this.heardAt = this.edges.now();
-    this.watch();
+    this.watchMaster();
     return true;
   }
 
@@ -311,17 +315,8 @@ export class Member implements Candidate {
     this.cancelEntry();
     this.leader = this.id;
     this.term = Math.max(this.term + 1, this.edges.wallClock());
-    const { id, edges, election, page, term } = this;
-    const host: MasterHost = {
-      id, edges, term, watch: election?.watch,
-      post: (to, ...body) => this.post(to, ...body),
-      whenSure: (then) => this.whenSure(then),
-      deliver: (message, key) => page.deliver(message, key),
-      settle: (request, outcome) => page.settle(request, outcome),
-      status: (status) => page.status(status),
-      error: (error) => page.error(error),
-    };
-    const master = new Master(host, this.group.options, this.group.create);
+    const { page } = this;
+    const master = new Master(this, this.group.options, this.group.create);
     this.master = master;
     master.start(page.channels());
     for (const [request, command] of page.requests()) this.tell("request", request, command);
@@ -380,7 +375,7 @@ export class Member implements Candidate {
     return this.edges.now() - this.sureAt < LEASE && this.election.holds();
   }
 
-  private whenSure(then: () => void): void {
+  whenSure(then: () => void): void {
     if (this.waiting.length === 0 && this.isSure()) then();
     else {
       this.waiting.push(then);
@@ -402,7 +397,7 @@ export class Member implements Candidate {
   }
 
   /** Waits for the master to fall silent. */
-  private watch(): void {
+  private watchMaster(): void {
     if (this.master || this.asleep) return;
     this.doubting = 0;
     this.cancel();
@@ -415,7 +410,7 @@ export class Member implements Candidate {
     }, SILENCE);
   }
 
-  private post(to: string, ...body: BusBody): void {
+  post(to: string, ...body: BusBody): void {
     this.bus?.post([BUS_VERSION, this.id, to, ...body]);
   }
 }

@@ -9,6 +9,7 @@
 // Must never know how a master is found (member.ts) and how a connection works.
 
 import { CometError } from "../errors.js";
+import { Pending } from "../pending.js";
 import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
 import type { PageEvent, TabEdges } from "./edges.js";
 import { groupName } from "./group.js";
@@ -20,11 +21,7 @@ export const REQUESTS_MAX = 1_000;
 /** So many messages are remembered, so that none is delivered twice. */
 const SEEN_MAX = 8_192;
 
-interface Request {
-  readonly command: Command;
-  resolve(answer: Answer): void;
-  reject(error: CometError): void;
-}
+const nothing = (): void => undefined;
 
 export class SharedLink implements Link {
   private member: Member | undefined;
@@ -35,10 +32,9 @@ export class SharedLink implements Link {
   private wanted: ReadonlySet<string> = new Set();
   private last: Omit<Status, "master"> = { state: "idle", authorized: undefined, realKey: "", server: "", error: undefined };
   private toldMaster: boolean | undefined;
-  private ids = 0;
-  private readonly pending = new Map<number, Request>();
-  /** Messages that were here, and whether the page is done with them. */
-  private readonly seen = new Map<string, Promise<unknown> | undefined>();
+  private readonly pending = new Pending();
+  /** Messages that were here, and when the page is done with them. */
+  private readonly seen = new Map<string, Promise<void>>();
 
   /** `create` makes the connection of a master. */
   constructor(
@@ -68,7 +64,7 @@ export class SharedLink implements Link {
     this.unlisten?.();
     this.unlisten = undefined;
     const stopped = new CometError("stopped", "the connection was stopped");
-    for (const id of [...this.pending.keys()]) this.settle(id, stopped);
+    for (const id of [...this.pending.all.keys()]) this.pending.settle(id, stopped);
     this.last = { ...this.last, state: "stopped", error: undefined };
     this.tell(false);
   }
@@ -79,23 +75,9 @@ export class SharedLink implements Link {
   }
 
   request(command: Command, signal?: AbortSignal): Promise<Answer> {
-    if (signal?.aborted) return Promise.reject(new CometError("aborted", "the request was aborted"));
-    if (this.pending.size >= REQUESTS_MAX) return Promise.reject(new CometError("queue_full", "too much waits for the server"));
-    const id = (this.ids += 1);
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.settle(id, new CometError("aborted", "the request was aborted"));
-        this.member?.tell("abort", id);
-      };
-      signal?.addEventListener("abort", abort);
-      const forget = () => signal?.removeEventListener("abort", abort);
-      this.pending.set(id, {
-        command,
-        resolve: (answer) => { forget(); resolve(answer); },
-        reject: (error) => { forget(); reject(error); },
-      });
-      this.member?.tell("request", id, command);
-    });
+    const { pending } = this;
+    if (pending.all.size >= REQUESTS_MAX) return Promise.reject(new CometError("queue_full", "too much waits for the server"));
+    return pending.add(command, signal, (id) => this.member?.tell("request", id, command), (id) => this.member?.tell("abort", id));
   }
 
   private join(options: LinkOptions): void {
@@ -112,7 +94,7 @@ export class SharedLink implements Link {
 
   /** What the group has not done yet it must not do any more: this tab asks elsewhere, or not at all. */
   private recall(): void {
-    for (const id of this.pending.keys()) this.member?.tell("abort", id);
+    for (const id of this.pending.all.keys()) this.member?.tell("abort", id);
   }
 
   private leave(): void {
@@ -148,9 +130,9 @@ export class SharedLink implements Link {
     };
     return {
       channels: () => [...this.wanted],
-      requests: () => [...this.pending].map(([id, { command }]) => [id, command] as const),
+      requests: () => [...this.pending.all].map(([id, { command }]) => [id, command] as const),
       deliver: (message, key) => (isMember() ? this.deliver(message, key) : undefined),
-      settle: (id, outcome) => this.settle(id, outcome),
+      settle: (id, outcome) => this.pending.settle(id, outcome),
       status: (status) => ifMember(() => {
         this.last = status;
         this.tell(this.member?.isMaster);
@@ -169,27 +151,16 @@ export class SharedLink implements Link {
     this.handler.status({ state, authorized, realKey, server, error, master });
   }
 
-  private settle(id: number, outcome: Answer | CometError): void {
-    const request = this.pending.get(id);
-    this.pending.delete(id);
-    if (outcome instanceof CometError) request?.reject(outcome);
-    else request?.resolve(outcome);
-  }
-
   /** What it returns settles when the page is done with the message. */
   private deliver(message: Incoming, key: string): Promise<unknown> | undefined {
     if (message.pipe !== "msg" && !this.wanted.has(message.pipe)) return undefined;
-    const id = message.history ? "" : message.uuid ?? key;
-    if (this.seen.has(id)) return this.seen.get(id);
-    const done = Promise.resolve(this.handler.receive(message)).catch(() => undefined);
-    if (id !== "") this.remember(id, done);
-    return done;
-  }
-
-  private remember(id: string, done: Promise<unknown>): void {
-    this.seen.set(id, done);
-    void done.then(() => this.seen.has(id) && this.seen.set(id, undefined));
+    const id = message.uuid ?? key;
+    const known = this.seen.get(id);
+    if (known) return known;
+    const done = Promise.resolve(this.handler.receive(message)).then(nothing, nothing);
+    if (id !== "") this.seen.set(id, done);
     const [oldest] = this.seen.keys();
     if (this.seen.size > SEEN_MAX && oldest !== undefined) this.seen.delete(oldest);
+    return done;
   }
 }
