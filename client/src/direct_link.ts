@@ -118,11 +118,14 @@ export class DirectLink implements Link {
     this.events.push({ node, event });
     if (this.working) return;
     this.working = true;
-    for (let next = this.events.shift(); next; next = this.events.shift()) {
-      for (const effect of next.node.session.handle(next.event, this.edges.now())) this.carryOut(next.node, effect);
-      this.arm(next.node);
+    try {
+      for (let next = this.events.shift(); next; next = this.events.shift()) {
+        for (const effect of next.node.session.handle(next.event, this.edges.now())) this.carryOut(next.node, effect);
+        this.arm(next.node);
+      }
+    } finally {
+      this.working = false;
     }
-    this.working = false;
   }
 
   private arm(node: Node): void {

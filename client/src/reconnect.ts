@@ -48,11 +48,6 @@ export class Backoff {
     this.ceiling = SPREAD;
   }
 
-  /** The cause is not one that passes quickly. */
-  hopeless(): void {
-    this.ceiling = CAP;
-  }
-
   private jitter(ceiling: number): number {
     return Math.max(FLOOR, this.random() * ceiling);
   }

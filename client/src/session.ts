@@ -56,13 +56,16 @@ export type Effect =
 /** What there is to say about one connection. */
 export type SessionStatus = Omit<Status, "master">;
 
+/** What is known without a connection. */
+export const NOTHING: Omit<SessionStatus, "state"> = { authorized: undefined, realKey: "", server: "", error: undefined };
+
 export class Session {
   private phase: Exclude<ConnectionState, "offline"> = "idle";
   /** Its number; 0: there is none, or it was given up. */
   private socket = 0;
   /** When a connecting or waiting one loses its patience; when an open one was opened. */
   private at = 0;
-  private info: Omit<SessionStatus, "state"> = { authorized: undefined, realKey: "", server: "", error: undefined };
+  private info = NOTHING;
   private url = "";
   /** "wanted": after the first connection. A number: when it is due; Infinity: it was sent. */
   private statistics: "unwanted" | "wanted" | number = "unwanted";
@@ -91,11 +94,10 @@ export class Session {
   /** When a `timer` event is wanted; Infinity: never. */
   dueAt(): number {
     const { phase } = this;
-    const questions = this.requests.dueAt(phase === "open");
-    if (phase === "waiting" || phase === "connecting") return Math.min(questions, this.at);
-    if (phase !== "open") return questions;
+    if (phase === "waiting" || phase === "connecting") return this.at;
+    if (phase !== "open") return Infinity;
     const statistics = typeof this.statistics === "number" ? this.statistics : Infinity;
-    return Math.min(questions, statistics, this.channels.dueAt(), this.liveness.dueAt(this.requests.oldest()));
+    return Math.min(this.requests.dueAt(), statistics, this.channels.dueAt(), this.liveness.dueAt(this.requests.oldest()));
   }
 
   /** Takes one event in. The effects are to be carried out in order. */
@@ -121,8 +123,7 @@ export class Session {
       case "closed":
         return this.lost(new CometError("unreachable", "the connection ended"));
       case "blocked":
-        if (event.code === "no_websocket") this.backoff.hopeless();
-        return this.lost(new CometError(event.code, "no socket could be opened"));
+        return this.blocked(new CometError(event.code, "no socket could be opened"));
       case "timer":
         return this.elapse();
       case "flush":
@@ -147,11 +148,12 @@ export class Session {
   // What the page wants.
 
   private start(url: string, statistics: boolean): void {
+    // Whom the server recognised before is nobody's business now.
+    this.info = url === this.url ? { ...this.info, error: undefined } : NOTHING;
     this.url = url;
     if (statistics && this.statistics === "unwanted") this.statistics = "wanted";
     this.disconnect(false);
     this.backoff.reset();
-    this.info = { ...this.info, error: undefined };
     this.connect();
   }
 
@@ -165,7 +167,7 @@ export class Session {
   private request(id: number, command: Command): void {
     const error = this.phase === "stopped"
       ? new CometError("stopped", "the connection was stopped")
-      : this.requests.add(id, command, this.now);
+      : this.requests.add(id, command);
     if (error) this.emit({ kind: "fail", id, error });
   }
 
@@ -212,6 +214,12 @@ export class Session {
     this.disconnect(true);
     const wait = this.online ? this.backoff.next() : this.backoff.seldom();
     this.enter("waiting", this.now + wait, error);
+  }
+
+  /** An environment without WebSocket will not get one. */
+  private blocked(error: CometError): void {
+    if (error.code === "no_websocket") this.end("refused", error);
+    else this.lost(error);
   }
 
   private news(news: "online" | "offline" | "visible"): void {

@@ -83,7 +83,7 @@ export type ConnectionState =
   | "waiting"
   /** The browser says that there is no network; an `online` event ends it. */
   | "offline"
-  /** The server refused for good (F15), or speaks something else; `restart` ends it. */
+  /** The server refused for good (F15), or speaks something else, or there is no WebSocket at all; `restart` ends it. */
   | "refused"
   /** `stop` was called. */
   | "stopped";

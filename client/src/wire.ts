@@ -142,7 +142,7 @@ const NUMBERS = { send: "number_messages", count: "user_in_pipe", userData: "use
 
 /** True if the data of a result answers that kind of command. A history is answered by what came before. */
 export function isAnswer(kind: Command["kind"], data: unknown): data is Answer {
-  if (kind === "history" || kind === "statistics") return typeof data === "object";
+  if (kind === "history" || kind === "statistics") return typeof data === "object" && data !== null;
   const isWhole = (one: unknown) => int(one, NUMBERS[kind]) !== undefined;
   return kind === "users" ? Array.isArray(data) && data.every(isWhole) : isWhole(data);
 }

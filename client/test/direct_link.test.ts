@@ -94,11 +94,22 @@ describe("starting and stopping", () => {
     expect(world.peers).toHaveLength(2);
   });
 
-  test.each(["no_websocket", "unreachable"] as const)("%s is a status, not an exception, and no hot loop", async (refusal) => {
-    const { world, page, link } = linked();
-    world.refusal = refusal;
+  test("no_websocket is a status, and nothing keeps the process alive", () => {
+    const { world, link } = linked();
+    world.refusal = "no_websocket";
     link.start(OPTIONS);
-    expect(link.status).toMatchObject({ state: "waiting", error: { code: refusal } });
+    expect(link.status).toMatchObject({ state: "refused", error: { code: "no_websocket" } });
+    expect(world.clock.step(Infinity)).toBe(false);
+    world.refusal = undefined;
+    link.restart(OPTIONS);
+    expect(world.peers).toHaveLength(1);
+  });
+
+  test("unreachable is a status, not an exception, and no hot loop", async () => {
+    const { world, page, link } = linked();
+    world.refusal = "unreachable";
+    link.start(OPTIONS);
+    expect(link.status).toMatchObject({ state: "waiting", error: { code: "unreachable" } });
     await world.clock.pass(3_600_000);
     expect(page.statuses.length).toBeLessThan(1_000);
     world.refusal = undefined;

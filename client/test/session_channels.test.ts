@@ -83,6 +83,18 @@ describe("channels", () => {
     expect(errors(driven.frame(frames.error("unknown_command", 2)))).toEqual(["unknown_command"]);
   });
 
+  test("what was refused as too much is taken back as well", () => {
+    const driven = new Driven();
+    want(driven, "web_a");
+    driven.open();
+    want(driven, "web_a", "web_b");
+    driven.flush();
+    driven.frame(frames.error("too_many_commands", 2));
+    want(driven);
+    expect(texts(driven.pass(1_000))).toEqual(["subscription 3"]);
+    expect(texts(driven.pass(10_000))).toEqual([]);
+  });
+
   test("a flush between two connections says nothing", () => {
     const driven = new Driven();
     want(driven, "web_a");

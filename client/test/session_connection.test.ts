@@ -175,12 +175,21 @@ describe("coming back (S67)", () => {
     expect(wait(driven)).toBe(BASE / 2);
   });
 
-  test("without any WebSocket it says so and asks seldom", () => {
-    const driven = new Driven(() => 0.999_999);
+  test("without any WebSocket it says so and leaves it at that, since nothing can change", () => {
+    const driven = new Driven();
     driven.start();
     driven.give({ kind: "blocked", socket: 1, code: "no_websocket" });
-    expect(driven.session.status).toMatchObject({ state: "waiting", error: { code: "no_websocket" } });
-    expect(Math.ceil(wait(driven))).toBe(CAP);
+    expect(driven.session.status).toMatchObject({ state: "refused", error: { code: "no_websocket" } });
+    expect(driven.session.dueAt()).toBe(Infinity);
+  });
+
+  test("what was known of one user is not said of the next", () => {
+    const driven = new Driven();
+    driven.open({ data: "key of 7" });
+    driven.start();
+    expect(driven.session.status).toMatchObject({ authorized: true, realKey: "key of 7" });
+    driven.give({ kind: "start", url: "ws://node/ws/another", statistics: false, online: true });
+    expect(driven.session.status).toMatchObject({ authorized: undefined, realKey: "" });
   });
 
   test("a socket that is forbidden is tried like one that fails", () => {

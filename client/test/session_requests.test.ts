@@ -127,12 +127,27 @@ describe("questions", () => {
     expect(answer).toMatchObject({ answer: [{ data: "x" }] });
   });
 
-  test(`one without answer is given up after ${QUESTION_TIMEOUT} ms, connected or not`, () => {
+  test("one that was asked without a connection waits for it (protocol.md 9.4)", () => {
     const driven = new Driven();
     asked(driven, 1, COUNT);
-    expect(outcomes(driven.pass(QUESTION_TIMEOUT - 1))).toEqual([]);
-    expect(outcomes(driven.pass(1))).toEqual(["1: timeout"]);
-    expect(texts(driven.open())).toEqual([]);
+    driven.pass(300_000);
+    const number = numberOf(driven.open(), "pipe_count");
+    expect(outcomes(driven.frame(frames.answer(number, "user_in_pipe", { user_in_pipe: 3 })))).toEqual(["1: answer"]);
+  });
+
+  test(`one without answer is given up ${QUESTION_TIMEOUT} ms after it left, which begins anew with each connection`, () => {
+    const driven = new Driven();
+    driven.open();
+    asked(driven, 1, send("a"));
+    asked(driven, 2, COUNT);
+    driven.pass(9_000);
+    driven.reconnect();
+    for (let second = 1; second < QUESTION_TIMEOUT / 1_000; second += 1) {
+      driven.pass(1_000);
+      driven.frame(frames.message("a sign of life"));
+    }
+    expect(outcomes(driven.all)).toEqual([]);
+    expect(outcomes(driven.pass(1_000))).toEqual(["2: timeout"]);
   });
 
   test("an answer to another question is no answer", () => {

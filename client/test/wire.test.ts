@@ -29,7 +29,7 @@ describe("nonsense", () => {
     for (const data of [{}, { refused: "all" }, null, "x"]) expect(readRefused(data)).toBe(undefined);
     const answers = [
       ["userData", {}], ["userData", "x"], ["users", {}], ["users", [{ user_id: 1 }, null]], ["users", [{}]], ["count", { user_in_pipe: 1.5 }], ["status", {}],
-      ["send", {}], ["send", { number_messages: 1e300 }], ["send", null], ["statistics", "x"], ["history", 1],
+      ["send", {}], ["send", { number_messages: 1e300 }], ["send", null], ["statistics", "x"], ["statistics", null], ["history", 1], ["history", null],
     ] as const;
     for (const [kind, data] of answers) expect(isAnswer(kind, data), kind).toBe(false);
   });

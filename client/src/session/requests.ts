@@ -16,7 +16,7 @@ export const TEXT_MAX = 4 * 1_048_576;
 export const COMMAND_MAX = 1_048_576;
 /** Requests on their way at one time. */
 export const WINDOW = 32;
-/** A question waits so long for its answer, milliseconds. A send waits for ever. */
+/** A question waits so long for its answer once it has left, milliseconds. A send waits for ever. */
 export const QUESTION_TIMEOUT = 30_000;
 /** After "too many commands" nothing leaves for so long, milliseconds. */
 export const PAUSE = 1_000;
@@ -33,7 +33,6 @@ interface Request {
   readonly id: number;
   readonly command: Command;
   readonly size: number;
-  readonly deadline: number;
   /** 0: not on its way. */
   number: number;
   sentAt: number;
@@ -52,15 +51,14 @@ export class Requests {
   private pausedUntil = 0;
 
   /** The result says why it cannot be taken. */
-  add(id: number, command: Command, now: number): CometError | undefined {
+  add(id: number, command: Command): CometError | undefined {
     const text = encode(command);
     const size = text.length;
     if (this.all.size >= REQUESTS_MAX || this.text + size > TEXT_MAX) return new CometError("queue_full", "too much waits for the server");
     const wrong = objection(command);
     if (wrong) return wrong;
     if (new TextEncoder().encode(text).length > COMMAND_MAX - 32) return new CometError("message_too_long", "no server takes so much at once");
-    const deadline = command.kind === "send" ? Infinity : now + QUESTION_TIMEOUT;
-    this.all.set(id, { id, command, size, deadline, number: 0, sentAt: 0, endings: 0, history: [] });
+    this.all.set(id, { id, command, size, number: 0, sentAt: 0, endings: 0, history: [] });
     this.text += size;
     return undefined;
   }
@@ -136,7 +134,7 @@ export class Requests {
 
   /** Gives up the questions whose time is over. */
   expire(now: number): Outcome[] {
-    const over = [...this.all.values()].filter((request) => request.deadline <= now);
+    const over = this.questions().filter(({ sentAt }) => sentAt + QUESTION_TIMEOUT <= now);
     return over.flatMap(({ id }) => this.remove(id, new CometError("timeout", "no answer in time")));
   }
 
@@ -147,16 +145,15 @@ export class Requests {
   }
 
   /** When `expire` or `leave` has something to do without anything happening; Infinity: never. */
-  dueAt(open: boolean): number {
-    let due = open && this.pausedUntil > 0 && this.sent.size < Math.min(this.window, this.all.size) ? this.pausedUntil : Infinity;
-    for (const { deadline } of this.all.values()) {
-      // Deadlines rise in the order of asking.
-      if (deadline !== Infinity) {
-        due = Math.min(due, deadline);
-        break;
-      }
-    }
-    return due;
+  dueAt(): number {
+    const due = this.pausedUntil > 0 && this.sent.size < Math.min(this.window, this.all.size) ? this.pausedUntil : Infinity;
+    const [first] = this.questions();
+    return first ? Math.min(due, first.sentAt + QUESTION_TIMEOUT) : due;
+  }
+
+  /** On their way, in the order of leaving. */
+  private questions(): Request[] {
+    return [...this.sent.values()].filter(({ command }) => command.kind !== "send");
   }
 
   private forget(request: Request): void {
