@@ -108,6 +108,8 @@ export class Session {
   }
 
   private take(event: SessionEvent): void {
+    const { socket } = event as { readonly socket?: number };
+    if (socket !== undefined && socket !== this.socket) return;
     switch (event.kind) {
       case "start":
         this.online = event.online;
@@ -115,12 +117,12 @@ export class Session {
       case "stop":
         return this.end("stopped", undefined);
       case "frame":
-        return this.current(event.socket) ? this.frame(parse(event.data)) : undefined;
+        return this.frame(parse(event.data));
       case "closed":
-        return this.current(event.socket) ? this.lost(new CometError("unreachable", "the connection ended")) : undefined;
+        return this.lost(new CometError("unreachable", "the connection ended"));
       case "blocked":
         if (event.code === "no_websocket") this.backoff.hopeless();
-        return this.current(event.socket) ? this.lost(new CometError(event.code, "no socket could be opened")) : undefined;
+        return this.lost(new CometError(event.code, "no socket could be opened"));
       case "timer":
         return this.elapse();
       case "flush":
@@ -131,7 +133,7 @@ export class Session {
       case "visible":
         return this.news(event.kind);
       case "channels":
-        this.report(this.channels.want(event.names));
+        this.report(...this.channels.want(event.names));
         return this.soon();
       case "request":
         return this.request(event.id, event.command);
@@ -182,10 +184,6 @@ export class Session {
     this.at = at;
     this.info = { ...this.info, error };
     this.emit({ kind: "status" });
-  }
-
-  private current(socket: number): boolean {
-    return this.socket === socket;
   }
 
   private connect(): void {
@@ -286,25 +284,25 @@ export class Session {
     const errors = this.channels.has(re) ? this.channels.result(re, data) : [];
     const outcomes = this.requests.result(re, data);
     if (!errors || !outcomes) return this.bad(new CometError("bad_frame", "an answer to another question"), re);
-    this.report(errors);
+    this.report(...errors);
     this.emit(...outcomes);
   }
 
   private error(error: CometError, re: number | undefined): void {
-    if (re === undefined) return this.report([error]);
+    if (re === undefined) return this.report(error);
     const ofChannels = this.channels.error(re, error, this.now);
-    if (ofChannels) return this.report(ofChannels);
+    if (ofChannels) return this.report(...ofChannels);
     this.emit(...this.requests.error(re, error, this.now));
   }
 
   private bad(error: CometError, re?: number): void {
     if (re !== undefined) this.emit(...this.requests.error(re, error, this.now));
-    this.report([error]);
+    this.report(error);
     this.badFrames += 1;
     if (this.badFrames >= BAD_FRAMES_MAX) this.lost(error, false);
   }
 
-  private report(errors: readonly CometError[]): void {
+  private report(...errors: readonly CometError[]): void {
     for (const error of errors) this.emit({ kind: "error", error });
   }
 

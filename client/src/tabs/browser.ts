@@ -84,27 +84,25 @@ function openChannel(name: string, heard: (message: unknown) => void): Bus | und
 
 /**
  * The storage events of protocol.md 9.5, for browsers without BroadcastChannel. A message stays in the store no longer
- * than it takes to write it. Two equal ones in a row would be no change, so they are counted.
+ * than it takes to write it.
  */
 function openStoreBus(store: CommonStore, name: string, heard: (message: unknown) => void): Bus {
   const key = `${name}.bus`;
-  let count = 0;
   let open = true;
   const hear = (event: StorageEvent) => {
     if (event.key !== key || event.newValue === null) return;
     const { newValue } = event;
-    attempt(() => heard((JSON.parse(newValue) as unknown[])[1]));
+    heard(attempt(() => JSON.parse(newValue) as unknown));
   };
   addEventListener("storage", hear);
   return {
     post(message) {
-      count += 1;
-      const text = JSON.stringify([count, message]);
+      const text = JSON.stringify(message);
       store.set(key, text);
       store.remove(key);
       // Tabs hear only others here; what they said before waits in the same queue of events.
       soon(() => {
-        if (open) heard((JSON.parse(text) as unknown[])[1]);
+        if (open) heard(JSON.parse(text));
       });
     },
     close() {

@@ -10,8 +10,8 @@ export interface Election {
   enter(): void;
   /** The master does not answer: takes its place. */
   take(): void;
-  /** That tab, the master, said that it leaves. */
-  vacant(leaver: string): void;
+  /** That tab, the master, said that it leaves. Missing: nobody needs to tell. */
+  vacant?(leaver: string): void;
   /** Another one is master although this tab had won: goes behind it. */
   yield(): void;
   /** Takes no part until `enter`; frees the place. */
@@ -46,10 +46,6 @@ export class LockElection implements Election {
 
   take(): void {
     this.ask(true);
-  }
-
-  vacant(): void {
-    // The lock tells it.
   }
 
   yield(): void {

@@ -36,7 +36,7 @@ interface Tab {
   /** False: it is frozen or did not answer, nobody waits for it. */
   awake: boolean;
   unanswered: number;
-  readonly unwatch: () => void;
+  readonly unwatch: (() => void) | undefined;
 }
 
 interface Wait {
@@ -73,7 +73,7 @@ export class Master {
   /** Nothing of this mastership reaches anybody any more, but for answers that are on their way to their tab. */
   close(): void {
     this.closed = true;
-    for (const { unwatch } of this.tabs.values()) unwatch();
+    for (const { unwatch } of this.tabs.values()) unwatch?.();
     // Not acknowledged: the server sends them to the next master, and tabs that had them drop them.
     for (const { cancel } of this.waits.values()) cancel();
     this.link.stop();
@@ -101,13 +101,12 @@ export class Master {
 
   /** What a tab says about itself. A new one is told how things are. */
   private hello(id: string, channels: readonly string[], awake: boolean): void {
+    const { host } = this;
     const known = this.tabs.get(id);
-    if (known) Object.assign(known, { channels, awake, unanswered: 0 });
-    else {
-      const unwatch = id === this.host.id ? undefined : this.host.watch?.(id, () => this.gone(id));
-      this.tabs.set(id, { channels, awake, unanswered: 0, unwatch: unwatch ?? (() => undefined) });
-      if (id !== this.host.id) this.host.post(id, "status", this.host.term, toBusStatus(this.status));
-    }
+    const isNew = !known && id !== host.id;
+    const unwatch = isNew ? host.watch?.(id, () => this.gone(id)) : known?.unwatch;
+    this.tabs.set(id, { channels, awake, unanswered: 0, unwatch });
+    if (isNew) host.post(id, "status", host.term, toBusStatus(this.status));
     this.tellChannels();
   }
 
@@ -115,7 +114,7 @@ export class Master {
   bye(id: string): void {
     const tab = this.tabs.get(id);
     if (!tab) return;
-    tab.unwatch();
+    tab.unwatch?.();
     this.tabs.delete(id);
     for (const number of [...this.waits.keys()]) this.handled(id, number);
     this.tellChannels();
@@ -167,10 +166,10 @@ export class Master {
         if (command.kind === "send" && !this.closed) this.echo(tab, command, answer as Answers["send"]);
         this.settle(tab, id, answer);
       },
-      (error: unknown) => {
+      (error: CometError) => {
         this.flights.delete(key);
         // What failed because this mastership ended is asked again by its tab.
-        if (!this.closed) this.settle(tab, id, error instanceof CometError ? error : new CometError("bad_frame", String(error)));
+        if (!this.closed) this.settle(tab, id, error);
       },
     );
   }

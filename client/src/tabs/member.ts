@@ -231,7 +231,7 @@ export class Member implements Candidate, MasterHost {
         return;
       case "bye":
         master?.bye(from);
-        if (from === this.leader && !this.asleep) this.election?.vacant(from);
+        if (from === this.leader && !this.asleep) this.election?.vacant?.(from);
         return;
       case "beat":
         if (this.follow(from, body[1]) && body[3]) this.introduce();

@@ -10,9 +10,9 @@ import type { Answer, Command, Incoming, Status } from "../types.js";
 /** Part of the group's name: tabs with another number never meet. Raise it when a message changes its meaning. */
 export const BUS_VERSION = 2;
 
-/** `realKey` does not travel: it is the key all tabs of the group have, or empty (protocol.md 4.4). */
-export interface BusStatus extends Omit<Status, "master" | "realKey" | "error"> {
-  readonly showsKey: boolean;
+/** The key does not travel: it is that of the whole group, or there is none (protocol.md 4.4). */
+export interface BusStatus extends Omit<Status, "realKey" | "error"> {
+  readonly realKey: "*" | "";
   readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
 }
 
@@ -65,10 +65,11 @@ export function parseMessage(value: unknown): BusMessage | undefined {
   return outline === "nsss" + OUTLINES[String(value[3]) as BusBody[0]] ? (value as unknown as BusMessage) : undefined;
 }
 
-export function toBusStatus({ state, authorized, realKey, server, error }: Status): BusStatus {
-  return { state, authorized, showsKey: realKey !== "", server, error: error && { code: error.code, message: error.message } };
+export function toBusStatus({ error, realKey, ...status }: Status): BusStatus {
+  return { ...status, realKey: realKey && "*", error: error && { code: error.code, message: error.message } };
 }
 
-export function fromBusStatus({ state, authorized, showsKey, server, error }: BusStatus, key: string): Omit<Status, "master"> {
-  return { state, authorized, realKey: showsKey ? key : "", server, error: error && new CometError(error.code, error.message) };
+/** `key`: that of the group. */
+export function fromBusStatus({ error, realKey, ...status }: BusStatus, key: string): Status {
+  return { ...status, realKey: realKey && key, error: error && new CometError(error.code, error.message) };
 }

@@ -105,21 +105,14 @@ export class SharedLink implements Link {
   }
 
   private hear(event: PageEvent): void {
-    switch (event) {
-      case "freeze":
-        this.member?.sleep();
-        return;
-      case "resume":
-        this.member?.wake();
-        return;
-      case "pagehide":
-        if (!this.member) return;
-        this.leave();
-        this.parked = true;
-        return;
-      case "pageshow":
-        if (this.parked && this.options) this.join(this.options);
-        return;
+    const { member } = this;
+    if (event === "freeze") member?.sleep();
+    else if (event === "resume") member?.wake();
+    else if (event === "pageshow") {
+      if (this.parked && this.options) this.join(this.options);
+    } else if (member) {
+      this.leave();
+      this.parked = true;
     }
   }
 
@@ -146,9 +139,8 @@ export class SharedLink implements Link {
   }
 
   private tell(master: boolean | undefined): void {
-    const { state, authorized, realKey, server, error } = this.last;
     this.toldMaster = master;
-    this.handler.status({ state, authorized, realKey, server, error, master });
+    this.handler.status({ ...this.last, master });
   }
 
   /** What it returns settles when the page is done with the message. */
