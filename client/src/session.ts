@@ -10,7 +10,7 @@ import { Channels } from "./session/channels.js";
 import { Owed, type Seen } from "./session/inbox.js";
 import { Liveness } from "./session/liveness.js";
 import { Requests, type Outcome } from "./session/requests.js";
-import type { Command, ConnectionState, Incoming, Status } from "./types.js";
+import { IDLE, type Command, type ConnectionState, type Incoming, type Status } from "./types.js";
 import { encode, parse, type Frame, type SessionCommand } from "./wire.js";
 
 /** A handshake that takes longer is cut, milliseconds. */
@@ -62,7 +62,7 @@ export class Session {
   private socket = 0;
   /** When a connecting or waiting one loses its patience; when an open one was opened. */
   private at = 0;
-  private info: Omit<SessionStatus, "state"> = { authorized: undefined, realKey: "", server: "", error: undefined };
+  private info: SessionStatus = IDLE;
   private url = "";
   /** "wanted": after the first connection. A number: when it is due; Infinity: it was sent. */
   private statistics: "unwanted" | "wanted" | number = "unwanted";
@@ -85,7 +85,7 @@ export class Session {
   }
 
   get status(): SessionStatus {
-    return { state: this.state(), ...this.info };
+    return { ...this.info, state: this.state() };
   }
 
   /** When a `timer` event is wanted; Infinity: never. */
@@ -260,7 +260,7 @@ export class Session {
 
   private opened(frame: Extract<Frame, { kind: "serverInfo" }>): void {
     if (frame.protocol !== 5) return this.end("refused", new CometError("old_server", "the server does not speak version 5"));
-    this.info = { authorized: frame.authorized, realKey: frame.key, server: frame.server, error: undefined };
+    this.info = { ...IDLE, authorized: frame.authorized, realKey: frame.key, server: frame.server };
     if (this.phase === "connecting") {
       this.phase = "open";
       this.at = this.now;
@@ -272,7 +272,7 @@ export class Session {
 
   private message(message: Incoming): void {
     const { uuid } = message;
-    const isNew = uuid === undefined || this.seen.add(uuid, this.now);
+    const isNew = uuid === undefined || this.seen.add(uuid);
     if (isNew) this.emit({ kind: "deliver", message });
     if (uuid === undefined) return;
     if (message.pipe !== "msg") return this.seen.done(uuid);

@@ -148,15 +148,8 @@ export class Requests {
 
   /** When `expire` or `leave` has something to do without anything happening; Infinity: never. */
   dueAt(open: boolean): number {
-    let due = open && this.pausedUntil > 0 && this.sent.size < Math.min(this.window, this.all.size) ? this.pausedUntil : Infinity;
-    for (const { deadline } of this.all.values()) {
-      // Deadlines rise in the order of asking.
-      if (deadline !== Infinity) {
-        due = Math.min(due, deadline);
-        break;
-      }
-    }
-    return due;
+    const pause = open && this.pausedUntil > 0 && this.sent.size < Math.min(this.window, this.all.size) ? this.pausedUntil : Infinity;
+    return Math.min(pause, ...[...this.all.values()].map(({ deadline }) => deadline));
   }
 
   private forget(request: Request): void {
