@@ -6,6 +6,7 @@
 //   node build.mjs --sizes   prints besides how many bytes of the classic script each source takes
 
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -26,6 +27,9 @@ const LICENCE = `/* comet-client ${version}, MIT OR Apache-2.0 */`;
 const SMALL = { minify: true, target: "es2022", charset: "utf8", legalComments: "none" };
 /** Functions stay where they are: moved into their only caller they compress worse. */
 const SMALLER = { ecma: 2020, module: true, compress: { passes: 5, unsafe_methods: true, reduce_funcs: false } };
+
+/** Chosen by build_squeeze.mjs; what is not in it gets some name. */
+const shortNames = JSON.parse(readFileSync(join(here, "build_names.json"), "utf8"));
 
 /** Name of the file -> its bytes. */
 const files = new Map();
@@ -49,7 +53,7 @@ async function bundle(entry, name, options) {
     const { code } = await minify(file.text, { ...SMALLER, format: { preamble: LICENCE } });
     files.set(relative(dist, file.path), Buffer.from(`${code}\n`));
   }
-  return result.metafile;
+  return result;
 }
 
 /** Takes the texts of errors out: old pages act on codes, and texts are a good part of what they would have to load. */
@@ -101,10 +105,13 @@ function differences() {
   });
 }
 
-const sources = Object.keys((await bundle("classic.ts", "CometServerApi.js", { format: "iife" })).inputs);
-const mangleProps = privateNames(here, sources);
-const classic = await bundle("classic.ts", "CometServerApi.js", { format: "iife", mangleProps, plugins: [withoutTexts] });
-const esm = await bundle("index.ts", "comet-client.js", { format: "esm" });
+const sources = Object.keys((await bundle("classic.ts", "CometServerApi.js", { format: "iife" })).metafile.inputs);
+const shortening = { format: "iife", mangleProps: privateNames(here, sources), mangleCache: shortNames, plugins: [withoutTexts] };
+const { mangleCache } = await bundle("classic.ts", "CometServerApi.js", shortening);
+const NAMES = createHash("sha256").update(JSON.stringify(Object.entries(mangleCache).sort())).digest("base64url").slice(0, 4);
+const define = { NAMES: JSON.stringify(NAMES) };
+const { metafile: classic } = await bundle("classic.ts", "CometServerApi.js", { ...shortening, define });
+const { metafile: esm } = await bundle("index.ts", "comet-client.js", { format: "esm" });
 declarations();
 
 const size = printSizes("CometServerApi.js", sourceBytes(classic), files.get("CometServerApi.js"));

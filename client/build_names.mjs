@@ -1,7 +1,8 @@
 // Which property names of our own the build may shorten: those nobody outside the bundle ever sees.
 //
-// Promises that names of the platform, of what pages call and read, and of what tabs tell each other stay as they are:
-// two tabs may run different builds. A name that is used for both stays, too.
+// Promises that names of the platform, of what pages call and read, and of what servers say stay as they are; a name
+// that is used for both stays, too. What tabs tell each other has shortened names: tabs whose builds shortened them
+// differently never meet (tabs/message.ts).
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,12 +18,13 @@ const PLATFORM = new Set(`
   TextEncoderCommon Uint8Array Uint8ArrayConstructor WebSocket
 `.trim().split(/\s+/));
 
-/** Sources whose names others see, and what those look like: pages use the old face, other tabs read the rest. */
+/** Sources whose names pages see, and what those look like. */
 const PUBLIC = [
   ["legacy.ts", /^ {2,4}(?:readonly )?(\w+)\??[:(]|\b(?=\w*_)(\w+)/gm],
+  ["legacy.ts", /\b(code|error|message|plugin|version)\b/g],
   ["classic.ts", /^ +(\w+)[:,]/gm],
-  ["types.ts", /\breadonly (\w+)\??:/g],
-  ["tabs/message.ts", /\b(\w+)\??: /g],
+  // Fields of the server's data.
+  ["types.ts", /\breadonly (\w+_\w+|data|uuid|repeated)\??:/g],
 ];
 
 const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");

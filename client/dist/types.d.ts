@@ -120,6 +120,8 @@ export interface Status {
     /** Why it is not open, if there is a reason. */
     readonly error: CometError | undefined;
 }
+/** Before anything happened. */
+export declare const IDLE: Status;
 /** What a link tells its page. */
 export interface LinkHandler {
     /**

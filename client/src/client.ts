@@ -4,7 +4,7 @@
 // message sent several times on purpose (`_cometApi_uuid`) reaches handlers once; nothing here throws.
 // Knows nothing of frames and sockets (link) nor of what handlers look like to a page (faces).
 
-import type { Answers, Command, Incoming, Link, LinkHandler, Status } from "./types.js";
+import { IDLE, type Answers, type Command, type Incoming, type Link, type LinkHandler, type Status } from "./types.js";
 import type { CometError } from "./errors.js";
 import { attempt } from "./attempt.js";
 import type { Env } from "./env.js";
@@ -50,11 +50,7 @@ function copyOf(data: unknown): string | undefined {
   return typeof copy === "string" ? copy : undefined;
 }
 
-const IDLE: Status = {
-  state: "idle", authorized: undefined, realKey: "", master: undefined, server: "", error: undefined,
-};
-
-export class Client<A> {
+export class Client<A> implements LinkHandler {
   readonly handlers: Handlers<A>;
   readonly link: Link;
   readonly tab: string;
@@ -68,17 +64,18 @@ export class Client<A> {
   constructor(readonly env: Env, private readonly face: Face<A>) {
     this.handlers = new Handlers((error) => env.report(error));
     this.tab = env.random(16);
-    const handler: LinkHandler = {
-      receive: (message) => this.receive(message),
-      status: (now) => {
-        const before = this.before;
-        this.before = now;
-        face.status(now, before);
-      },
-      error: (error) => face.error(error),
-    };
-    this.link = env.createLink(handler);
+    this.link = env.createLink(this);
     this.before = this.link.status;
+  }
+
+  status(now: Status): void {
+    const { before } = this;
+    this.before = now;
+    this.face.status(now, before);
+  }
+
+  error(error: CometError): void {
+    this.face.error(error);
   }
 
   /** undefined: malformed name. */
@@ -152,7 +149,7 @@ export class Client<A> {
     return (await this.link.request(command, signal)) as Answers[K];
   }
 
-  private receive(message: Incoming): Promise<unknown> | undefined {
+  receive(message: Incoming): Promise<unknown> | undefined {
     const copy = copyOf(message.data);
     if (copy !== undefined && this.isKnownCopy(message.pipe + " " + copy)) return undefined;
     return this.dispatch({ ...message, marker: undefined });

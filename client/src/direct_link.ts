@@ -10,7 +10,7 @@ import { isAnotherUser } from "./options.js";
 import { Session, type Effect, type SessionEvent } from "./session.js";
 import { Seen } from "./session/inbox.js";
 import { Pending } from "./pending.js";
-import type { Answer, Command, ConnectionState, Incoming, Link, LinkHandler, LinkOptions, Status } from "./types.js";
+import { IDLE, type Answer, type Command, type ConnectionState, type Incoming, type Link, type LinkHandler, type LinkOptions, type Status } from "./types.js";
 import { address } from "./wire.js";
 
 /** A handler of a private message that takes longer counts as done, milliseconds. The server waits 10 s (`ws.ack_timeout`). */
@@ -48,7 +48,7 @@ export class DirectLink implements Link {
 
   get status(): Status {
     const all = this.nodes.map(({ session }) => session.status);
-    const best = all.reduce((best, one) => (STATES.indexOf(one.state) < STATES.indexOf(best.state) ? one : best));
+    const [best = IDLE] = all.sort((one, other) => STATES.indexOf(one.state) - STATES.indexOf(other.state));
     return { ...best, master: true };
   }
 

@@ -10,7 +10,7 @@ import { Channels } from "./session/channels.js";
 import { Owed, type Seen } from "./session/inbox.js";
 import { Liveness } from "./session/liveness.js";
 import { Requests, type Outcome } from "./session/requests.js";
-import type { Command, ConnectionState, Incoming, Status } from "./types.js";
+import { IDLE, type Command, type ConnectionState, type Incoming, type Status } from "./types.js";
 import { encode, parse, type Frame, type SessionCommand } from "./wire.js";
 
 /** A handshake that takes longer is cut, milliseconds. */
@@ -56,16 +56,13 @@ export type Effect =
 /** What there is to say about one connection. */
 export type SessionStatus = Omit<Status, "master">;
 
-/** What is known without a connection. */
-export const NOTHING: Omit<SessionStatus, "state"> = { authorized: undefined, realKey: "", server: "", error: undefined };
-
 export class Session {
   private phase: Exclude<ConnectionState, "offline"> = "idle";
   /** Its number; 0: there is none, or it was given up. */
   private socket = 0;
   /** When a connecting or waiting one loses its patience; when an open one was opened. */
   private at = 0;
-  private info = NOTHING;
+  private info: SessionStatus = IDLE;
   private url = "";
   /** "wanted": after the first connection. A number: when it is due; Infinity: it was sent. */
   private statistics: "unwanted" | "wanted" | number = "unwanted";
@@ -88,7 +85,7 @@ export class Session {
   }
 
   get status(): SessionStatus {
-    return { state: this.state(), ...this.info };
+    return { ...this.info, state: this.state() };
   }
 
   /** When a `timer` event is wanted; Infinity: never. */
@@ -149,7 +146,7 @@ export class Session {
 
   private start(url: string, statistics: boolean): void {
     // Whom the server recognised before is nobody's business now.
-    this.info = url === this.url ? { ...this.info, error: undefined } : NOTHING;
+    this.info = url === this.url ? { ...this.info, error: undefined } : IDLE;
     this.url = url;
     if (statistics && this.statistics === "unwanted") this.statistics = "wanted";
     this.disconnect(false);
@@ -268,7 +265,7 @@ export class Session {
 
   private opened(frame: Extract<Frame, { kind: "serverInfo" }>): void {
     if (frame.protocol !== 5) return this.end("refused", new CometError("old_server", "the server does not speak version 5"));
-    this.info = { authorized: frame.authorized, realKey: frame.key, server: frame.server, error: undefined };
+    this.info = { ...IDLE, authorized: frame.authorized, realKey: frame.key, server: frame.server };
     if (this.phase === "connecting") {
       this.phase = "open";
       this.at = this.now;
@@ -280,7 +277,7 @@ export class Session {
 
   private message(message: Incoming): void {
     const { uuid } = message;
-    const isNew = uuid === undefined || this.seen.add(uuid, this.now);
+    const isNew = uuid === undefined || this.seen.add(uuid);
     if (isNew) this.emit({ kind: "deliver", message });
     if (uuid === undefined) return;
     if (message.pipe !== "msg") return this.seen.done(uuid);

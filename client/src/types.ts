@@ -103,6 +103,11 @@ export interface Status {
   readonly error: CometError | undefined;
 }
 
+/** Before anything happened. */
+export const IDLE: Status = {
+  state: "idle", authorized: undefined, realKey: "", master: undefined, server: "", error: undefined,
+};
+
 /** What a link tells its page. */
 export interface LinkHandler {
   /**

@@ -123,8 +123,10 @@ function system(frame: unknown, event: string, data: unknown, re: number | undef
 function message(frame: unknown, pipe: string, event: string, data: unknown, re: number | undefined): Frame {
   const history = get(frame, "history") === true;
   const uuid = str(frame, "uuid") || undefined;
-  if (history !== (re !== undefined)) return bad(new CometError("bad_frame", "the server sent a history that nobody asked for"));
-  if (pipe === "msg" && (history || uuid === undefined)) return bad(new CometError("bad_frame", "the server sent a private message without id"));
+  // A history nobody asked for, or a private message that cannot be acknowledged.
+  if (history !== (re !== undefined) || (pipe === "msg" && (history || !uuid))) {
+    return bad(new CometError("bad_frame", "the server sent a message out of place"));
+  }
   const fromQueue = pipe === "msg" && get(frame, "fromQueue") === true;
   const userId = int(frame, "user_id") ?? 0;
   const time = int(frame, "message_send_time") ?? 0;
@@ -137,8 +139,10 @@ function result(data: unknown, re: number): Frame {
   return error === "" ? { kind: "result", re, data } : { kind: "error", re, error: new CometError(code(data), error) };
 }
 
-/** The number without which an answer is none. */
-const NUMBERS = { send: "number_messages", count: "user_in_pipe", userData: "user_id", users: "user_id", status: "data" } as const;
+/** The number without which an answer is none. Quoted names are not shortened (build_names.mjs). */
+const NUMBERS = {
+  "send": "number_messages", "count": "user_in_pipe", "userData": "user_id", "users": "user_id", "status": "data",
+} as const;
 
 /** True if the data of a result answers that kind of command. A history is answered by what came before. */
 export function isAnswer(kind: Command["kind"], data: unknown): data is Answer {
@@ -159,9 +163,7 @@ function bad(error: CometError, re?: number): Frame {
 
 /** An own property: what a prototype has does not count. */
 function get(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null && Object.prototype.hasOwnProperty.call(value, key)
-    ? (value as Record<string, unknown>)[key]
-    : undefined;
+  return Object.prototype.hasOwnProperty.call(value ?? {}, key) ? (value as Record<string, unknown>)[key] : undefined;
 }
 
 function str(value: unknown, key: string): string {

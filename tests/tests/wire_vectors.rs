@@ -72,12 +72,10 @@ fn flag(object: &Value, key: &str) -> bool {
 }
 
 fn user_in(value: &Value) -> Option<UserId> {
-    match value {
-        Value::String(digits) => UserId::parse(digits),
-        other => other
-            .as_u64()
-            .and_then(|n| UserId::new(u32::try_from(n).unwrap())),
+    if let Some(digits) = value.as_str() {
+        return UserId::parse(digits);
     }
+    UserId::new(u32::try_from(value.as_u64()?).unwrap())
 }
 
 fn id(object: &Value) -> Option<MessageId> {

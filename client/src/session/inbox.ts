@@ -4,37 +4,30 @@
 // (protocol-v5.md 2), and that acknowledgements are given in the order of arrival (protocol-v5.md 4). Must never know
 // what is in a message.
 
-/** So many ids are remembered however old they are. */
-const AT_LEAST = 4_096;
-/** All ids are remembered for so long, milliseconds, ... */
-const AGE = 600_000;
-/** ... but never more than so many. */
-const AT_MOST = 65_536;
+/** So many ids are remembered. */
+const SEEN_MAX = 65_536;
 
 /** Ids that were seen by this page. Shared by all connections of a link. */
 export class Seen {
-  /** In order of arrival. `done`: the page has finished with it. */
-  private readonly ids = new Map<string, { readonly at: number; done: boolean }>();
+  /** In order of arrival. True: the page has finished with it. */
+  private readonly ids = new Map<string, boolean>();
 
   /** True the first time. */
-  add(uuid: string, now: number): boolean {
+  add(uuid: string): boolean {
     if (this.ids.has(uuid)) return false;
-    this.ids.set(uuid, { at: now, done: false });
-    for (const [oldest, { at }] of this.ids) {
-      if (this.ids.size <= AT_LEAST || (now - at <= AGE && this.ids.size <= AT_MOST)) break;
-      this.ids.delete(oldest);
-    }
+    this.ids.set(uuid, false);
+    const [oldest = ""] = this.ids.keys();
+    if (this.ids.size > SEEN_MAX) this.ids.delete(oldest);
     return true;
   }
 
   done(uuid: string): void {
-    const known = this.ids.get(uuid);
-    if (known) known.done = true;
+    if (this.ids.has(uuid)) this.ids.set(uuid, true);
   }
 
   /** A forgotten one is long done. */
   isDone(uuid: string): boolean {
-    return this.ids.get(uuid)?.done ?? true;
+    return this.ids.get(uuid) ?? true;
   }
 }
 

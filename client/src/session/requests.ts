@@ -146,12 +146,10 @@ export class Requests {
 
   /** When `expire` or `leave` has something to do without anything happening; Infinity: never. */
   dueAt(): number {
-    const due = this.pausedUntil > 0 && this.sent.size < Math.min(this.window, this.all.size) ? this.pausedUntil : Infinity;
-    const [first] = this.questions();
-    return first ? Math.min(due, first.sentAt + QUESTION_TIMEOUT) : due;
+    const pause = this.pausedUntil > 0 && this.sent.size < Math.min(this.window, this.all.size) ? this.pausedUntil : Infinity;
+    return Math.min(pause, ...this.questions().map(({ sentAt }) => sentAt + QUESTION_TIMEOUT));
   }
 
-  /** On their way, in the order of leaving. */
   private questions(): Request[] {
     return [...this.sent.values()].filter(({ command }) => command.kind !== "send");
   }

@@ -49,7 +49,7 @@ interface Wait {
   readonly resolve: () => void;
 }
 
-export class Master {
+export class Master implements LinkHandler {
   private readonly link: Link;
   private readonly tabs = new Map<string, Tab>();
   /** Requests of all tabs on their way. */
@@ -60,11 +60,7 @@ export class Master {
   private closed = false;
 
   constructor(private readonly host: MasterHost, private readonly options: LinkOptions, create: (handler: LinkHandler) => Link) {
-    this.link = create({
-      receive: (message) => this.receive(message),
-      status: (status) => this.tellStatus(status),
-      error: (error) => this.tellError(error),
-    });
+    this.link = create(this);
   }
 
   /** `own`: the channels of the tab in which this runs. */
@@ -103,10 +99,6 @@ export class Master {
     }
   }
 
-  get status(): Status {
-    return this.link.status;
-  }
-
   /** What a tab says about itself. A new one is told how things are. */
   private hello(id: string, channels: readonly string[], awake: boolean): void {
     const { host } = this;
@@ -114,9 +106,9 @@ export class Master {
     const isNew = !known && id !== host.id;
     const unwatch = isNew ? host.watch?.(id, () => this.gone(id)) : known?.unwatch;
     this.tabs.set(id, { channels, awake, unanswered: 0, unwatch });
-    if (isNew) host.post(id, "status", host.term, toBusStatus(this.status));
+    if (isNew) host.post(id, "status", host.term, toBusStatus(this.link.status));
     // The user may have loaded the page again because it was refused.
-    if (isNew && this.status.state === "refused") this.link.restart(this.options);
+    if (isNew && this.link.status.state === "refused") this.link.restart(this.options);
     this.tellChannels();
   }
 
@@ -192,7 +184,7 @@ export class Master {
     else this.host.post(tab, "answer", id, outcome);
   }
 
-  private receive(message: Incoming): Promise<unknown> | undefined {
+  receive(message: Incoming): Promise<unknown> | undefined {
     if (message.pipe === "msg") {
       return new Promise<unknown>((resolve) => this.whenSure(() => resolve(this.receivePrivate(message))));
     }
@@ -235,7 +227,7 @@ export class Master {
     tab: string, { channel, event, body, anonymous, sendKey }: Extract<Command, { kind: "send" }>, answer: Answers["send"],
   ): void {
     const uuid = typeof answer.uuid === "string" ? answer.uuid : undefined;
-    const sender = !anonymous && this.status.authorized ? Number(this.options.userId) || 0 : 0;
+    const sender = !anonymous && this.link.status.authorized ? Number(this.options.userId) || 0 : 0;
     const time = Math.floor(this.host.edges.wallClock() / 1000);
     const message = {
       pipe: channel, event, data: parseBody(body), userId: sender, history: false, fromQueue: false, uuid, time,
@@ -249,13 +241,13 @@ export class Master {
     return except === this.host.id ? undefined : this.host.page.deliver(message, key);
   }
 
-  private tellStatus(status: Status): void {
+  status(status: Status): void {
     if (this.closed) return;
     this.host.post("", "status", this.host.term, toBusStatus(status));
     this.host.page.status(status);
   }
 
-  private tellError(error: CometError): void {
+  error(error: CometError): void {
     if (this.closed) return;
     this.host.post("", "error", this.host.term, error.code, error.message);
     this.host.page.error(error);

@@ -7,8 +7,14 @@
 import { CometError, type ErrorCode } from "../errors.js";
 import type { Answer, Command, Incoming, Status } from "../types.js";
 
-/** Part of the group's name: tabs with another number never meet. Raise it when a message changes its meaning. */
-export const BUS_VERSION = 2;
+/** What the build calls the names it shortened; undefined: it shortened none. */
+declare const NAMES: string | undefined;
+
+/**
+ * Part of the group's name: tabs with another one never meet. Raise the number when a message changes its meaning. Tabs
+ * whose builds shortened names differently would not find in a message what the other put there.
+ */
+export const BUS_VERSION = typeof NAMES === "string" ? `2${NAMES}` : "2";
 
 /** The key does not travel: it is that of the whole group, or there is none (protocol.md 4.4). */
 export interface BusStatus extends Omit<Status, "realKey" | "error"> {
@@ -50,19 +56,19 @@ export type BusBody =
   | readonly ["failed", id: number, code: ErrorCode, text: string];
 
 /** `to`: a tab; empty: all. */
-export type BusMessage = readonly [version: number, from: string, to: string, ...body: BusBody];
+export type BusMessage = readonly [version: string, from: string, to: string, ...body: BusBody];
 
-/** First letters of the types of what belongs to each kind. */
+/** First letters of the types of what belongs to each kind. Quoted names are not shortened. */
 const OUTLINES: Readonly<Record<BusBody[0], string>> = {
-  hello: "ob", request: "no", abort: "n", handled: "n", reconnect: "",
-  ping: "n", claim: "", yield: "", bye: "",
-  beat: "nnb", status: "no", error: "nss", message: "nsso", answer: "no", failed: "nss",
+  "hello": "ob", "request": "no", "abort": "n", "handled": "n", "reconnect": "",
+  "ping": "n", "claim": "", "yield": "", "bye": "",
+  "beat": "nnb", "status": "no", "error": "nss", "message": "nsso", "answer": "no", "failed": "nss",
 };
 
 export function parseMessage(value: unknown): BusMessage | undefined {
   if (!Array.isArray(value) || value[0] !== BUS_VERSION) return undefined;
   const outline = value.map((part) => (part === null ? "-" : typeof part)[0]).join("");
-  return outline === "nsss" + OUTLINES[String(value[3]) as BusBody[0]] ? (value as unknown as BusMessage) : undefined;
+  return outline === "ssss" + OUTLINES[String(value[3]) as BusBody[0]] ? (value as unknown as BusMessage) : undefined;
 }
 
 export function toBusStatus({ error, realKey, ...status }: Status): BusStatus {

@@ -11,7 +11,7 @@
 import { CometError } from "../errors.js";
 import { isAnotherUser } from "../options.js";
 import { Pending } from "../pending.js";
-import type { Answer, Command, Incoming, Link, LinkHandler, LinkOptions, Status } from "../types.js";
+import { IDLE, type Answer, type Command, type Incoming, type Link, type LinkHandler, type LinkOptions, type Status } from "../types.js";
 import type { PageEvent, TabEdges } from "./edges.js";
 import { groupName } from "./group.js";
 import { Member, type Page } from "./member.js";
@@ -31,7 +31,7 @@ export class SharedLink implements Link {
   private parked = false;
   private unlisten: (() => void) | undefined;
   private wanted: ReadonlySet<string> = new Set();
-  private last: Omit<Status, "master"> = { state: "idle", authorized: undefined, realKey: "", server: "", error: undefined };
+  private last: Omit<Status, "master"> = IDLE;
   private toldMaster: boolean | undefined;
   private readonly pending = new Pending();
   /** Messages that were here, and when the page is done with them. */
