@@ -89,7 +89,10 @@ export interface Cancellable {
 }
 
 export interface IterationOptions extends Cancellable {
-  /** Messages that may wait for the loop, default 1,000. One more ends the iteration with `queue_full`. */
+  /**
+   * Messages that may wait for the loop, default 1,000. One more ends the iteration with `queue_full` and is not
+   * yielded; a private one counts as handled.
+   */
   readonly limit?: number;
 }
 

@@ -54,7 +54,8 @@ export class Client<A> implements LinkHandler {
   readonly handlers: Handlers<A>;
   readonly link: Link;
   readonly tab: string;
-  private before: Status = IDLE;
+  /** As last told to the face. */
+  known: Status = IDLE;
   private told = "";
   private sent = 0;
   private waiting = false;
@@ -65,13 +66,13 @@ export class Client<A> implements LinkHandler {
     this.handlers = new Handlers((error) => env.report(error));
     this.tab = env.random(16);
     this.link = env.createLink(this);
-    this.before = this.link.status;
+    this.known = this.link.status;
   }
 
   status(now: Status): void {
-    const { before } = this;
-    this.before = now;
-    this.face.status(now, before);
+    const { known } = this;
+    this.known = now;
+    this.face.status(now, known);
   }
 
   error(error: CometError): void {

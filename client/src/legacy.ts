@@ -10,6 +10,7 @@ import type { CometError } from "./errors.js";
 import type { Env } from "./env.js";
 import { Client, local, toBody, type Delivery, type Face, type SendCommand } from "./client.js";
 import { browserUuid, chooseNodes, nodeAddresses, toText } from "./options.js";
+import { objection } from "./wire.js";
 
 /** What handlers get (protocol.md 9.3; S48). */
 export interface LegacyMessage {
@@ -97,7 +98,8 @@ export class CometServerApi {
     this.take(options);
     if (started) this.starts.push(started);
     this.client.link.start(this.linkOptions());
-    this.runStarts(this.status);
+    // As told: a master whose beat is on its way is not certain right now, and nobody tells when it is again.
+    this.runStarts(this.client.known);
   }
 
   /** Given options replace their former values, the others stay (S24, S25). */
@@ -221,7 +223,7 @@ export class CometServerApi {
   web_pipe_send(channel: string, ...rest: [message: unknown] | [event: string, message: unknown]): boolean | undefined {
     const event = rest.length > 1 ? toText(rest[0]) : undefined;
     const command = this.client.sendCommand(toText(channel), event, rest[rest.length - 1]);
-    if (command) return this.ask(this.client.send(command), () => undefined, () => undefined);
+    if (command && !objection(command)) return this.ask(this.client.send(command), () => undefined, () => undefined);
     this.log(1, "message refused:", channel);
     return undefined;
   }
@@ -283,7 +285,7 @@ export class CometServerApi {
 
   private nodes(): string[] {
     const { node, nodes, wss } = this.options;
-    return nodeAddresses(nodes ?? node, this.env, wss);
+    return nodeAddresses(nodes?.length ? nodes : node, this.env, wss);
   }
 
   private linkOptions(): LinkOptions {
@@ -294,6 +296,7 @@ export class CometServerApi {
       userId,
       userKey: toText(this.getUserKey()),
       uuid,
+      chosen: !!this.options.uuid,
       statistics: !this.options.nostat,
     };
   }
@@ -328,6 +331,7 @@ export class CometServerApi {
   private onStatus(now: Status, before: Status): void {
     this.log(2, now.state, now.server);
     this.runStarts(now);
+    if (now.realKey !== before.realKey) this.realKey = now.realKey;
     if (now.authorized !== undefined && now.authorized !== this.authorized) {
       this.authorized = now.authorized;
       this.run(this.changes[now.authorized ? 1 : 0]);

@@ -23,6 +23,7 @@ export class CometClient implements Comet {
   private readonly iterations = new Set<() => void>();
   private options: CometOptions;
   private closed = false;
+  private readonly unlisten: (() => void) | undefined;
 
   constructor(private readonly env: Env, options: CometOptions) {
     this.options = options;
@@ -38,7 +39,7 @@ export class CometClient implements Comet {
         void this.client.dispatch(local("_answer_to_" + channel, error ? "error" : "answer", data));
       },
     });
-    untilAborted(options.signal, () => this.close());
+    this.unlisten = untilAborted(options.signal, () => this.close());
     // In the next turn, so that the handlers the page adds right now are there before the first private message.
     if (options.autostart !== false) queueMicrotask(() => this.start());
   }
@@ -134,7 +135,9 @@ export class CometClient implements Comet {
   }
 
   close(): void {
+    if (this.closed) return;
     this.closed = true;
+    this.unlisten?.();
     this.iterations.forEach((end) => end());
     this.client.clear();
     this.stop();
@@ -153,6 +156,7 @@ export class CometClient implements Comet {
       userId: user,
       userKey: toText(userKey),
       uuid: browser,
+      chosen: !!uuid,
       statistics,
     };
   }

@@ -20,6 +20,8 @@ export interface LinkOptions {
   readonly userKey: string;
   /** Identifies the browser, 1 to 32 name characters. */
   readonly uuid: string;
+  /** The page chose the uuid, so that only tabs with the same one belong together; not those of the whole browser. */
+  readonly chosen: boolean;
   /** Send the statistics command after the first connection. */
   readonly statistics: boolean;
 }

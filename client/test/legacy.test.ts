@@ -25,7 +25,7 @@ describe("start and restart (9.1, 9.2)", () => {
   test("S5, S6, S21, S22: options as the documents print them", () => {
     api.start({ dev_id: 15, user_key: "key", user_id: "7", node: "host:8087" });
     expect(link.options).toEqual([{
-      nodes: ["ws://host:8087"], devId: "15", userId: "7", userKey: "key", uuid: api.getUUID(), statistics: true,
+      nodes: ["ws://host:8087"], devId: "15", userId: "7", userKey: "key", uuid: api.getUUID(), chosen: false, statistics: true,
     }]);
   });
 
@@ -102,6 +102,24 @@ describe("start and restart (9.1, 9.2)", () => {
     expect(calls).toBe(1);
     api.start({}, () => (calls += 1));
     expect(calls).toBe(2);
+    // Right now a hidden master is not certain, which is no news.
+    link.status = { ...link.status, master: undefined };
+    api.start({}, () => (calls += 1));
+    expect(calls).toBe(3);
+  });
+
+  test("the key of one user is not shown to the next", () => {
+    api.start({ user_id: 7, user_key: "key" });
+    link.open();
+    expect(api.getRealUserKey()).toBe("key");
+    api.restart({ user_id: 8, user_key: "other" });
+    link.become({ state: "connecting", authorized: undefined, realKey: "" });
+    expect(api.getRealUserKey()).toBe("");
+  });
+
+  test("an empty list of nodes is none", () => {
+    api.start({ nodes: [], node: "host" });
+    expect(link.options[0]?.nodes).toEqual(["ws://host"]);
   });
 
   test("isConnected means open; isMaster and isAuthorized are undefined before they are known (S20, S60)", () => {

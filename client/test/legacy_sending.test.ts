@@ -51,8 +51,10 @@ describe("web_pipe_send", () => {
     expect(api.web_pipe_send("@webauth_chat", "say", 1)).toBeUndefined();
     expect(api.web_pipe_send("web_chat", "say", cyclic)).toBeUndefined();
     expect(api.web_pipe_send(undefined as never, 1)).toBeUndefined();
+    expect(api.web_pipe_send("web_chat.say", "event", 1)).toBeUndefined();
+    expect(api.web_pipe_send("web_chat", "not an event", 1)).toBeUndefined();
     expect(link.asked).toHaveLength(2);
-    expect(env.logged).toHaveLength(4);
+    expect(env.logged).toHaveLength(6);
   });
 
   test("S31, S45: the report carries the body as it was sent", async () => {

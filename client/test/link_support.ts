@@ -190,5 +190,5 @@ export class Page implements LinkHandler {
 }
 
 export const OPTIONS: LinkOptions = {
-  nodes: ["ws://node:8087"], devId: "0", userId: "7", userKey: "k", uuid: "browser", statistics: false,
+  nodes: ["ws://node:8087"], devId: "0", userId: "7", userKey: "k", uuid: "browser", chosen: false, statistics: false,
 };

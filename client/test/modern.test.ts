@@ -27,7 +27,7 @@ describe("connecting", () => {
     expect([...link.calls].sort()).toEqual(["channels chat", "start"]);
     expect(link.options).toEqual([{
       nodes: ["wss://host/comet-server"], devId: "15", userId: "7", userKey: "key",
-      uuid: env.stored.get("comet_server_uuid"), statistics: false,
+      uuid: env.stored.get("comet_server_uuid"), chosen: false, statistics: false,
     }]);
   });
 
@@ -79,6 +79,17 @@ describe("connecting", () => {
     link.handler.error(new CometError("bad_frame", "no"));
     expect(codes).toEqual(["channel_refused"]);
     expect(env.reported).toHaveLength(2);
+  });
+
+  test("a closed one does not stay in the application's signal", () => {
+    const { signal } = new AbortController();
+    const heard = new Set<unknown>();
+    signal.addEventListener = (_: string, listener: unknown) => void heard.add(listener);
+    signal.removeEventListener = (_: string, listener: unknown) => void heard.delete(listener);
+    const { comet } = open({ signal });
+    expect(heard.size).toBe(1);
+    comet.close();
+    expect(heard.size).toBe(0);
   });
 
   test("an aborted signal closes everything", async () => {

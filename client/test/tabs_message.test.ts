@@ -91,11 +91,13 @@ test.each(Object.entries(WAYS))("%s: a tab that claims to be master and is silen
 test("tabs meet only if they would open the same connection, under a name that does not tell the key", () => {
   const names = [
     OPTIONS, { ...OPTIONS, nodes: ["ws://g"] }, { ...OPTIONS, nodes: ["ws://h", "ws://g"] }, { ...OPTIONS, devId: "2" },
-    { ...OPTIONS, userId: "8" }, { ...OPTIONS, userKey: "another" }, { ...OPTIONS, uuid: "other" },
+    { ...OPTIONS, userId: "8" }, { ...OPTIONS, userKey: "another" }, { ...OPTIONS, chosen: true }, { ...OPTIONS, chosen: true, uuid: "other" },
     { ...OPTIONS, userId: "", userKey: "7secret-key" },
   ].map(groupName);
   expect(new Set(names).size).toBe(names.length);
   expect(groupName({ ...OPTIONS, statistics: true })).toBe(names[0]);
+  // Tabs of a first visit, or without storage, each have an id of their own.
+  expect(groupName({ ...OPTIONS, uuid: "other" })).toBe(names[0]);
   for (const name of names) expect(name).toMatch(/^comet\d+\.[0-9a-z]{2,14}$/);
 });
 

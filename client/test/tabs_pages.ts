@@ -8,7 +8,7 @@ import { FakeLink, Server } from "./tabs_server.js";
 import { World, type Features, type SimTab } from "./tabs_sim.js";
 
 export const OPTIONS: LinkOptions = {
-  nodes: ["ws://h"], devId: "1", userId: "7", userKey: "secret-key", uuid: "browser", statistics: false,
+  nodes: ["ws://h"], devId: "1", userId: "7", userKey: "secret-key", uuid: "browser", chosen: false, statistics: false,
 };
 
 export class Page {

@@ -2,7 +2,7 @@
 // are slow, users who change, servers that refused. Stories as in tabs_link.test.ts.
 
 import { describe, expect, test } from "vitest";
-import { OPTIONS, threeTabs, Browser, type Page } from "./tabs_pages.js";
+import { Browser, OPTIONS, Page, threeTabs } from "./tabs_pages.js";
 
 describe("S67: what the browser has refuses itself", () => {
   test.each([
@@ -121,4 +121,23 @@ test("a hand-over from a master frozen without a word loses nothing that has an 
     for (const page of pages) expect(sent.map((data) => page.seen.get(data)), `seed ${seed}`).toEqual(sent.map(() => 1));
     expect(browser.server.connections.size).toBe(1);
   }
+});
+
+test("a page that leaves its group is told at once that it is not connected, and nothing about the former user", async () => {
+  const [browser, , [page]] = await threeTabs();
+  page?.link.restart({ ...OPTIONS, userId: "8" });
+  expect(page?.statuses.at(-1)).toMatchObject({ state: "connecting", authorized: undefined, realKey: "", master: undefined });
+  await browser.run(300);
+  expect(page?.link.status).toMatchObject({ state: "open", authorized: true, master: true });
+  page?.tab.event("pagehide");
+  page?.tab.event("pageshow");
+  expect(page?.link.status).toMatchObject({ state: "connecting", authorized: true });
+});
+
+test("S60: tabs of a first visit that each made an id are one group", async () => {
+  const browser = new Browser(1, { locks: true, channel: true, store: true });
+  const pages = ["one", "two"].map((uuid) => new Page(browser).start({ ...OPTIONS, uuid }));
+  await browser.run(1_000);
+  expect(pages.map(({ master }) => master).sort()).toEqual([false, true]);
+  expect(browser.server.connections.size).toBe(1);
 });

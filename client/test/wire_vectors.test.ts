@@ -80,7 +80,7 @@ describe("commands", () => {
 
 describe("addresses", () => {
   test.each(urls)("$name", ({ node, options, url }) => {
-    expect(address(node, { ...options, nodes: [node], statistics: false })).toBe(url);
+    expect(address(node, { ...options, nodes: [node], chosen: false, statistics: false })).toBe(url);
     expect(new URL(url).pathname.endsWith("&api=js")).toBe(true);
   });
 });

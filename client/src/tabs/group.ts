@@ -1,15 +1,19 @@
 // Which tabs share a connection: those that would open the same one.
 //
-// Promises that tabs with different addresses, tenant, user, key or browser id are in different groups (S60), and that
-// the name of a group, which other scripts of the site and the browser's disk may see, does not contain the key.
+// Promises that tabs with different addresses, tenant, user, key or chosen browser id are in different groups (S60), and
+// that the name of a group, which other scripts of the site and the browser's disk may see, does not contain the key.
 
 import type { LinkOptions } from "../types.js";
 import { BUS_VERSION } from "./message.js";
 
-/** Tabs that speak another version of the bus would not understand each other: they are a group of their own. */
+/**
+ * Tabs that speak another version of the bus would not understand each other: they are a group of their own. An id that
+ * the browser remembers says nothing: tabs opened at the same moment of a first visit, or where storage is switched
+ * off, each make one.
+ */
 export function groupName(options: LinkOptions): string {
-  const { nodes, devId, userId, userKey, uuid } = options;
-  return `comet${BUS_VERSION}.${digest(JSON.stringify([nodes, devId, userId, userKey, uuid]))}`;
+  const { nodes, devId, userId, userKey, uuid, chosen } = options;
+  return `comet${BUS_VERSION}.${digest(JSON.stringify([nodes, devId, userId, userKey, chosen && uuid]))}`;
 }
 
 /**

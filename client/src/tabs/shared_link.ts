@@ -85,8 +85,13 @@ export class SharedLink implements Link {
   private join(options: LinkOptions): void {
     this.recall();
     this.leave();
-    if (isAnotherUser(this.options, options)) this.pending.clear();
+    const before = this.options;
+    if (isAnotherUser(before, options)) this.pending.clear();
     this.options = options;
+    this.last = { ...(before && groupName(before) === groupName(options) ? this.last : IDLE), state: "connecting", error: undefined };
+    this.tell(undefined);
+    // The page may have left again, or begun anew.
+    if (this.member || this.options !== options) return;
     this.unlisten ??= this.edges.listen((event) => this.hear(event));
     const { create } = this;
     const page = this.page(() => this.member === member);
