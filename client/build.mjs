@@ -27,9 +27,9 @@ const CLASSIC_LIMIT = 15_360;
 const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
 const LICENCE = `/* comet-client ${version}, MIT OR Apache-2.0 */`;
 const SMALL = { minify: true, target: "es2022", charset: "utf8", legalComments: "none" };
-/** Functions stay where they are: moved into their only caller they compress worse. */
-const SMALLER = { ecma: 2020, module: true, compress: { passes: 5, unsafe_methods: true, reduce_funcs: false } };
-
+/** What is switched off makes the text shorter and what gzip makes of it longer. */
+const COMPRESS = { passes: 5, unsafe_methods: true, hoist_funs: true, reduce_funcs: false, inline: 0, if_return: false, conditionals: false };
+const SMALLER = { ecma: 2020, module: true, compress: COMPRESS };
 /** Chosen by build_squeeze.mjs; what is not in it gets some name. */
 const shortNames = JSON.parse(readFileSync(join(here, "build_names.json"), "utf8"));
 
