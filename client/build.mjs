@@ -3,6 +3,7 @@
 //
 //   node build.mjs           writes dist/ and prints sizes; fails if the classic script is over its limit
 //   node build.mjs --check   writes nothing; fails if dist/ is not what the sources give
+//   node build.mjs --squeeze chooses better short names, minutes; build again afterwards
 //   node build.mjs --sizes   prints besides how many bytes of the classic script each source takes
 
 import { execFileSync } from "node:child_process";
@@ -15,6 +16,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { minify } from "terser";
 import { privateNames } from "./build_names.mjs";
+import { placeholder, squeeze } from "./build_squeeze.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
@@ -25,9 +27,9 @@ const CLASSIC_LIMIT = 15_360;
 const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
 const LICENCE = `/* comet-client ${version}, MIT OR Apache-2.0 */`;
 const SMALL = { minify: true, target: "es2022", charset: "utf8", legalComments: "none" };
-/** Functions stay where they are: moved into their only caller they compress worse. */
-const SMALLER = { ecma: 2020, module: true, compress: { passes: 5, unsafe_methods: true, reduce_funcs: false } };
-
+/** What is switched off makes the text shorter and what gzip makes of it longer. */
+const COMPRESS = { passes: 5, unsafe_methods: true, hoist_funs: true, reduce_funcs: false, inline: 0, if_return: false, conditionals: false };
+const SMALLER = { ecma: 2020, module: true, compress: COMPRESS };
 /** Chosen by build_squeeze.mjs; what is not in it gets some name. */
 const shortNames = JSON.parse(readFileSync(join(here, "build_names.json"), "utf8"));
 
@@ -95,6 +97,17 @@ function printSizes(name, raw, minified) {
 
 const sourceBytes = (metafile) => Object.values(metafile.inputs).reduce((sum, { bytes }) => sum + bytes, 0);
 
+/** Finds better short names than `names` and keeps them for the next build. */
+async function chooseNames(options, names) {
+  const long = Object.keys(names).filter((name) => names[name]).sort();
+  const mangleCache = Object.fromEntries(long.map((name, at) => [name, placeholder(at)]));
+  await bundle("classic.ts", "CometServerApi.js", { ...options, mangleCache });
+  const text = files.get("CometServerApi.js").toString();
+  const short = squeeze(text, long.map((name) => names[name]));
+  const lines = long.map((name, at) => `  ${JSON.stringify(name)}: ${JSON.stringify(short[at])}`).filter((_, at) => text.includes(placeholder(at)));
+  writeFileSync(join(here, "build_names.json"), `{\n${lines.join(",\n")}\n}\n`);
+}
+
 /** What differs between the build and dist/. */
 function differences() {
   const committed = existsSync(dist) ? readdirSync(dist) : [];
@@ -110,6 +123,7 @@ const shortening = { format: "iife", mangleProps: privateNames(here, sources), m
 const { mangleCache } = await bundle("classic.ts", "CometServerApi.js", shortening);
 const NAMES = createHash("sha256").update(JSON.stringify(Object.entries(mangleCache).sort())).digest("base64url").slice(0, 4);
 const define = { NAMES: JSON.stringify(NAMES) };
+if (process.argv.includes("--squeeze")) await chooseNames({ ...shortening, define }, mangleCache);
 const { metafile: classic } = await bundle("classic.ts", "CometServerApi.js", { ...shortening, define });
 const { metafile: esm } = await bundle("index.ts", "comet-client.js", { format: "esm" });
 declarations();

@@ -163,9 +163,8 @@ export class DirectLink implements Link {
       case "fail":
         return this.fail(node, effect.id, effect.error);
       case "status":
-        return this.guard(() => this.handler.status(this.status));
       case "error":
-        return this.guard(() => this.handler.error(effect.error));
+        return this.tell(effect);
     }
   }
 
@@ -208,12 +207,12 @@ export class DirectLink implements Link {
   }
 
   /** An exception of the page's code is the page's affair. */
-  private guard<T>(call: () => T): T | undefined {
+  private tell(effect: Extract<Effect, { kind: "status" | "error" }>): void {
     try {
-      return call();
+      if (effect.kind === "status") this.handler.status(this.status);
+      else this.handler.error(effect.error);
     } catch (error) {
       this.edges.report(error);
-      return undefined;
     }
   }
 }

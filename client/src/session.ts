@@ -236,7 +236,10 @@ export class Session {
     if (phase === "waiting" && now >= this.at) return this.connect();
     if (phase === "connecting" && now >= this.at) return this.lost(new CometError("unreachable", "the server did not answer"));
     if (phase !== "open") return;
-    if (typeof this.statistics === "number" && now >= this.statistics) this.sendStatistics();
+    if (typeof this.statistics === "number" && now >= this.statistics) {
+      this.statistics = Infinity;
+      this.send(encode({ kind: "statistics", body: '{"version":"5.0"}' }));
+    }
     this.tell();
     const verdict = this.liveness.verdict(now, this.requests.oldest());
     if (verdict === "ask") this.probe();
@@ -341,11 +344,6 @@ export class Session {
   private probe(): void {
     this.liveness.ask(this.now);
     this.command({ kind: "unsubscribe", names: [] });
-  }
-
-  private sendStatistics(): void {
-    this.statistics = Infinity;
-    this.send(encode({ kind: "statistics", body: '{"version":"5.0"}' }));
   }
 
   private command(command: SessionCommand): number {

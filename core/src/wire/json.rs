@@ -40,7 +40,6 @@ impl Validator<'_> {
         loop {
             self.blanks();
             if self.value()? == Value::Opened {
-                self.deepest = self.deepest.max(self.nesting.depth);
                 continue;
             }
             if self.after_value()? == After::End {
@@ -54,6 +53,7 @@ impl Validator<'_> {
         match self.next()? {
             b'"' => self.string()?,
             b'{' => {
+                self.deeper();
                 self.blanks();
                 if !self.take(b'}') {
                     self.nesting.push(Container::Object);
@@ -62,6 +62,7 @@ impl Validator<'_> {
                 }
             }
             b'[' => {
+                self.deeper();
                 self.blanks();
                 if !self.take(b']') {
                     self.nesting.push(Container::Array);
@@ -74,6 +75,11 @@ impl Validator<'_> {
             first => self.number(first)?,
         }
         Some(Value::Complete)
+    }
+
+    /// A container begins, also one that turns out to be empty.
+    fn deeper(&mut self) {
+        self.deepest = self.deepest.max(self.nesting.depth + 1);
     }
 
     /// Eats closing brackets up to a comma (and the key behind it) or the end of the outermost value.
