@@ -190,6 +190,19 @@ test("storage, channels and locks switched off: each tab has a connection of its
   for (const page of pages) expect(await bodies(page, 2)).toEqual(["one", "two"]);
 });
 
+test("S67: site data blocked, where every lock is refused: each tab has a connection of its own", async ({ tenant, visitor }) => {
+  const browser = await visitor();
+  await browser.context.addInitScript(`${NO_STORAGE}
+    const refuse = () => Promise.reject(new DOMException("The request was denied.", "SecurityError"));
+    Object.defineProperty(Navigator.prototype, "locks", { value: { request: refuse } });`);
+  const path = browser.publish(`${START} cometApi.subscription("news", record);`);
+  const pages = [await browser.visit(path), await browser.visit(path)];
+  await subscribed(tenant, "news", 2);
+  for (const page of pages) expect(await page.evaluate(() => window.cometApi.isMaster())).toBe(true);
+  await tenant.publish("news", "", "one");
+  for (const page of pages) expect(await bodies(page, 1)).toEqual(["one"]);
+});
+
 test("channels and locks missing: tabs agree through the storage (9.5)", async ({ tenant, visitor }) => {
   const browser = await visitor();
   await browser.context.addInitScript(NO_CHANNELS);

@@ -213,6 +213,19 @@ for (const [host, kind] of SITES) {
   });
 }
 
+for (const [host, kind] of SITES) {
+  test(`S60: tabs opened at the same moment of a first visit are one browser (${kind})`, async ({ tenant, visitor }) => {
+    await tenant.authorize(7, "key7");
+    const browser = await visitor();
+    const path = browser.publish(SCRIPT);
+    const pages = await Promise.all(upTo(4).map(() => browser.visit(path, host)));
+    await oneMaster(pages);
+    await eventually(() => tenant.connections()).toBe(1);
+    await tenant.publish("news", "", "once");
+    await allGot(pages, ["once"]);
+  });
+}
+
 test("browsers of one user are separate: each has a connection and a master", async ({ tenant, visitor }) => {
   const phone = await openTabs(tenant, await visitor(), 1, "127.0.0.1");
   const computer = await visitor();
