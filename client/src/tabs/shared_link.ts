@@ -84,7 +84,7 @@ export class SharedLink implements Link {
     this.recall();
     this.leave();
     this.options = options;
-    this.unlisten ??= this.edges.listen((event) => this.hear(event));
+    this.unlisten = this.unlisten ?? this.edges.listen((event) => this.hear(event));
     const { create } = this;
     const page = this.page(() => this.member === member);
     const member: Member = new Member(this.edges, page, { name: groupName(options), options, create });
