@@ -23,10 +23,10 @@ const dist = join(here, "dist");
 /** What a page that includes the classic script should have to load at most, bytes after minification and gzip. */
 const CLASSIC_GOAL = 12_288;
 /** The build fails above this. It may go down to the goal, never up. */
-const CLASSIC_LIMIT = 15_360;
+const CLASSIC_LIMIT = 12_800;
 const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
 const LICENCE = `/* comet-client ${version}, MIT OR Apache-2.0 */`;
-const SMALL = { minify: true, target: "es2022", charset: "utf8", legalComments: "none" };
+const SMALL = { minify: true, target: "es2020", charset: "utf8", legalComments: "none" };
 /** What is switched off makes the text shorter and what gzip makes of it longer. */
 const COMPRESS = { passes: 5, unsafe_methods: true, hoist_funs: true, reduce_funcs: false, inline: 0, if_return: false, conditionals: false };
 const SMALLER = { ecma: 2020, module: true, compress: COMPRESS };

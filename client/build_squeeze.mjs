@@ -5,7 +5,7 @@
 
 import { gzipSync } from "node:zlib";
 
-const TRIES = 20_000;
+const TRIES = 4_000;
 
 /** A name that stands for the `at`th one in the text and occurs nowhere else. */
 export const placeholder = (at) => `$_${String(at).padStart(4, "0")}_$`;

@@ -61,7 +61,7 @@ export class DirectLink implements Link {
     if (isAnotherUser(this.options, options)) this.feedAll({ kind: "stop" });
     this.options = options;
     const { edges } = this;
-    this.unlisten ??= edges.listen((event: BrowserEvent) => this.feedAll({ kind: event }));
+    this.unlisten = this.unlisten ?? edges.listen((event: BrowserEvent) => this.feedAll({ kind: event }));
     const dropped = this.nodes.splice(Math.max(1, options.nodes.length));
     while (this.nodes.length < options.nodes.length) this.join();
     for (const node of dropped) this.feed(node, { kind: "stop" });

@@ -69,7 +69,7 @@ export class Channels {
     const refused = readRefused(data);
     if (!refused) return undefined;
     this.asked.delete(re);
-    this.complete ||= refused.length > 0;
+    if (refused.length > 0) this.complete = true;
     return refused.map(refusal);
   }
 

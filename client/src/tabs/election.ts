@@ -42,7 +42,7 @@ export class LockElection implements Election {
 
   enter(): void {
     // Held as long as this tab lives: see watch.
-    this.freeOwn ??= this.locks.hold(this.own(this.candidate.id), false, () => undefined, () => undefined);
+    this.freeOwn = this.freeOwn ?? this.locks.hold(this.own(this.candidate.id), false, () => undefined, () => undefined);
     this.ask(false);
   }
 

@@ -49,12 +49,11 @@ export class SharedLink implements Link {
   }
 
   start(options: LinkOptions): void {
-    if (this.options && groupName(options) === groupName(this.options)) return;
-    this.join(options);
+    if (!this.isOfGroup(options)) this.join(options);
   }
 
   restart(options: LinkOptions): void {
-    if (this.member && this.options && groupName(options) === groupName(this.options)) this.member.tell("reconnect");
+    if (this.member && this.isOfGroup(options)) this.member.tell("reconnect");
     else this.join(options);
   }
 
@@ -82,17 +81,20 @@ export class SharedLink implements Link {
     return pending.add(command, signal, (id) => this.member?.tell("request", id, command), (id) => this.member?.tell("abort", id));
   }
 
+  private isOfGroup(options: LinkOptions): boolean {
+    return !!this.options && groupName(this.options) === groupName(options);
+  }
+
   private join(options: LinkOptions): void {
     this.recall();
     this.leave();
-    const before = this.options;
-    if (isAnotherUser(before, options)) this.pending.clear();
+    if (isAnotherUser(this.options, options)) this.pending.clear();
+    this.last = { ...(this.isOfGroup(options) ? this.last : IDLE), state: "connecting", error: undefined };
     this.options = options;
-    this.last = { ...(before && groupName(before) === groupName(options) ? this.last : IDLE), state: "connecting", error: undefined };
     this.tell(undefined);
     // The page may have left again, or begun anew.
     if (this.member || this.options !== options) return;
-    this.unlisten ??= this.edges.listen((event) => this.hear(event));
+    this.unlisten = this.unlisten ?? this.edges.listen((event) => this.hear(event));
     const { create } = this;
     const page = this.page(() => this.member === member);
     const member: Member = new Member(this.edges, page, { name: groupName(options), options, create });
