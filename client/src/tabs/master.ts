@@ -15,6 +15,9 @@ import { toBusStatus, type BusBody, type ToMaster } from "./message.js";
 /** So long a private message waits for a tab that does not say that it handled it, milliseconds. */
 export const PATIENCE_ACK = 3_000;
 
+/** A master that was replaced while it was frozen still hears for so long what had come for it, milliseconds. */
+const DRAIN = 200;
+
 /** So many times a tab may leave the master's call unanswered, where nothing else tells that it has ended. */
 const UNANSWERED_MAX = 3;
 
@@ -71,16 +74,15 @@ export class Master implements LinkHandler {
 
   /**
    * Nothing of this mastership reaches anybody any more, but for answers that are on their way to their tab and channel
-   * messages with an id. The link goes after `drain` milliseconds, 0: at once.
+   * messages with an id, unless the tab leaves itself.
    */
-  close(drain: number): void {
+  close(leaves: boolean): void {
     this.closed = true;
     for (const { unwatch } of this.tabs.values()) unwatch?.();
     // Not acknowledged: the server sends them to the next master, and tabs that had them drop them.
     for (const { cancel } of this.waits.values()) cancel();
-    const stop = () => this.link.stop();
-    if (drain > 0) this.host.edges.timer(stop, drain);
-    else stop();
+    if (leaves) this.link.stop();
+    else this.host.edges.timer(() => this.link.stop(), DRAIN);
   }
 
   /** What a tab says to its master. */
@@ -190,7 +192,7 @@ export class Master implements LinkHandler {
     }
     const pass = () => void this.distribute(message, 0, "", "");
     // Late, the next master may not have got it; with an id nobody takes it twice.
-    this.whenSure(pass, message.uuid === undefined ? undefined : pass);
+    this.whenSure(pass, message.uuid ? pass : undefined);
     return undefined;
   }
 

@@ -30,8 +30,6 @@ export const PATIENCE = 550;
 export const LEASE = 450;
 /** Two tabs that claim at once know after so long which of them has won, milliseconds. */
 export const CROSSING = 50;
-/** A master that was replaced while it was frozen still hears for so long what had come for it, milliseconds. */
-export const DRAIN = 200;
 /** The roll is called so often, milliseconds. */
 export const ROLL = 5_000;
 
@@ -72,7 +70,7 @@ export class Member implements Candidate, MasterHost {
   private rolledAt = 0;
   /** A beat said then came back. */
   private sureAt = -Infinity;
-  private waiting: { then(): void; late(): void }[] = [];
+  private waiting: (readonly [then: () => void, late: () => void])[] = [];
   private confirming = false;
   private pings = 0;
   private pingedAt = 0;
@@ -195,7 +193,7 @@ export class Member implements Candidate, MasterHost {
       if (this.isSure()) {
         this.page.roleChanged();
         // Each stays in line until its turn: what one causes comes behind the others, and one may end the mastership.
-        while (this.master && this.waiting.length > 0) this.waiting.shift()?.then();
+        while (this.master && this.waiting.length > 0) this.waiting.shift()?.[0]();
       } else if (this.waiting.length > 0) this.confirm();
     }
     if (body[0] !== "ping") return;
@@ -360,8 +358,8 @@ export class Member implements Candidate, MasterHost {
     this.sureAt = -Infinity;
     this.cancel();
     this.post("", "yield");
-    master.close(leaves ? 0 : DRAIN);
-    for (const { late } of waiting) late();
+    master.close(leaves);
+    for (const [, late] of waiting) late();
     this.page.roleChanged();
   }
 
@@ -389,7 +387,7 @@ export class Member implements Candidate, MasterHost {
   whenSure(then: () => void, late = nothing): void {
     if (this.waiting.length === 0 && this.isSure()) then();
     else {
-      this.waiting.push({ then, late });
+      this.waiting.push([then, late]);
       this.confirm();
     }
   }
