@@ -215,8 +215,7 @@ export class Session {
 
   /** An environment without WebSocket will not get one. */
   private blocked(error: CometError): void {
-    if (error.code === "no_websocket") this.end("refused", error);
-    else this.lost(error);
+    return error.code === "no_websocket" ? this.end("refused", error) : this.lost(error);
   }
 
   private news(news: "online" | "offline" | "visible"): void {

@@ -146,7 +146,7 @@ const NUMBERS = {
 
 /** True if the data of a result answers that kind of command. A history is answered by what came before. */
 export function isAnswer(kind: Command["kind"], data: unknown): data is Answer {
-  if (kind === "history" || kind === "statistics") return typeof data === "object" && data !== null;
+  if (kind === "history" || kind === "statistics") return !!data && typeof data === "object";
   const isWhole = (one: unknown) => int(one, NUMBERS[kind]) !== undefined;
   return kind === "users" ? Array.isArray(data) && data.every(isWhole) : isWhole(data);
 }

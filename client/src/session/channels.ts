@@ -9,8 +9,6 @@ import { isChannel, readRefused, type ChannelCommand, type Refused } from "../wi
 /** After "too many commands" nothing is told for so long, milliseconds. */
 const PAUSE = 1_000;
 const NONE: ReadonlySet<string> = new Set();
-/** Nothing that is wanted equals it. */
-const UNKNOWN: ReadonlySet<string> = new Set([""]);
 
 export class Channels {
   private wanted = NONE;
@@ -77,7 +75,8 @@ export class Channels {
   error(re: number, error: CometError, now: number): CometError[] | undefined {
     if (!this.asked.delete(re)) return undefined;
     if (error.code !== "too_many_commands") return [error];
-    this.told = UNKNOWN;
+    // Nothing that is wanted equals it.
+    this.told = new Set([""]);
     this.complete = this.changed = true;
     this.pausedUntil = now + PAUSE;
     return [];
