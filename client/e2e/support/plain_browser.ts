@@ -3,12 +3,27 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium, type Browser, type BrowserContext } from "@playwright/test";
 import { ARGUMENTS, PROGRAM } from "../../playwright.config.js";
+import { pause } from "./stream.js";
+
+/** Processes of the browser that end a little later than the first still write for a moment. */
+async function removeAll(folder: string): Promise<void> {
+  for (let left = 200; left > 0; left -= 1) {
+    try {
+      await rm(folder, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if (left === 1) throw error;
+      await pause(100);
+    }
+  }
+}
 
 export class PlainBrowser {
   private constructor(readonly context: BrowserContext, private readonly browser: Browser, private readonly end: () => Promise<void>) {}
@@ -33,8 +48,7 @@ export class PlainBrowser {
       const ended = once(program, "exit");
       program.kill("SIGTERM");
       await ended;
-      // Its helpers end a little later.
-      rmSync(profile, { recursive: true, force: true, maxRetries: 40, retryDelay: 50 });
+      await removeAll(profile);
     });
   }
 
