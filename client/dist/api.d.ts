@@ -77,7 +77,10 @@ export interface Cancellable {
     readonly signal?: AbortSignal;
 }
 export interface IterationOptions extends Cancellable {
-    /** Messages that may wait for the loop, default 1,000. One more ends the iteration with `queue_full`. */
+    /**
+     * Messages that may wait for the loop, default 1,000. One more ends the iteration with `queue_full` and is not
+     * yielded; a private one counts as handled.
+     */
     readonly limit?: number;
 }
 export interface Comet {

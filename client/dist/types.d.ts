@@ -11,6 +11,8 @@ export interface LinkOptions {
     readonly userKey: string;
     /** Identifies the browser, 1 to 32 name characters. */
     readonly uuid: string;
+    /** The page chose the uuid, so that only tabs with the same one belong together; not those of the whole browser. */
+    readonly chosen: boolean;
     /** Send the statistics command after the first connection. */
     readonly statistics: boolean;
 }
@@ -102,7 +104,7 @@ export type ConnectionState =
  | "waiting"
 /** The browser says that there is no network; an `online` event ends it. */
  | "offline"
-/** The server refused for good (F15), or speaks something else; `restart` ends it. */
+/** The server refused for good (F15), or speaks something else, or there is no WebSocket at all; `restart` ends it. */
  | "refused"
 /** `stop` was called. */
  | "stopped";
