@@ -172,6 +172,8 @@ export class SimTab {
   private ids = 0;
   /** How often a lock was asked for. */
   holds = 0;
+  /** `sessionStorage`. */
+  readonly session = new Map<string, string>();
   readonly edges: TabEdges;
 
   constructor(readonly world: World, readonly number: number) {
@@ -192,6 +194,11 @@ export class SimTab {
       },
       locks: features.locks ? this.makeLocks() : undefined,
       store: features.store ? this.makeStore() : undefined,
+      tabStore: {
+        get: (key) => this.session.get(key),
+        set: (key, value) => void this.session.set(key, value),
+        remove: (key) => void this.session.delete(key),
+      },
     };
   }
 

@@ -141,3 +141,23 @@ test("S60: tabs of a first visit that each made an id are one group", async () =
   expect(pages.map(({ master }) => master).sort()).toEqual([false, true]);
   expect(browser.server.connections.size).toBe(1);
 });
+
+test("S11: what was handled just before a reload is acknowledged after it, and not handled again", async () => {
+  const browser = new Browser(1, { locks: true, channel: true, store: true });
+  const page = browser.open("all");
+  await browser.run(500);
+  browser.server.private("handled");
+  const lost = browser.server.owed;
+  await browser.run(100);
+  expect(page.seen.get("handled")).toBe(1);
+  page.close();
+  // The acknowledgement did not arrive; another message came meanwhile.
+  browser.server.owed = [...lost];
+  browser.server.private("new");
+  const reloaded = new Page(browser);
+  for (const [key, value] of page.tab.session) reloaded.tab.session.set(key, value);
+  reloaded.want("all").start();
+  await browser.run(500);
+  expect([...reloaded.seen]).toEqual([["new", 1]]);
+  expect(browser.server.owed).toEqual([]);
+});

@@ -8,7 +8,7 @@ import type { Bus, CommonStore, Locks, PageEvent, TabEdges } from "./edges.js";
 
 /** Asks what the browser has; touches nothing but a probe in the store. */
 export function browserTabEdges(): TabEdges {
-  const store = openStore();
+  const store = openStore(() => localStorage);
   return {
     ...browserEdges(),
     wallClock: () => Date.now(),
@@ -17,6 +17,7 @@ export function browserTabEdges(): TabEdges {
     openBus: (name, heard) => openChannel(name, heard) ?? (store && openStoreBus(store, name, heard)),
     locks: openLocks(),
     store,
+    tabStore: openStore(() => sessionStorage),
   };
 }
 
@@ -50,9 +51,9 @@ function openLocks(): Locks | undefined {
   };
 }
 
-function openStore(): CommonStore | undefined {
+function openStore(open: () => Storage): CommonStore | undefined {
   return attempt(() => {
-    const area = localStorage;
+    const area = open();
     const probe = "comet.probe";
     area.setItem(probe, probe);
     area.removeItem(probe);

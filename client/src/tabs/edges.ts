@@ -53,4 +53,6 @@ export interface TabEdges {
   readonly locks: Locks | undefined;
   /** undefined: switched off. */
   readonly store: CommonStore | undefined;
+  /** `sessionStorage`: this tab's own, kept over a reload. undefined: switched off. */
+  readonly tabStore: CommonStore | undefined;
 }

@@ -22,6 +22,10 @@ export const REQUESTS_MAX = 1_000;
 /** So many messages are remembered, so that none is delivered twice. */
 const SEEN_MAX = 8_192;
 
+/** So many private messages are remembered over a reload, and where. */
+const HANDLED_MAX = 64;
+const HANDLED = "comet.handled";
+
 const nothing = (): void => undefined;
 
 export class SharedLink implements Link {
@@ -36,6 +40,8 @@ export class SharedLink implements Link {
   private readonly pending = new Pending();
   /** Messages that were here, and when the page is done with them. */
   private readonly seen = new Map<string, Promise<void>>();
+  /** The newest private messages that the page is done with. */
+  private handled: string[] = [];
 
   /** `create` makes the connection of a master. */
   constructor(
@@ -99,6 +105,7 @@ export class SharedLink implements Link {
     const page = this.page(() => this.member === member);
     const member: Member = new Member(this.edges, page, { name: groupName(options), options, create });
     this.member = member;
+    for (const id of this.edges.tabStore?.get(HANDLED)?.split(" ") ?? []) if (id && !this.seen.has(id)) this.seen.set(id, Promise.resolve());
     member.start();
   }
 
@@ -121,6 +128,8 @@ export class SharedLink implements Link {
     else if (event === "pageshow") {
       if (this.parked && this.options) this.join(this.options);
     } else if (member) {
+      // The browser may drop the acknowledgement of what was handled just before: then it comes again (S11).
+      this.edges.tabStore?.set(HANDLED, this.handled.join(" "));
       this.leave();
       this.parked = true;
     }
@@ -161,6 +170,7 @@ export class SharedLink implements Link {
     if (known) return known;
     const done = Promise.resolve(this.handler.receive(message)).then(nothing, nothing);
     if (id !== "") this.seen.set(id, done);
+    if (message.pipe === "msg") void done.then(() => (this.handled = [...this.handled.slice(1 - HANDLED_MAX), id]));
     const [oldest] = this.seen.keys();
     if (this.seen.size > SEEN_MAX && oldest !== undefined) this.seen.delete(oldest);
     return done;
