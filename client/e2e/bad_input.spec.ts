@@ -151,7 +151,7 @@ for (const [what, script] of BLOCKED) {
     const old = await browser.open(`${START} cometApi.subscription("news", record);`);
     await pause(1_000);
     expect(await old.evaluate("[cometApi.isConnected(), cometApi.web_pipe_send('web_x', 'e', 1)]")).toEqual([false, false]);
-    expect((await happened(page)).length).toBeLessThan(12);
+    expect((await happened(page)).length).toBeLessThan(24);
   });
 }
 
