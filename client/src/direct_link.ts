@@ -68,6 +68,8 @@ export class DirectLink implements Link {
     const { statistics } = options;
     const online = edges.online();
     this.nodes.forEach((node, at) => {
+      // A handler may have stopped it meanwhile.
+      if (this.options !== options) return;
       this.feed(node, { kind: "start", url: address(options.nodes[at] ?? "", options), statistics, online });
     });
   }

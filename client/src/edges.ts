@@ -55,7 +55,7 @@ export function browserEdges(): Edges {
     },
     soon,
     connect,
-    online: () => (globalThis as { navigator?: Partial<Navigator> }).navigator?.onLine !== false,
+    online: () => typeof navigator !== "object" || navigator.onLine !== false,
     // A page that comes back from the back-forward cache (`pageshow`) was frozen with a dead socket.
     listen: (heard) => listenTo(["online", "offline", "visibilitychange", "pageshow"], (type) => {
       const news = type.endsWith("line") ? type : document.visibilityState;

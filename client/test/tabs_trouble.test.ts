@@ -160,4 +160,17 @@ test("S11: what was handled just before a reload is acknowledged after it, and n
   await browser.run(500);
   expect([...reloaded.seen]).toEqual([["new", 1]]);
   expect(browser.server.owed).toEqual([]);
+  // And again, before anything came.
+  const between = new Page(browser);
+  const last = new Page(browser);
+  for (const [key, value] of reloaded.tab.session) between.tab.session.set(key, value);
+  reloaded.close();
+  between.want("all").start();
+  between.close();
+  for (const [key, value] of between.tab.session) last.tab.session.set(key, value);
+  browser.server.owed = [...lost];
+  last.want("all").start();
+  await browser.run(500);
+  expect([...last.seen]).toEqual([]);
+  expect(browser.server.owed).toEqual([]);
 });

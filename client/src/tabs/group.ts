@@ -22,7 +22,7 @@ export function groupName(options: LinkOptions): string {
  */
 export function digest(text: string): string {
   return [0x811c9dc5, 0x9e3779b9].map((seed) => {
-    const bits = [...text].reduce((bits, letter) => {
+    const bits = text.split("").reduce((bits, letter) => {
       const mixed = Math.imul(bits ^ letter.charCodeAt(0), 0x2c1b3c6d);
       return mixed ^ (mixed >>> 15);
     }, seed);

@@ -188,7 +188,8 @@ export class Master implements LinkHandler {
 
   receive(message: Incoming): Promise<unknown> | undefined {
     if (message.pipe === "msg") {
-      return new Promise<unknown>((resolve) => this.whenSure(() => resolve(this.receivePrivate(message))));
+      // What is too late comes again to the next master: no time limit may acknowledge it here.
+      return new Promise<unknown>((resolve) => this.whenSure(() => resolve(this.receivePrivate(message)), () => this.link.stop()));
     }
     const pass = () => void this.distribute(message, 0, "", "");
     // Late, the next master may not have got it; with an id nobody takes it twice.

@@ -105,7 +105,9 @@ export class SharedLink implements Link {
     const page = this.page(() => this.member === member);
     const member: Member = new Member(this.edges, page, { name: groupName(options), options, create });
     this.member = member;
-    for (const id of this.edges.tabStore?.get(HANDLED)?.split(" ") ?? []) if (id && !this.seen.has(id)) this.seen.set(id, Promise.resolve());
+    // Also what the page before the last one handled: it may still come.
+    if (this.handled.length === 0) this.handled = this.edges.tabStore?.get(HANDLED)?.split(" ").filter(Boolean) ?? [];
+    for (const id of this.handled) if (!this.seen.has(id)) this.seen.set(id, Promise.resolve());
     member.start();
   }
 
