@@ -34,22 +34,28 @@ impl EventSender {
         events: Vec<Event>,
         mut busy: impl FnMut(&mut Context<'_>),
     ) -> Result<(), Stopped> {
-        if events.is_empty() {
+        let Some(events) = self.offer(events)? else {
             return Ok(());
+        };
+        // Boxed: waiting is rare, and every idle connection would carry the room for it.
+        let mut permit = Box::pin(self.0.reserve());
+        let permit = std::future::poll_fn(|cx| {
+            busy(cx);
+            permit.as_mut().poll(cx)
+        });
+        permit.await.map_err(|_| Stopped)?.send(events);
+        Ok(())
+    }
+
+    /// Hands over a batch if the queue has room for it, and gives it back if not.
+    pub(crate) fn offer(&self, events: Vec<Event>) -> Result<Option<Vec<Event>>, Stopped> {
+        if events.is_empty() {
+            return Ok(None);
         }
         match self.0.try_send(events) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(None),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
-            Err(mpsc::error::TrySendError::Full(events)) => {
-                // Boxed: waiting is rare, and every idle connection would carry the room for it.
-                let mut permit = Box::pin(self.0.reserve());
-                let permit = std::future::poll_fn(|cx| {
-                    busy(cx);
-                    permit.as_mut().poll(cx)
-                });
-                permit.await.map_err(|_| Stopped)?.send(events);
-                Ok(())
-            }
+            Err(mpsc::error::TrySendError::Full(events)) => Ok(Some(events)),
         }
     }
 

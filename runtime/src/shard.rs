@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,13 @@ use comet_core::{CloseCause, ConnId, Reply, RequestId, SessionId};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use crate::accept::Accepted;
+use crate::accept::{Accepted, Room};
 use crate::execute::ShardAction;
 use crate::shared::Shared;
+use crate::socket::Socket;
 use crate::sql::Mailbox;
 use crate::ws::conn::{Conn, End};
+use crate::ws::connections::{BySerial, Connections};
 
 /// One system call reads at most this much; shared by all connections of a shard, as only one is read at a time.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -35,35 +37,30 @@ pub(crate) struct Shard {
     pub(crate) shared: Arc<Shared>,
     /// Where bytes land when they are read.
     pub(crate) scratch: RefCell<Vec<u8>>,
-    conns: RefCell<HashMap<ConnId, Rc<Conn>, BySerial>>,
+    conns: RefCell<Connections>,
     sessions: RefCell<HashMap<SessionId, Rc<Mailbox>, BySerial>>,
     serial: Cell<u64>,
     session_serial: Cell<u64>,
     /// Connections with frames that were queued in the present turn.
     marked: RefCell<Vec<Rc<Conn>>>,
-    /// Held by every task that serves somebody, until it has said its last words.
-    serving: Rc<()>,
+    /// How many `Serving` there are.
+    serving: Cell<usize>,
 }
 
-/// The numbers are ours and ascending: spreading them needs no secret.
-#[derive(Default)]
-struct SerialHasher(u64);
+/// Held by everything that serves somebody, until it has said its last words: the shard does not end before, for a while.
+pub(crate) struct Serving(Rc<Shard>);
 
-type BySerial = BuildHasherDefault<SerialHasher>;
+impl Deref for Serving {
+    type Target = Shard;
 
-impl Hasher for SerialHasher {
-    fn finish(&self) -> u64 {
-        self.0
+    fn deref(&self) -> &Shard {
+        &self.0
     }
+}
 
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.serving.set(self.0.serving.get() - 1);
     }
 }
 
@@ -97,12 +94,14 @@ async fn serve(shard: Rc<Shard>, inbox: Inbox) {
     }
     shard.close_all();
     let gone = async {
-        while Rc::strong_count(&shard.serving) > 1 {
+        while shard.serving.get() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     // Whoever does not take his last bytes loses them.
     let _ = tokio::time::timeout(STOP_MAX, gone).await;
+    // Connections hold the shard and the shard holds them.
+    shard.conns.take();
 }
 
 /// What a frame counts for, so that a turn is bounded in bytes, too.
@@ -121,30 +120,30 @@ impl Shard {
             serial: Cell::new(0),
             session_serial: Cell::new(0),
             marked: RefCell::default(),
-            serving: Rc::default(),
+            serving: Cell::new(0),
         }
     }
 
     /// Numbers a new connection and makes it reachable for the core's actions.
-    pub(crate) fn register(&self, new: impl FnOnce(ConnId) -> Conn) -> Rc<Conn> {
+    pub(crate) fn register(self: &Rc<Self>, socket: Socket, room: Option<Room>) -> Rc<Conn> {
         let serial = self.serial.get() + 1;
         self.serial.set(serial);
         let id = ConnId::new(self.index, serial);
-        let conn = Rc::new(new(id));
-        self.conns.borrow_mut().insert(id, conn.clone());
+        let conn = Rc::new(Conn::new(id, self.serving(), socket, room));
+        self.conns.borrow_mut().insert(conn.clone());
         self.shared.metrics.connections.inc();
         self.shared.metrics.connections_opened.inc();
         conn
     }
 
-    /// To be held while somebody is served: the shard does not end before, for a while.
-    pub(crate) fn serving(&self) -> Rc<()> {
-        self.serving.clone()
+    pub(crate) fn serving(self: &Rc<Self>) -> Serving {
+        self.serving.set(self.serving.get() + 1);
+        Serving(self.clone())
     }
 
     /// Drops actions for a connection from here on.
     pub(crate) fn forget(&self, conn: &Conn, cause: CloseCause) {
-        if self.conns.borrow_mut().remove(&conn.id).is_some() {
+        if self.conns.borrow_mut().remove(conn.id) {
             self.shared.metrics.connections.dec();
             self.shared.metrics.closed(cause);
             tracing::debug!(target: "comet_server::ws", conn = conn.id.0, cause = cause.label(), "closed");
@@ -173,10 +172,9 @@ impl Shard {
         }
     }
 
-    /// The connections that match.
-    pub(crate) fn connections(&self, matches: impl Fn(&Conn) -> bool) -> Vec<Rc<Conn>> {
-        let conns = self.conns.borrow();
-        conns.values().filter(|conn| matches(conn)).cloned().collect()
+    /// The connections of one slice.
+    pub(crate) fn connections(&self, slice: usize) -> Vec<Rc<Conn>> {
+        self.conns.borrow().slice(slice).cloned().collect()
     }
 
     /// Queues a frame to one connection without writing it yet.
@@ -259,7 +257,7 @@ impl Shard {
     }
 
     fn close_all(&self) {
-        for conn in self.conns.borrow().values() {
+        for conn in self.conns.borrow().iter() {
             conn.close(End::Flush(CloseCause::Shutdown));
         }
         for mailbox in self.sessions.borrow().values() {

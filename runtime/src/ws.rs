@@ -2,6 +2,8 @@
 
 pub(crate) mod accept;
 pub(crate) mod conn;
+pub(crate) mod connections;
+pub(crate) mod decoder;
 pub(crate) mod frame;
 pub(crate) mod keepalive;
 pub(crate) mod reader;

@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +29,8 @@ use super::{console, demo};
 use crate::accept::Room;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
-use crate::ws::conn::Conn;
-use crate::ws::{accept, reader};
+use crate::ws::accept;
+use crate::ws::reader::Reader;
 
 /// Longest header block (protocol.md 2.1).
 const HEADER_BYTES_MAX: usize = 16 * 1024;
@@ -56,32 +55,23 @@ struct Upgraded {
     upgrade: Upgrade,
 }
 
-/// Serves a connection until it is gone. Only then somebody else can have its place.
+/// Serves one request. What becomes a WebSocket gets a small task of its own: nothing of the request outlives this one.
 pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, room: Option<Room>) {
-    let _room = room;
-    // Boxed, so that an idle WebSocket does not carry the room the request needed.
-    let upgraded = Box::pin(request(&shard, tcp, peer)).await;
-    if let Some(reader) = upgraded.map(|upgraded| start(shard, upgraded)) {
-        reader.await;
-    }
-}
-
-/// Nothing of the request outlives this call: its buffer is larger than everything an idle connection needs.
-fn start(shard: Rc<Shard>, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()>>> {
-    let Upgraded {
+    let Some(Upgraded {
         socket,
         rest,
         upgrade,
-    } = upgraded;
-    let now = shard.shared.clock.mono();
-    let conn = shard.register(|id| Conn::new(id, socket, now));
+    }) = request(&shard, tcp, peer).await
+    else {
+        return;
+    };
+    let conn = shard.register(socket, room);
     let opened = Event::Opened {
         conn: conn.id,
         hello: upgrade.hello,
         client: upgrade.client,
     };
-    let decoder = reader::decoder(shard.shared.ws.message_bytes_max, &rest);
-    Box::pin(reader::serve(shard, conn, decoder, opened))
+    drop(tokio::task::spawn_local(Reader::new(conn, opened, &rest)));
 }
 
 async fn request(shard: &Rc<Shard>, tcp: TcpStream, peer: SocketAddr) -> Option<Upgraded> {

@@ -11,18 +11,26 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use comet_core::{CloseCause, ConnId, Mono};
 
+use super::reader::Input;
+use crate::accept::Room;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Overflow, SLICES_MAX};
+use crate::shard::Serving;
 use crate::socket::Socket;
 
-/// A registered connection. Its task and its shard share it, on one thread.
-#[derive(Debug)]
+/// A registered connection. Its task and its shard share it, on one thread. Beside the task's own bookkeeping and the
+/// socket's, this is all there is of an idle connection.
 pub(crate) struct Conn {
     pub(crate) id: ConnId,
+    pub(crate) shard: Serving,
     pub(crate) socket: Socket,
     /// When anything was last received (Q12).
     heard: Cell<Mono>,
     out: RefCell<Out>,
+    /// `None` between messages.
+    input: Cell<Option<Box<Input>>>,
+    /// Free again only after the socket is closed: fields are dropped in this order.
+    _room: Option<Room>,
 }
 
 #[derive(Debug, Default)]
@@ -55,12 +63,28 @@ impl End {
 }
 
 impl Conn {
-    pub(crate) fn new(id: ConnId, socket: Socket, now: Mono) -> Self {
+    pub(crate) fn new(id: ConnId, shard: Serving, socket: Socket, room: Option<Room>) -> Self {
+        let now = shard.shared.clock.mono();
         Self {
             id,
+            shard,
             socket,
             heard: Cell::new(now),
             out: RefCell::default(),
+            input: Cell::default(),
+            _room: room,
+        }
+    }
+
+    /// What the last turn kept.
+    pub(crate) fn take_input(&self) -> Input {
+        self.input.take().map(|input| *input).unwrap_or_default()
+    }
+
+    /// Owns it until the next turn, if there is anything in it.
+    pub(crate) fn keep_input(&self, input: Input) {
+        if !input.is_empty() {
+            self.input.set(Some(Box::new(input)));
         }
     }
 

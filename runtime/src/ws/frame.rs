@@ -7,7 +7,7 @@ use comet_core::MessageId;
 
 const FIN_TEXT: u8 = 0x81;
 const FIN_PING: u8 = 0x89;
-/// First byte of a Pong, by which the write half of the reader tells it from everything else.
+/// First byte of a Pong.
 pub(crate) const FIN_PONG: u8 = 0x8A;
 const HEADER_MAX: usize = 10;
 
@@ -27,6 +27,14 @@ pub(crate) fn probe(probe: MessageId) -> Bytes {
     let mut frame = BytesMut::with_capacity(2 + 16);
     put_header(&mut frame, FIN_PING, 16);
     frame.put_u128(probe.0);
+    frame.freeze()
+}
+
+/// The answer to a Ping.
+pub(crate) fn pong(payload: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(HEADER_MAX + payload.len());
+    put_header(&mut frame, FIN_PONG, payload.len());
+    frame.put_slice(payload);
     frame.freeze()
 }
 

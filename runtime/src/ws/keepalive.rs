@@ -1,19 +1,21 @@
 //! Keep-alive (Q12): one sweep per shard pings every connection once per interval and drops the silent ones.
 //!
-//! Promise: no timer per connection; a sweep looks at a fraction of the connections, so that the Pings of a full
-//! server do not leave in one burst.
+//! Promise: no timer per connection; an interval is cut into many small sweeps, and a sweep costs what its connections
+//! cost, so that the Pings of a full server leave evenly and delay nobody.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use comet_core::{CloseCause, Mono};
+use tokio::time::MissedTickBehavior;
 
 use super::conn::{Conn, End};
+use super::connections::SLICES;
 use super::frame;
 use crate::shard::Shard;
 
-/// An interval is cut into this many sweeps.
-const SLICES: u64 = 16;
+/// Connections pinged before the shard's other tasks have their turn.
+const TURN: usize = 64;
 
 /// Sweeps for ever. Returns at once if the keep-alive is off.
 pub(crate) async fn sweep(shard: Rc<Shard>) {
@@ -21,13 +23,17 @@ pub(crate) async fn sweep(shard: Rc<Shard>) {
     if interval_ms == 0 {
         return;
     }
-    let pause = Duration::from_millis(interval_ms.div_ceil(SLICES).max(1));
+    let mut ticks = tokio::time::interval(Duration::from_millis(interval_ms) / SLICES as u32);
+    // Who slept does not catch up: nobody needs two Pings at once.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for slice in (0..SLICES).cycle() {
-        tokio::time::sleep(pause).await;
-        let now = shard.shared.clock.mono();
-        let due = shard.connections(|conn| conn.id.0 % SLICES == slice);
-        for conn in due {
-            check(&shard, &conn, now, interval_ms);
+        ticks.tick().await;
+        for turn in shard.connections(slice).chunks(TURN) {
+            let now = shard.shared.clock.mono();
+            for conn in turn {
+                check(&shard, conn, now, interval_ms);
+            }
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -7,22 +7,20 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, BytesMut};
 use comet_core::{CloseCause, Event, wire};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::conn::{Conn, End};
+use super::decoder::{Broken, Decoder, Message};
 use super::frame;
-use crate::shard::Shard;
+use crate::events::Stopped;
 
-/// Kept per connection all the time, so it is small; longer messages get room while they last.
-const READ_BUFFER_BYTES: usize = 128;
 /// Bytes taken from one socket before the others have their turn.
 const TURN_BYTES_MAX: usize = 64 * 1024;
 /// Events handed to the core before the others have their turn. A message can be six bytes long, and the core's queue
@@ -34,155 +32,191 @@ const FLUSH_MAX: Duration = Duration::from_secs(3);
 /// would make the kernel drop what it has not read yet.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 
-/// Decodes the frames of one browser.
-pub(crate) fn decoder(message_bytes_max: usize, already_read: &[u8]) -> WebSocketContext {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(4096)
-        .max_message_size(Some(message_bytes_max))
-        .max_frame_size(Some(message_bytes_max));
-    // Copied, or the room the request was read into would stay with the connection.
-    WebSocketContext::from_partially_read(already_read.to_vec(), Role::Server, Some(config))
+/// What a connection owns of its browser's input between two turns, if anything.
+#[derive(Default)]
+pub(crate) struct Input {
+    decoder: Decoder,
+    /// To be decoded first: the turn ended before its input did.
+    unread: BytesMut,
 }
 
-/// The receiving half of a connection.
-struct Input {
-    ws: WebSocketContext,
-    /// Decoded in this turn.
-    events: Vec<Event>,
-    /// `Some`: the turn ended before its input did, and these bytes are to be decoded first, after what the decoder
-    /// still holds.
-    rest: Option<Bytes>,
-}
-
-/// Serves a connection that finished its handshake until it is gone.
-pub(crate) async fn serve(shard: Rc<Shard>, conn: Rc<Conn>, ws: WebSocketContext, opened: Event) {
-    let _serving = shard.serving();
-    let mut input = Input {
-        ws,
-        events: vec![opened],
-        // What came in the same segment as the request is in the decoder.
-        rest: Some(Bytes::new()),
-    };
-    let mut end = None;
-    loop {
-        let busy = |cx: &mut Context<'_>| {
-            let _ = conn.poll_flush(cx, &shard.shared.metrics);
-        };
-        if shard
-            .shared
-            .events
-            .send(std::mem::take(&mut input.events), busy)
-            .await
-            .is_err()
-        {
-            end = Some(CloseCause::Shutdown);
-        }
-        if end.is_some() {
-            break;
-        }
-        if input.rest.is_some() {
-            tokio::task::yield_now().await;
-        }
-        end = std::future::poll_fn(|cx| turn(&shard, &conn, &mut input, cx)).await;
+impl Input {
+    /// A new one would do as well.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.decoder.is_idle() && self.unread.is_empty()
     }
-    drop(input);
-    let cause = end.unwrap_or(CloseCause::Io);
-    shard.forget(&conn, cause);
+}
+
+/// Serves a connection that finished its handshake until it is gone. Written by hand, because there is one of it per
+/// connection: it is two pointers wide, and whatever takes longer than a turn gets its room when it begins.
+pub(crate) struct Reader {
+    conn: Rc<Conn>,
+    /// To be waited for before the next turn; `Break`: the connection is gone.
+    pause: Option<Pause>,
+}
+
+type Pause = Pin<Box<dyn Future<Output = ControlFlow<()>>>>;
+
+/// What follows a turn.
+enum Next {
+    /// The next one, as soon as the socket or the shard says so.
+    Sleep,
+    /// The next one, after the others had theirs.
+    Again,
+    End(CloseCause),
+}
+
+impl Reader {
+    /// `already_read` came in the same segment as the request.
+    pub(crate) fn new(conn: Rc<Conn>, opened: Event, already_read: &[u8]) -> Self {
+        conn.keep_input(Input {
+            decoder: Decoder::default(),
+            // Copied, or the room the request was read into would stay with the connection.
+            unread: BytesMut::from(already_read),
+        });
+        let pause = pause(conn.clone(), vec![opened], Next::Again);
+        Self {
+            conn,
+            pause: Some(Box::pin(pause)),
+        }
+    }
+}
+
+impl Future for Reader {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                if ready!(pause.as_mut().poll(cx)).is_break() {
+                    return Poll::Ready(());
+                }
+                self.pause = None;
+            }
+            let mut events = Vec::new();
+            let next = turn(&self.conn, &mut events, cx);
+            let (left, next) = match (self.conn.shard.shared.events.offer(events), next) {
+                (Ok(None), Next::Sleep) => return Poll::Pending,
+                (Ok(left), next) => (left.unwrap_or_default(), next),
+                (Err(Stopped), _) => (Vec::new(), Next::End(CloseCause::Shutdown)),
+            };
+            self.pause = Some(Box::pin(pause(self.conn.clone(), left, next)));
+        }
+    }
+}
+
+/// Hands over what the core had no room for, and then does what follows the turn.
+async fn pause(conn: Rc<Conn>, events: Vec<Event>, next: Next) -> ControlFlow<()> {
+    let shared = &conn.shard.shared;
+    let busy = |cx: &mut Context<'_>| {
+        let _ = conn.poll_flush(cx, &shared.metrics);
+    };
+    let cause = match (shared.events.send(events, busy).await, next) {
+        (Ok(()), Next::Sleep) => return ControlFlow::Continue(()),
+        (Ok(()), Next::Again) => {
+            tokio::task::yield_now().await;
+            return ControlFlow::Continue(());
+        }
+        (Ok(()), Next::End(cause)) => cause,
+        (Err(Stopped), _) => CloseCause::Shutdown,
+    };
+    conn.shard.forget(&conn, cause);
     let closed = vec![Event::Closed { conn: conn.id, cause }];
     // The core may have stopped before; then nobody counts any more.
-    let _ = shard.shared.events.send(closed, |_| {}).await;
+    let _ = shared.events.send(closed, |_| {}).await;
     if matches!(conn.end(), Some(End::Flush(_))) {
-        finish(&shard, &conn).await;
+        finish(&conn).await;
+    }
+    ControlFlow::Break(())
+}
+
+/// Writes, reads, decodes.
+fn turn(conn: &Conn, events: &mut Vec<Event>, cx: &mut Context<'_>) -> Next {
+    let metrics = &conn.shard.shared.metrics;
+    conn.register(cx);
+    let _ = conn.poll_flush(cx, metrics);
+    if let Some(end) = conn.end() {
+        return Next::End(end.cause());
+    }
+    let mut input = conn.take_input();
+    match receive(conn, &mut input, events, cx) {
+        Ok(next) => {
+            conn.keep_input(input);
+            // Pongs were queued.
+            let _ = conn.poll_flush(cx, metrics);
+            next
+        }
+        Err(cause) => Next::End(cause),
     }
 }
 
-/// Writes, reads, decodes. `Ready`: there are events, or more to decode, or the connection ends.
-fn turn(shard: &Shard, conn: &Conn, input: &mut Input, cx: &mut Context<'_>) -> Poll<Option<CloseCause>> {
-    conn.register(cx);
-    let _ = conn.poll_flush(cx, &shard.shared.metrics);
-    if let Some(end) = conn.end() {
-        return Poll::Ready(Some(end.cause()));
-    }
-    if let Some(rest) = input.rest.take() {
-        match decode(shard, conn, input, &rest) {
-            Ok(unread) => input.rest = unread.map(|unread| rest.slice_ref(unread)),
-            Err(cause) => return Poll::Ready(Some(cause)),
-        }
-    }
-    let mut scratch = shard.scratch.borrow_mut();
+/// Reads and decodes until nothing is there or the turn is over.
+fn receive(
+    conn: &Conn,
+    input: &mut Input,
+    events: &mut Vec<Event>,
+    cx: &mut Context<'_>,
+) -> Result<Next, CloseCause> {
+    let mut unread = &mut input.unread[..];
+    decode(conn, &mut input.decoder, &mut unread, events)?;
+    let left = unread.len();
+    input.unread.advance(input.unread.len() - left);
+    let mut scratch = conn.shard.scratch.borrow_mut();
     let mut taken = 0;
-    while input.rest.is_none() {
-        if taken >= TURN_BYTES_MAX {
-            input.rest = Some(Bytes::new());
-            break;
-        }
+    while input.unread.is_empty() && taken < TURN_BYTES_MAX && events.len() < TURN_EVENTS_MAX {
         let count = match conn.socket.poll_read(cx, &mut scratch) {
-            Poll::Pending => break,
-            Poll::Ready(Ok(0)) => return Poll::Ready(Some(CloseCause::Peer)),
-            Poll::Ready(Err(_)) => return Poll::Ready(Some(CloseCause::Io)),
+            Poll::Pending => return Ok(Next::Sleep),
+            Poll::Ready(Ok(0)) => return Err(CloseCause::Peer),
+            Poll::Ready(Err(_)) => return Err(CloseCause::Io),
             Poll::Ready(Ok(count)) => count,
         };
         taken += count;
-        conn.hear(shard.shared.clock.mono());
-        match decode(shard, conn, input, &scratch[..count]) {
-            Ok(unread) => input.rest = unread.map(Bytes::copy_from_slice),
-            Err(cause) => return Poll::Ready(Some(cause)),
-        }
+        conn.hear(conn.shard.shared.clock.mono());
+        let mut unread = &mut scratch[..count];
+        decode(conn, &mut input.decoder, &mut unread, events)?;
+        input.unread = BytesMut::from(&*unread);
     }
-    // Pongs were queued.
-    let _ = conn.poll_flush(cx, &shard.shared.metrics);
-    if input.events.is_empty() && input.rest.is_none() {
-        Poll::Pending
-    } else {
-        Poll::Ready(None)
-    }
+    Ok(Next::Again)
 }
 
-/// Turns `bytes` into events. `Some`: the turn has no room for more, and these bytes are left. `Err`: the connection is to
-/// be closed.
-fn decode<'a>(
-    shard: &Shard,
+/// Turns `bytes` into events until the turn has no room for more; what is left of them was not looked at. `Err`: the
+/// connection is to be closed.
+fn decode(
     conn: &Conn,
-    input: &mut Input,
-    bytes: &'a [u8],
-) -> Result<Option<&'a [u8]>, CloseCause> {
-    let mut feed = Feed { bytes, shard, conn };
-    while input.events.len() < TURN_EVENTS_MAX {
-        let text = match input.ws.read(&mut feed) {
-            Ok(Message::Text(text)) => Bytes::from(text),
-            Ok(Message::Binary(bytes)) => bytes,
-            Ok(Message::Pong(payload)) => {
+    decoder: &mut Decoder,
+    bytes: &mut &mut [u8],
+    events: &mut Vec<Event>,
+) -> Result<(), CloseCause> {
+    let shared = &conn.shard.shared;
+    while events.len() < TURN_EVENTS_MAX {
+        match decoder.next(bytes, shared.ws.message_bytes_max) {
+            Ok(None) => break,
+            Ok(Some(Message::Text(text))) => {
+                let command = wire::decode(&text, shared.core.body_bytes_max);
+                if let Err(bad) = &command.request {
+                    shared.metrics.bad_request(bad.reason);
+                }
+                events.push(Event::Request {
+                    conn: conn.id,
+                    command,
+                });
+            }
+            Ok(Some(Message::Ping(payload))) => conn.shard.queue(conn, frame::pong(&payload)),
+            Ok(Some(Message::Pong(payload))) => {
                 let probe = frame::probe_of_pong(&payload);
                 let answered = |probe| Event::ProbeAnswered { conn: conn.id, probe };
-                input.events.extend(probe.map(answered));
-                continue;
+                events.extend(probe.map(answered));
             }
-            // Answered by the decoder.
-            Ok(Message::Ping(_) | Message::Frame(_)) => continue,
-            Ok(Message::Close(_)) => return Err(CloseCause::Peer),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(_) => return Err(CloseCause::Protocol),
-        };
-        let Ok(text) = std::str::from_utf8(&text) else {
-            return Err(CloseCause::Protocol);
-        };
-        let command = wire::decode(text, shard.shared.core.body_bytes_max);
-        if let Err(bad) = &command.request {
-            shard.shared.metrics.bad_request(bad.reason);
+            Ok(Some(Message::Close)) => return Err(CloseCause::Peer),
+            Err(Broken) => return Err(CloseCause::Protocol),
         }
-        input.events.push(Event::Request {
-            conn: conn.id,
-            command,
-        });
     }
-    let unread = feed.bytes.len();
-    Ok(Some(&bytes[bytes.len() - unread..]))
+    Ok(())
 }
 
 /// Lets the browser receive everything, then waits for it to hang up.
-async fn finish(shard: &Shard, conn: &Conn) {
+async fn finish(conn: &Conn) {
+    let shard = &conn.shard;
     let flush = std::future::poll_fn(|cx| conn.poll_flush(cx, &shard.shared.metrics));
     if tokio::time::timeout(FLUSH_MAX, flush).await.is_err() || conn.socket.shutdown_write().is_err() {
         return;
@@ -199,35 +233,4 @@ async fn finish(shard: &Shard, conn: &Conn) {
     });
     // Browsers that do not hang up are hung up on.
     let _ = tokio::time::timeout(LINGER_MAX, hang_up).await;
-}
-
-/// The decoder's stream: reads from the bytes at hand, writes Pongs into the outbox.
-struct Feed<'a> {
-    bytes: &'a [u8],
-    shard: &'a Shard,
-    conn: &'a Conn,
-}
-
-impl Read for Feed<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.bytes.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.bytes.read(buf)
-    }
-}
-
-impl Write for Feed<'_> {
-    /// The decoder hands over one whole control frame at a time. Everything but a Pong is swallowed: a Close frame
-    /// would keep browsers from connecting again (Q9).
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.first() == Some(&frame::FIN_PONG) {
-            self.shard.queue(self.conn, Bytes::copy_from_slice(bytes));
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

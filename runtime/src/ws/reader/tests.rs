@@ -12,9 +12,10 @@ use crate::clock::Clock;
 use crate::config::{self, Env};
 use crate::entropy::Entropy;
 use crate::server::{self, Addresses};
+use crate::shard::Shard;
 use crate::socket::Socket;
 
-fn shard(dir: &std::path::Path) -> Shard {
+fn shard(dir: &std::path::Path) -> Rc<Shard> {
     let cli = Cli {
         password: Some("secret".to_owned()),
         data_dir: Some(dir.display().to_string()),
@@ -30,7 +31,7 @@ fn shard(dir: &std::path::Path) -> Shard {
     let (sender, _) = crate::events::queue();
     let (clock, entropy) = (Clock::start(), Entropy::open().unwrap());
     let shared = server::shared(&settings, &config, addresses, sender, clock, entropy).unwrap();
-    Shard::new(0, Arc::new(shared))
+    Rc::new(Shard::new(0, Arc::new(shared)))
 }
 
 /// The core's queue is bounded in batches; without this bound one batch could hold ten thousand events.
@@ -41,20 +42,17 @@ async fn a_turn_is_bounded_in_events_and_nothing_is_lost() {
     let shard = shard(dir.path());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let conn = Conn::new(ConnId::new(0, 1), Socket::Plain(tcp), shard.shared.clock.mono());
-    let mut input = Input {
-        ws: decoder(1024, &[]),
-        events: Vec::new(),
-        rest: None,
-    };
+    let conn = Conn::new(ConnId::new(0, 1), shard.serving(), Socket::Plain(tcp), None);
+    let mut decoder = Decoder::default();
+    let mut events = Vec::new();
     let empty_message = [0x81, 0x80, 0, 0, 0, 0];
-    let bytes = empty_message.repeat(MESSAGES);
-    let mut unread = Some(&bytes[..]);
+    let mut bytes = empty_message.repeat(MESSAGES);
+    let mut unread = &mut bytes[..];
     let mut decoded = 0;
-    while let Some(bytes) = unread {
-        unread = decode(&shard, &conn, &mut input, bytes).unwrap();
-        assert!(input.events.len() <= TURN_EVENTS_MAX);
-        decoded += input.events.drain(..).len();
+    while !unread.is_empty() {
+        decode(&conn, &mut decoder, &mut unread, &mut events).unwrap();
+        assert!(events.len() <= TURN_EVENTS_MAX);
+        decoded += events.drain(..).len();
     }
     assert_eq!(decoded, MESSAGES);
 }
