@@ -9,3 +9,4 @@ pub(crate) mod publish;
 pub(crate) mod stage;
 pub(crate) mod versus;
 pub(crate) mod writer;
+pub(crate) mod window;
