@@ -4,9 +4,8 @@ use hdrhistogram::Histogram;
 
 const HIGHEST: u64 = 120_000_000_000;
 /// The steps of a latency curve, denser where it bends.
-pub(crate) const PERCENTILES: [f64; 11] = [
-    50.0, 60.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 99.99,
-];
+pub(crate) const PERCENTILES: [f64; 11] =
+    [50.0, 60.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 99.99];
 
 #[derive(Debug)]
 pub(crate) struct Latency(Histogram<u64>);

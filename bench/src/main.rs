@@ -74,8 +74,13 @@ fn draw(reports: &[Report], file: Option<&Path>) -> Result<(), Failure> {
     };
     let series: Vec<_> = reports.iter().filter_map(Report::series).collect();
     if series.is_empty() {
-        return Err(Failure::told("this scenario has no curves to draw; --plot is for fanout, raw and all"));
+        return Err(Failure::told(
+            "this scenario has no curves to draw; --plot is for fanout, raw and all",
+        ));
     }
-    let title = reports.last().map(|report| report.scenario.clone()).unwrap_or_default();
+    let title = reports
+        .last()
+        .map(|report| report.scenario.clone())
+        .unwrap_or_default();
     std::fs::write(file, plot::svg(&[Row { title, series }])).or_while(format!("write {}", file.display()))
 }

@@ -124,13 +124,6 @@ impl Report {
         })
     }
 
-    /// The figure's values over the rounds, ascending.
-    pub(crate) fn values(&self, name: &str) -> Vec<f64> {
-        let mut values: Vec<f64> = self.rounds.iter().filter_map(|round| round.value(name)).collect();
-        values.sort_by(f64::total_cmp);
-        values
-    }
-
     /// Every figure name in the order of the first round that has it, with its values over the rounds, ascending.
     fn columns(&self) -> Vec<(Figure, Vec<f64>)> {
         let mut columns: Vec<(Figure, Vec<f64>)> = Vec::new();
@@ -159,7 +152,8 @@ impl Report {
             );
         }
         for (Figure { name, unit, .. }, values) in self.columns() {
-            let [least, middle, most] = [values[0], median(&values), values[values.len() - 1]].map(number_text);
+            let [least, middle, most] =
+                [values[0], median(&values), values[values.len() - 1]].map(number_text);
             if many {
                 text_line(
                     &mut text,
@@ -212,19 +206,33 @@ fn drawn(series: &Series<'_>) -> String {
         } else {
             String::new()
         };
-        text_line(&mut text, &format!("  {name:<24} {}", plot::sparkline(&round.rate, top)));
+        text_line(
+            &mut text,
+            &format!("  {name:<24} {}", plot::sparkline(&round.rate, top)),
+        );
     }
     let latency = plot::median_latency(&series.rounds);
     let cells = |cell: &dyn Fn(&(f64, f64)) -> String| -> String {
-        latency.iter().map(|point| format!("{:>8}", cell(point))).collect()
+        latency
+            .iter()
+            .map(|point| format!("{:>8}", cell(point)))
+            .collect()
     };
     text_line(
         &mut text,
-        &format!("  {:<22} {}", "percentile", cells(&|(percent, _)| percent.to_string())),
+        &format!(
+            "  {:<22} {}",
+            "percentile",
+            cells(&|(percent, _)| percent.to_string())
+        ),
     );
     text_line(
         &mut text,
-        &format!("  {:<22} {}", "latency, µs", cells(&|(_, micros)| number_text(micros.round()))),
+        &format!(
+            "  {:<22} {}",
+            "latency, µs",
+            cells(&|(_, micros)| number_text(micros.round()))
+        ),
     );
     text
 }

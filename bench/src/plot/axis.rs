@@ -42,7 +42,9 @@ impl Axis {
             scale: Scale::Linear,
             from: 0.0,
             to: step * count,
-            ticks: (0..=count as u32).map(|number| f64::from(number) * step).collect(),
+            ticks: (0..=count as u32)
+                .map(|number| f64::from(number) * step)
+                .collect(),
         }
     }
 
@@ -56,9 +58,8 @@ impl Axis {
 
     /// Logarithmic between the 1-2-5 steps around `least` and `most`, both above 0.
     pub(super) fn logarithmic(least: f64, most: f64) -> Self {
-        let steps = || {
-            (-3..=9).flat_map(|power| [1.0, 2.0, 5.0].map(move |factor| factor * 10_f64.powi(power)))
-        };
+        let steps =
+            || (-3..=9).flat_map(|power| [1.0, 2.0, 5.0].map(move |factor| factor * 10_f64.powi(power)));
         let from = steps().take_while(|step| *step <= least).last().unwrap_or(1e-3);
         let to = steps().find(|step| *step >= most && *step > from).unwrap_or(1e10);
         Self {

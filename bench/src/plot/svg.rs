@@ -78,7 +78,9 @@ fn legend(out: &mut String, row: &Row<'_>) {
         let latency = median_latency(&series.rounds);
         let at = |wanted: f64| {
             let found = latency.iter().find(|(percent, _)| *percent == wanted);
-            found.map_or_else(String::new, |(_, micros)| format!(", p{wanted} {}", duration(*micros)))
+            found.map_or_else(String::new, |(_, micros)| {
+                format!(", p{wanted} {}", duration(*micros))
+            })
         };
         let mean = median_of_means(series);
         line(
@@ -157,7 +159,12 @@ fn rate_panel(out: &mut String, row: &Row<'_>) {
     let step = RATE_STEP.as_secs_f64();
     let x = Axis::time(steps as f64 * step);
     let y = Axis::from_zero(most);
-    grid(out, RIGHT_PANEL, (&x, |seconds| format!("{seconds} s")), (&y, short));
+    grid(
+        out,
+        RIGHT_PANEL,
+        (&x, |seconds| format!("{seconds} s")),
+        (&y, short),
+    );
     caption(out, RIGHT_PANEL, "deliveries per second, a line per round");
     for (number, series) in row.series.iter().enumerate() {
         for round in &series.rounds {
@@ -242,7 +249,9 @@ fn line(out: &mut String, text: &str) {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// Microseconds for people.

@@ -86,7 +86,9 @@ pub(crate) fn round(server: &Server, shape: &FanoutShape, seconds: u64) -> Resul
     let run = Run {
         shape,
         pages,
-        tracks: (0..pages * shape.publishers).map(|_| Track::from_zero()).collect(),
+        tracks: (0..pages * shape.publishers)
+            .map(|_| Track::from_zero())
+            .collect(),
         publishers,
         slots: vec![Slot::FREE; shape.publishers * shape.in_flight],
         due: now,

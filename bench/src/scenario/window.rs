@@ -83,11 +83,7 @@ impl Window {
         let seconds = clock::seconds(self.from, self.to);
         let deliveries = self.deliveries as f64;
         round.add("deliveries_per_s", deliveries / seconds, "deliveries/s");
-        round.add(
-            "publishes_per_s",
-            self.publishes as f64 / seconds,
-            "publishes/s",
-        );
+        round.add("publishes_per_s", self.publishes as f64 / seconds, "publishes/s");
         round.add(
             "latency_p50",
             self.latency.micros_at(50.0),
