@@ -1,7 +1,10 @@
 //! One I/O thread: a single-threaded runtime that owns its browsers and its CometQL sessions.
 //!
-//! Promise: frames go to sockets without waking a task per receiver; a socket that is full delays nobody but itself;
-//! several frames for one socket in a batch leave in one call. It executes what the core says and decides nothing.
+//! Promise: what the core says reaches its connection or its session, or nobody if that is gone. How frames get to the
+//! sockets: `delivery`.
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -15,19 +18,16 @@ use comet_core::{CloseCause, ConnId, Reply, RequestId, SessionId};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use crate::accept::{Accepted, Room};
+use crate::accept::Accepted;
+use crate::delivery::Delivery;
 use crate::execute::ShardAction;
 use crate::shared::Shared;
-use crate::socket::Socket;
 use crate::sql::Mailbox;
 use crate::ws::conn::{Conn, End};
 use crate::ws::connections::{BySerial, Connections};
 
 /// One system call reads at most this much; shared by all connections of a shard, as only one is read at a time.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Receivers of a short frame served before the shard's other tasks have their turn: over TLS only the connection's own
-/// task can write, and its outbox must not fill before it may.
-const RECEIVERS_PER_TURN: usize = 1024;
 /// How long open connections may take to receive their last bytes when the server stops.
 const STOP_MAX: Duration = Duration::from_secs(3);
 
@@ -41,19 +41,17 @@ pub(crate) struct Shard {
     sessions: RefCell<HashMap<SessionId, Rc<Mailbox>, BySerial>>,
     serial: Cell<u64>,
     session_serial: Cell<u64>,
-    /// Connections with frames that were queued in the present turn.
-    marked: RefCell<Vec<Rc<Conn>>>,
     /// How many `Serving` there are.
     serving: Cell<usize>,
 }
 
-/// Held by everything that serves somebody, until it has said its last words: the shard does not end before, for a while.
+/// Held by every task that serves somebody, until it has said its last words: the shard does not end before, for a while.
 pub(crate) struct Serving(Rc<Shard>);
 
 impl Deref for Serving {
-    type Target = Shard;
+    type Target = Rc<Shard>;
 
-    fn deref(&self) -> &Shard {
+    fn deref(&self) -> &Rc<Shard> {
         &self.0
     }
 }
@@ -83,15 +81,10 @@ pub(crate) fn run(index: u16, shared: Arc<Shared>, inbox: Inbox) {
 }
 
 async fn serve(shard: Rc<Shard>, inbox: Inbox) {
-    let Inbox {
-        mut actions,
-        accepted,
-    } = inbox;
+    let Inbox { actions, accepted } = inbox;
     tokio::task::spawn_local(crate::accept::adopt(shard.clone(), accepted));
     tokio::task::spawn_local(crate::ws::keepalive::sweep(shard.clone()));
-    while let Some(batch) = actions.recv().await {
-        shard.execute(batch).await;
-    }
+    Delivery::new(shard.clone(), actions).run().await;
     shard.close_all();
     let gone = async {
         while shard.serving.get() > 0 {
@@ -100,13 +93,6 @@ async fn serve(shard: Rc<Shard>, inbox: Inbox) {
     };
     // Whoever does not take his last bytes loses them.
     let _ = tokio::time::timeout(STOP_MAX, gone).await;
-    // Connections hold the shard and the shard holds them.
-    shard.conns.take();
-}
-
-/// What a frame counts for, so that a turn is bounded in bytes, too.
-fn weight(frame: &Bytes) -> usize {
-    1 + frame.len() / 256
 }
 
 impl Shard {
@@ -119,17 +105,16 @@ impl Shard {
             sessions: RefCell::default(),
             serial: Cell::new(0),
             session_serial: Cell::new(0),
-            marked: RefCell::default(),
             serving: Cell::new(0),
         }
     }
 
     /// Numbers a new connection and makes it reachable for the core's actions.
-    pub(crate) fn register(self: &Rc<Self>, socket: Socket, room: Option<Room>) -> Rc<Conn> {
+    pub(crate) fn register(&self, new: impl FnOnce(ConnId) -> Conn) -> Rc<Conn> {
         let serial = self.serial.get() + 1;
         self.serial.set(serial);
         let id = ConnId::new(self.index, serial);
-        let conn = Rc::new(Conn::new(id, self.serving(), socket, room));
+        let conn = Rc::new(new(id));
         self.conns.borrow_mut().insert(conn.clone());
         self.shared.metrics.connections.inc();
         self.shared.metrics.connections_opened.inc();
@@ -183,76 +168,22 @@ impl Shard {
         conn.push(frame, self.shared.ws.send_buffer_bytes, &self.shared.metrics);
     }
 
-    async fn execute(&self, batch: Vec<ShardAction>) {
-        let mut served = 0;
-        for action in batch {
-            match action {
-                ShardAction::SendOne { conn, frame } => {
-                    self.send(&[conn], None, &frame);
-                    served += weight(&frame);
-                }
-                ShardAction::SendMany {
-                    list,
-                    range,
-                    except,
-                    frame,
-                } => {
-                    for part in list[range].chunks(RECEIVERS_PER_TURN) {
-                        self.send(part, except, &frame);
-                        served += part.len() * weight(&frame);
-                        served = self.pause_after(served).await;
-                    }
-                }
-                ShardAction::Close { conn, cause } => self.close(conn, End::Flush(cause)),
-                ShardAction::Reply { session, req, reply } => {
-                    self.reply(session, req, reply);
-                    served += 1;
-                }
-                ShardAction::CloseSession { session } => {
-                    if let Some(mailbox) = self.sessions.borrow().get(&session) {
-                        mailbox.close();
-                    }
-                }
-            }
-            served = self.pause_after(served).await;
-        }
-        self.flush_marked();
-    }
-
-    async fn pause_after(&self, served: usize) -> usize {
-        if served < RECEIVERS_PER_TURN {
-            return served;
-        }
-        self.flush_marked();
-        tokio::task::yield_now().await;
-        0
-    }
-
-    fn send(&self, receivers: &[ConnId], except: Option<ConnId>, frame: &Bytes) {
+    /// Those of an ascending list that are still there.
+    pub(crate) fn for_each(&self, receivers: &[ConnId], except: Option<ConnId>, then: impl FnMut(&Rc<Conn>)) {
         let conns = self.conns.borrow();
-        let mut marked = self.marked.borrow_mut();
-        for id in receivers {
-            if Some(*id) == except {
-                continue;
-            }
-            if let Some(conn) = conns.get(id) {
-                self.queue(conn, frame.clone());
-                if conn.mark() {
-                    marked.push(conn.clone());
-                }
-            }
-        }
+        let receivers = receivers.iter().filter(|id| Some(**id) != except);
+        receivers.filter_map(|id| conns.get(id)).for_each(then);
     }
 
-    fn flush_marked(&self) {
-        for conn in self.marked.borrow_mut().drain(..) {
-            conn.flush_now(&self.shared.metrics);
-        }
-    }
-
-    fn close(&self, conn: ConnId, end: End) {
+    pub(crate) fn close(&self, conn: ConnId, end: End) {
         if let Some(conn) = self.conns.borrow().get(&conn) {
             conn.close(end);
+        }
+    }
+
+    pub(crate) fn close_session(&self, session: SessionId) {
+        if let Some(mailbox) = self.sessions.borrow().get(&session) {
+            mailbox.close();
         }
     }
 

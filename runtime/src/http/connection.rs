@@ -30,6 +30,7 @@ use crate::accept::Room;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
 use crate::ws::accept;
+use crate::ws::conn::Conn;
 use crate::ws::reader::Reader;
 
 /// Longest header block (protocol.md 2.1).
@@ -65,13 +66,14 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, ro
     else {
         return;
     };
-    let conn = shard.register(socket, room);
+    let now = shard.shared.clock.mono();
+    let conn = shard.register(|id| Conn::new(id, socket, room, now));
     let opened = Event::Opened {
         conn: conn.id,
         hello: upgrade.hello,
         client: upgrade.client,
     };
-    drop(tokio::task::spawn_local(Reader::new(conn, opened, &rest)));
+    drop(tokio::task::spawn_local(Reader::new(&shard, conn, opened, &rest)));
 }
 
 async fn request(shard: &Rc<Shard>, tcp: TcpStream, peer: SocketAddr) -> Option<Upgraded> {

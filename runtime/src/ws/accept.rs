@@ -1,11 +1,15 @@
 //! The WebSocket handshake (protocol.md 2.3): which upgrade requests are good, and the 101 that answers them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use sha1::{Digest as _, Sha1};
 
+/// What a server joins to the key, to show that it means WebSockets (RFC 6455, 4.2.2).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Longest `Sec-WebSocket-Key`, bytes.
 const KEY_BYTES_MAX: usize = 50;
 
@@ -36,7 +40,11 @@ pub(crate) fn answer(request: &HeaderMap) -> Result<Vec<(HeaderName, HeaderValue
     {
         return Err(BadUpgrade::WrongVersion);
     }
-    let accept = derive_accept_key(key.as_bytes());
+    let digest = Sha1::new()
+        .chain_update(key.as_bytes())
+        .chain_update(GUID)
+        .finalize();
+    let accept = STANDARD.encode(digest);
     let mut headers = vec![
         (UPGRADE, HeaderValue::from_static("websocket")),
         (CONNECTION, HeaderValue::from_static("Upgrade")),

@@ -153,9 +153,7 @@ impl Decoder {
         let (length, mask) = header[1..].split_last_chunk().ok_or(Broken)?;
         let length = match length {
             [short] => u64::from(short & !MASKED),
-            [_, long @ ..] => long
-                .iter()
-                .fold(0, |length, byte| length << 8 | u64::from(*byte)),
+            [_, long @ ..] => long.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
             [] => return Err(Broken),
         };
         let is_last = header[0] & FIN != 0;
@@ -170,7 +168,11 @@ impl Decoder {
             (opcode, _) => opcode,
         };
         let left = usize::try_from(length).map_err(|_| Broken)?;
-        let before = if opcode.is_control() { 0 } else { self.message.len() };
+        let before = if opcode.is_control() {
+            0
+        } else {
+            self.message.len()
+        };
         if left > bytes_max.saturating_sub(before) {
             return Err(Broken);
         }

@@ -20,6 +20,7 @@ use super::conn::{Conn, End};
 use super::decoder::{Broken, Decoder, Message};
 use super::frame;
 use crate::events::Stopped;
+use crate::shard::{Serving, Shard};
 
 /// Bytes taken from one socket before the others have their turn.
 const TURN_BYTES_MAX: usize = 64 * 1024;
@@ -48,13 +49,15 @@ impl Input {
 }
 
 /// Serves a connection that finished its handshake until it is gone. Written by hand, because there is one of it per
-/// connection: it is two pointers wide, and whatever takes longer than a turn gets its room when it begins.
+/// connection: it is three pointers wide, and whatever takes longer than a turn gets its room when it begins.
 pub(crate) struct Reader {
+    shard: Serving,
     conn: Rc<Conn>,
-    /// To be waited for before the next turn; `Break`: the connection is gone.
-    pause: Option<Pause>,
+    /// To be waited for before the next turn. Boxed twice, because a pointer to a `dyn` is two pointers wide.
+    pause: Option<Box<Pause>>,
 }
 
+/// `Break`: the connection is gone.
 type Pause = Pin<Box<dyn Future<Output = ControlFlow<()>>>>;
 
 /// What follows a turn.
@@ -68,17 +71,24 @@ enum Next {
 
 impl Reader {
     /// `already_read` came in the same segment as the request.
-    pub(crate) fn new(conn: Rc<Conn>, opened: Event, already_read: &[u8]) -> Self {
+    pub(crate) fn new(shard: &Rc<Shard>, conn: Rc<Conn>, opened: Event, already_read: &[u8]) -> Self {
         conn.keep_input(Input {
             decoder: Decoder::default(),
             // Copied, or the room the request was read into would stay with the connection.
             unread: BytesMut::from(already_read),
         });
-        let pause = pause(conn.clone(), vec![opened], Next::Again);
-        Self {
+        let mut reader = Self {
+            shard: shard.serving(),
             conn,
-            pause: Some(Box::pin(pause)),
-        }
+            pause: None,
+        };
+        reader.pause(vec![opened], Next::Again);
+        reader
+    }
+
+    fn pause(&mut self, events: Vec<Event>, next: Next) {
+        let pause = pause(self.shard.clone(), self.conn.clone(), events, next);
+        self.pause = Some(Box::new(Box::pin(pause)));
     }
 }
 
@@ -88,26 +98,26 @@ impl Future for Reader {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if let Some(pause) = &mut self.pause {
-                if ready!(pause.as_mut().poll(cx)).is_break() {
+                if ready!(Pin::new(pause).poll(cx)).is_break() {
                     return Poll::Ready(());
                 }
                 self.pause = None;
             }
             let mut events = Vec::new();
-            let next = turn(&self.conn, &mut events, cx);
-            let (left, next) = match (self.conn.shard.shared.events.offer(events), next) {
+            let next = turn(&self.shard, &self.conn, &mut events, cx);
+            let (left, next) = match (self.shard.shared.events.offer(events), next) {
                 (Ok(None), Next::Sleep) => return Poll::Pending,
                 (Ok(left), next) => (left.unwrap_or_default(), next),
                 (Err(Stopped), _) => (Vec::new(), Next::End(CloseCause::Shutdown)),
             };
-            self.pause = Some(Box::pin(pause(self.conn.clone(), left, next)));
+            self.pause(left, next);
         }
     }
 }
 
 /// Hands over what the core had no room for, and then does what follows the turn.
-async fn pause(conn: Rc<Conn>, events: Vec<Event>, next: Next) -> ControlFlow<()> {
-    let shared = &conn.shard.shared;
+async fn pause(shard: Rc<Shard>, conn: Rc<Conn>, events: Vec<Event>, next: Next) -> ControlFlow<()> {
+    let shared = &shard.shared;
     let busy = |cx: &mut Context<'_>| {
         let _ = conn.poll_flush(cx, &shared.metrics);
     };
@@ -120,26 +130,26 @@ async fn pause(conn: Rc<Conn>, events: Vec<Event>, next: Next) -> ControlFlow<()
         (Ok(()), Next::End(cause)) => cause,
         (Err(Stopped), _) => CloseCause::Shutdown,
     };
-    conn.shard.forget(&conn, cause);
+    shard.forget(&conn, cause);
     let closed = vec![Event::Closed { conn: conn.id, cause }];
     // The core may have stopped before; then nobody counts any more.
     let _ = shared.events.send(closed, |_| {}).await;
     if matches!(conn.end(), Some(End::Flush(_))) {
-        finish(&conn).await;
+        finish(&shard, &conn).await;
     }
     ControlFlow::Break(())
 }
 
 /// Writes, reads, decodes.
-fn turn(conn: &Conn, events: &mut Vec<Event>, cx: &mut Context<'_>) -> Next {
-    let metrics = &conn.shard.shared.metrics;
+fn turn(shard: &Shard, conn: &Conn, events: &mut Vec<Event>, cx: &mut Context<'_>) -> Next {
+    let metrics = &shard.shared.metrics;
     conn.register(cx);
     let _ = conn.poll_flush(cx, metrics);
     if let Some(end) = conn.end() {
         return Next::End(end.cause());
     }
     let mut input = conn.take_input();
-    match receive(conn, &mut input, events, cx) {
+    match receive(shard, conn, &mut input, events, cx) {
         Ok(next) => {
             conn.keep_input(input);
             // Pongs were queued.
@@ -152,16 +162,17 @@ fn turn(conn: &Conn, events: &mut Vec<Event>, cx: &mut Context<'_>) -> Next {
 
 /// Reads and decodes until nothing is there or the turn is over.
 fn receive(
+    shard: &Shard,
     conn: &Conn,
     input: &mut Input,
     events: &mut Vec<Event>,
     cx: &mut Context<'_>,
 ) -> Result<Next, CloseCause> {
     let mut unread = &mut input.unread[..];
-    decode(conn, &mut input.decoder, &mut unread, events)?;
+    decode(shard, conn, &mut input.decoder, &mut unread, events)?;
     let left = unread.len();
     input.unread.advance(input.unread.len() - left);
-    let mut scratch = conn.shard.scratch.borrow_mut();
+    let mut scratch = shard.scratch.borrow_mut();
     let mut taken = 0;
     while input.unread.is_empty() && taken < TURN_BYTES_MAX && events.len() < TURN_EVENTS_MAX {
         let count = match conn.socket.poll_read(cx, &mut scratch) {
@@ -171,9 +182,9 @@ fn receive(
             Poll::Ready(Ok(count)) => count,
         };
         taken += count;
-        conn.hear(conn.shard.shared.clock.mono());
+        conn.hear(shard.shared.clock.mono());
         let mut unread = &mut scratch[..count];
-        decode(conn, &mut input.decoder, &mut unread, events)?;
+        decode(shard, conn, &mut input.decoder, &mut unread, events)?;
         input.unread = BytesMut::from(&*unread);
     }
     Ok(Next::Again)
@@ -182,12 +193,13 @@ fn receive(
 /// Turns `bytes` into events until the turn has no room for more; what is left of them was not looked at. `Err`: the
 /// connection is to be closed.
 fn decode(
+    shard: &Shard,
     conn: &Conn,
     decoder: &mut Decoder,
     bytes: &mut &mut [u8],
     events: &mut Vec<Event>,
 ) -> Result<(), CloseCause> {
-    let shared = &conn.shard.shared;
+    let shared = &shard.shared;
     while events.len() < TURN_EVENTS_MAX {
         match decoder.next(bytes, shared.ws.message_bytes_max) {
             Ok(None) => break,
@@ -201,7 +213,7 @@ fn decode(
                     command,
                 });
             }
-            Ok(Some(Message::Ping(payload))) => conn.shard.queue(conn, frame::pong(&payload)),
+            Ok(Some(Message::Ping(payload))) => shard.queue(conn, frame::pong(&payload)),
             Ok(Some(Message::Pong(payload))) => {
                 let probe = frame::probe_of_pong(&payload);
                 let answered = |probe| Event::ProbeAnswered { conn: conn.id, probe };
@@ -215,8 +227,7 @@ fn decode(
 }
 
 /// Lets the browser receive everything, then waits for it to hang up.
-async fn finish(conn: &Conn) {
-    let shard = &conn.shard;
+async fn finish(shard: &Shard, conn: &Conn) {
     let flush = std::future::poll_fn(|cx| conn.poll_flush(cx, &shard.shared.metrics));
     if tokio::time::timeout(FLUSH_MAX, flush).await.is_err() || conn.socket.shutdown_write().is_err() {
         return;

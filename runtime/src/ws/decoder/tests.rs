@@ -117,7 +117,12 @@ fn frame(first: u8, mask: Option<[u8; 4]>, form: u8, payload: &[u8]) -> Vec<u8> 
     }
     let key = mask.unwrap_or_default();
     bytes.extend(mask.iter().flatten());
-    bytes.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes.extend(
+        payload
+            .iter()
+            .zip(key.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
     bytes
 }
 
@@ -218,9 +223,7 @@ const MASK: Option<[u8; 4]> = Some([0x37, 0xfa, 0x21, 0x3d]);
 /// RFC 6455, 5.7.
 #[test]
 fn the_example_of_rfc_6455() {
-    let hello = [
-        0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58,
-    ];
+    let hello = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
     assert_eq!(ours([&hello[..]]), (vec![Seen::Text("Hello".to_owned())], true));
 }
 
@@ -263,7 +266,7 @@ fn what_is_wrong_is_refused_at_its_header() {
 fn memory_follows_what_arrived() {
     const ANNOUNCED: usize = 1 << 20;
     let mut decoder = Decoder::default();
-    let mut bytes = frame(0x81, MASK, 0, &vec![b'x'; ANNOUNCED]);
+    let mut bytes = frame(0x81, MASK, 2, &vec![b'x'; ANNOUNCED]);
     let mut begin = &mut bytes[..1000];
     assert_eq!(decoder.next(&mut begin, ANNOUNCED), Ok(None));
     assert!(decoder.message.capacity() < 2000);
