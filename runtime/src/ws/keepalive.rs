@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use comet_core::{CloseCause, Mono};
-use tokio::time::MissedTickBehavior;
 
 use super::conn::{Conn, End};
 use super::connections::SLICES;
@@ -23,18 +22,36 @@ pub(crate) async fn sweep(shard: Rc<Shard>) {
     if interval_ms == 0 {
         return;
     }
-    let mut ticks = tokio::time::interval(Duration::from_millis(interval_ms) / SLICES as u32);
-    // Who slept does not catch up: nobody needs two Pings at once.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for slice in (0..SLICES).cycle() {
-        ticks.tick().await;
-        for turn in shard.connections(slice).chunks(TURN) {
-            let now = shard.shared.clock.mono();
-            for conn in turn {
-                check(&shard, conn, now, interval_ms);
-            }
-            tokio::task::yield_now().await;
+    let begun = shard.shared.clock.mono();
+    let mut swept = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(interval_ms) / SLICES as u32).await;
+        let due = slices_due(begun, shard.shared.clock.mono(), interval_ms);
+        // Whoever slept through several rounds makes up for one: nobody needs two Pings at once.
+        for number in swept.max(due.saturating_sub(SLICES as u64))..due {
+            sweep_slice(&shard, slice_number(number), interval_ms).await;
         }
+        swept = due;
+    }
+}
+
+/// How many slices should have been swept by now. By the clock, so that a late sweep does not make all others late.
+fn slices_due(begun: Mono, now: Mono, interval_ms: u64) -> u64 {
+    now.micros_since(begun).saturating_mul(SLICES as u64) / interval_ms.saturating_mul(1000)
+}
+
+/// Backwards, so that the first connections of a server are the last of the first round.
+fn slice_number(number: u64) -> usize {
+    SLICES - 1 - (number % SLICES as u64) as usize
+}
+
+async fn sweep_slice(shard: &Shard, slice: usize, interval_ms: u64) {
+    for turn in shard.connections(slice).chunks(TURN) {
+        let now = shard.shared.clock.mono();
+        for conn in turn {
+            check(shard, conn, now, interval_ms);
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -63,5 +80,22 @@ mod tests {
         assert!(!is_silent(heard, heard.plus_ms(75_000), 30_000));
         assert!(is_silent(heard, Mono::from_micros(7 + 75_000_001), 30_000));
         assert!(!is_silent(heard, Mono::ZERO, 30_000));
+    }
+
+    /// Q12: each slice once per interval, evenly, however late each sweep is.
+    #[test]
+    fn a_round_per_interval() {
+        let begun = Mono::from_micros(7);
+        assert_eq!(slices_due(begun, begun, 30_000), 0);
+        assert_eq!(
+            slices_due(begun, begun.plus_ms(15_000), 30_000),
+            SLICES as u64 / 2
+        );
+        assert_eq!(
+            slices_due(begun, begun.plus_ms(90_000), 30_000),
+            3 * SLICES as u64
+        );
+        let round: std::collections::BTreeSet<usize> = (500..500 + SLICES as u64).map(slice_number).collect();
+        assert_eq!(round.len(), SLICES);
     }
 }
