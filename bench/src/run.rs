@@ -5,7 +5,8 @@ use crate::failure::Failure;
 use crate::proc;
 use crate::reference;
 use crate::report::{Report, Round};
-use crate::scenario::{fanout, idle, mixed, offline, private, publish, versus};
+use crate::scenario::versus::Versus;
+use crate::scenario::{fanout, idle, mixed, offline, private, publish};
 use crate::server::{Placement, Server};
 
 const SECONDS: u64 = 5;
@@ -19,6 +20,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Vec<Report>, Failure> {
     let allowed = proc::allowed_connections();
     match &cli.command {
         Command::RawServer(args) => reference::serve(args.coalesce).map(|()| Vec::new()),
+        Command::All(_) => Err(Failure::told("a table of experiments is no experiment")),
         Command::Raw(args) => {
             let placement = Placement::choose(common.pin, starts_server)?;
             raw(common, args, &placement, allowed).map(|report| vec![report])
@@ -51,7 +53,7 @@ fn against_server(
 ) -> Result<Vec<Report>, Failure> {
     let common = &cli.common;
     let report = match &cli.command {
-        Command::Raw(_) | Command::RawServer(_) => return Ok(Vec::new()),
+        Command::Raw(_) | Command::RawServer(_) | Command::All(_) => return Ok(Vec::new()),
         Command::Fanout(args) if args.vs_raw => return versus_raw(common, args, server, placement, allowed),
         Command::Fanout(args) => {
             check_limit(args.shape.channels * args.shape.subscribers, allowed)?;
@@ -110,14 +112,17 @@ fn versus_raw(
     report.condition("raw's frames per send", args.coalesce);
     let count = common.rounds.unwrap_or(COMPARED_ROUNDS).max(1);
     let reference = Server::reference(args.coalesce, placement)?;
-    let [raw, real] = versus::compare(
-        &mut report,
+    let versus = Versus {
         server,
-        &reference,
-        &args.shape,
-        count,
-        seconds(common),
-    )?;
+        reference: &reference,
+        rounds: count,
+        seconds: seconds(common),
+    };
+    let [raw, real] = if args.half_rate {
+        versus.at_half_rate(&mut report, &args.shape)?
+    } else {
+        versus.compare(&mut report, &args.shape)?
+    };
     Ok(vec![raw, real, report])
 }
 
