@@ -18,6 +18,7 @@ mod sequence;
 mod server;
 mod sql;
 mod stamp;
+mod workers;
 mod ws;
 
 use std::path::Path;
