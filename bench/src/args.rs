@@ -88,6 +88,9 @@ pub(crate) struct Common {
     /// Settings of the scenario for a server it starts; `server_arg` wins over them.
     #[arg(skip)]
     pub(crate) environment: Vec<(String, String)>,
+    /// Draw latency by percentile and rate over time of everything that delivers, as SVG
+    #[arg(long, global = true, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 /// Where the load generator runs.

@@ -14,4 +14,5 @@ pub(crate) mod stage;
 pub(crate) mod startup;
 pub(crate) mod storm;
 pub(crate) mod versus;
+pub(crate) mod window;
 pub(crate) mod writer;
