@@ -5,9 +5,10 @@ use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 
 use opensrv_mysql::{
-    AsyncMysqlIntermediary, AsyncMysqlShim, OkResponse, ParamParser, QueryResultWriter, StatementMetaWriter,
+    AsyncMysqlIntermediary, AsyncMysqlShim, InitWriter, OkResponse, ParamParser, QueryResultWriter,
+    StatementMetaWriter,
 };
-use tokio::io::{AsyncWrite, BufWriter};
+use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::failure::Failure;
@@ -33,8 +34,7 @@ pub(crate) fn serve() -> Result<(), Failure> {
 
 async fn session(stream: TcpStream) {
     let (read, write) = stream.into_split();
-    // It writes packet by packet; a buffer makes one write of them.
-    let served = AsyncMysqlIntermediary::run_on(NoOp, read, BufWriter::new(write)).await;
+    let served = AsyncMysqlIntermediary::run_on(NoOp, read, write).await;
     if let Err(error) = served {
         eprintln!("no-op server: {error}");
     }
@@ -48,6 +48,10 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for NoOp {
 
     async fn authenticate(&self, _: &str, _: &[u8], _: &[u8], _: &[u8]) -> bool {
         true
+    }
+
+    async fn on_init<'a>(&'a mut self, _: &'a str, writer: InitWriter<'a, W>) -> io::Result<()> {
+        writer.ok().await
     }
 
     async fn on_prepare<'a>(&'a mut self, _: &'a str, info: StatementMetaWriter<'a, W>) -> io::Result<()> {
