@@ -143,6 +143,8 @@ pub(crate) enum Command {
     Offline(OfflineArgs),
     /// The acceptance load: pages and CometQL sessions doing everything at once, reloads included; verifies every message
     Mixed(MixedArgs),
+    /// Every target of docs/performance.md in one go: measured, ratio to the yardstick, reached or not
+    All(AllArgs),
     /// The process behind `raw`
     #[command(hide = true)]
     RawServer(RawServerArgs),
@@ -186,6 +188,10 @@ pub(crate) struct FanoutArgs {
     /// With --vs-raw: frames per send of the yardstick
     #[arg(long, default_value_t = 1, requires = "vs_raw")]
     pub(crate) coalesce: usize,
+    /// With --vs-raw: first find how many publishes per second each side manages, then measure both at half of the lower
+    /// number. Latency counts from the moment a publish was due
+    #[arg(long, requires = "vs_raw", conflicts_with = "rate")]
+    pub(crate) half_rate: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -269,6 +275,16 @@ pub(crate) struct MixedArgs {
     /// is there
     #[arg(long)]
     pub(crate) kill: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AllArgs {
+    /// Small sizes, one or two short rounds: shows that everything works, not how fast it is
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only this experiment, repeatable; a wrong name lists them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]

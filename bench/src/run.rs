@@ -7,7 +7,8 @@ use crate::failure::Failure;
 use crate::proc;
 use crate::reference;
 use crate::report::{Report, Round};
-use crate::scenario::{fanout, mixed, offline, private, publish, versus};
+use crate::scenario::versus::Versus;
+use crate::scenario::{fanout, mixed, offline, private, publish};
 use crate::server::{Placement, Server};
 use crate::workers::worker;
 
@@ -24,6 +25,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Vec<Report>, Failure> {
         Command::RawServer(args) => reference::serve(args.coalesce).map(|()| Vec::new()),
         Command::OpensrvServer => reference::opensrv::serve().map(|()| Vec::new()),
         Command::Worker(args) => worker::serve(common.ws, args).map(|()| Vec::new()),
+        Command::All(_) => Err(Failure::told("a table of experiments is no experiment")),
         Command::Raw(args) => {
             let placement = Placement::choose(common.pin, starts_server)?;
             raw(common, args, &placement, allowed).map(|report| vec![report])
@@ -65,9 +67,11 @@ fn against_server(
 ) -> Result<Vec<Report>, Failure> {
     let common = &cli.common;
     let report = match &cli.command {
-        Command::Raw(_) | Command::RawServer(_) | Command::OpensrvServer | Command::Worker(_) => {
-            return Ok(Vec::new());
-        }
+        Command::Raw(_)
+        | Command::RawServer(_)
+        | Command::All(_)
+        | Command::OpensrvServer
+        | Command::Worker(_) => return Ok(Vec::new()),
         Command::Hold(args) => scale::hold(common, args, server, placement)?,
         Command::Storm(args) => scale::storm(common, args, server, placement)?,
         Command::Churn(args) => scale::churn(common, args, server, placement)?,
@@ -131,14 +135,17 @@ fn versus_raw(
     report.condition("raw's frames per send", args.coalesce);
     let count = common.rounds.unwrap_or(COMPARED_ROUNDS).max(1);
     let reference = Server::reference(args.coalesce, placement)?;
-    let [raw, real] = versus::compare(
-        &mut report,
+    let versus = Versus {
         server,
-        &reference,
-        &args.shape,
-        count,
-        seconds(common),
-    )?;
+        reference: &reference,
+        rounds: count,
+        seconds: seconds(common),
+    };
+    let [raw, real] = if args.half_rate {
+        versus.at_half_rate(&mut report, &args.shape)?
+    } else {
+        versus.compare(&mut report, &args.shape)?
+    };
     Ok(vec![raw, real, report])
 }
 

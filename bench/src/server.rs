@@ -67,6 +67,14 @@ impl Placement {
         child
     }
 
+    /// Both sides' processors.
+    pub(crate) fn all(&self) -> Vec<usize> {
+        let mut all = [self.client.as_slice(), &self.server].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     pub(crate) fn describe(&self) -> String {
         let name = |cpus: &[usize]| cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         format!(

@@ -39,6 +39,7 @@ pub(super) fn environment(command: &Command) -> Vec<(String, String)> {
         | Command::Mixed(_)
         | Command::RawServer(_)
         | Command::OpensrvServer
+        | Command::All(_)
         | Command::Worker(_) => 0,
     };
     let tables = connections.div_ceil(PER_TABLE);
