@@ -79,7 +79,7 @@ fn visitors_who_have_left_are_gone() {
         "--warm-up",
         "300",
         "--tolerance",
-        "64",
+        "200",
     ];
     let report = clean(&[&["churn"], &size[..]].concat());
     assert_eq!(

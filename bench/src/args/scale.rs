@@ -57,8 +57,8 @@ pub(crate) struct ChurnArgs {
     /// Cycles before the memory is first looked at
     #[arg(long, default_value_t = 50_000)]
     pub(crate) warm_up: usize,
-    /// MiB by which the memory may differ at the end, besides a twentieth
-    #[arg(long, default_value_t = 4)]
+    /// Percent by which the memory may have grown at the end
+    #[arg(long, default_value_t = 10)]
     pub(crate) tolerance: u32,
     /// Handshakes in progress at once
     #[arg(long, default_value_t = 256)]

@@ -81,13 +81,12 @@ pub(crate) fn round(server: &Server, args: &ChurnArgs) -> Result<Round, Failure>
     round.add("cycles_per_s", args.cycles as f64 / lasted, "1/s");
     round.add("answers", churn.answers as f64, "to questions of visitors");
     if let Some((warm, end)) = warm.zip(end) {
-        round.add("growth", end - warm, "KiB");
-        let allowed = warm / 20.0 + f64::from(args.tolerance) * 1024.0;
-        round.add("growth_allowed", allowed, "KiB");
-        if end - warm > allowed {
+        let ratio = end / warm;
+        round.add("rss_ratio", ratio, "at the end : when the first of them had left");
+        let allowed = 1.0 + f64::from(args.tolerance) / 100.0;
+        if ratio > allowed {
             round.fault(format!(
-                "memory grew by {:.0} KiB, more than {allowed:.0}",
-                end - warm
+                "memory grew to {ratio:.2} of what it was, more than {allowed:.2}"
             ));
         }
     }
