@@ -1,14 +1,15 @@
-//! One clock for every timestamp of a run: nanoseconds since the process began, so that a stamp in a message body and
-//! the moment of its arrival can be subtracted. The only file that reads the time.
+//! One clock for every timestamp of a run: nanoseconds of the machine's monotonic clock, so that a stamp in a message body
+//! and the moment of its arrival can be subtracted, in the same process or another one. The only file that reads the time.
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-static START: OnceLock<Instant> = OnceLock::new();
+use rustix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds since the first call in this process.
+/// Nanoseconds since the machine began, the same in all processes.
 pub(crate) fn nanos() -> u64 {
-    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+    let now = clock_gettime(ClockId::Monotonic);
+    let whole = u64::try_from(now.tv_sec).unwrap_or(0);
+    whole * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// A span as nanoseconds of [`nanos`].

@@ -21,6 +21,7 @@ mod sequence;
 mod server;
 mod sql;
 mod stamp;
+mod workers;
 mod ws;
 
 use std::process::ExitCode;

@@ -26,6 +26,7 @@ pub(super) enum Server {
 }
 
 const RESTARTS: Server = Server::Own("restarts the server");
+const SETTINGS: Server = Server::Own("wants a fresh server with settings of its own");
 
 pub(super) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
@@ -106,6 +107,84 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         )],
     },
     Experiment {
+        name: "roundtrip",
+        command: "roundtrip --sessions 16 --rounds 5 --seconds 3",
+        quick: "roundtrip --sessions 4 --rounds 2 --seconds 1",
+        server: Server::Any,
+        lines: &[
+            beside_no_op("One statement at a time, 1 session", "rate_1", "rate_ratio_1"),
+            beside_no_op(
+                "One statement at a time, 16 sessions",
+                "rate_many",
+                "rate_ratio_many",
+            ),
+        ],
+    },
+    Experiment {
+        name: "hold-100000",
+        command: "hold --connections 100000 --authorized --subscriptions 2 --rounds 1 --seconds 60",
+        quick: "hold --connections 500 --authorized --subscriptions 2 --rounds 1 --seconds 1",
+        server: SETTINGS,
+        lines: &[
+            figure(
+                "KiB per idle authorized connection, 2 subscriptions",
+                "rss_per_connection",
+                AtMost(2.0),
+            ),
+            figure(
+                "Connect + authorize + subscribe, per core",
+                "opened_per_core",
+                AtLeast(15_000.0),
+            ),
+            figure("Failed handshakes", "failed_handshakes", AtMost(0.0)),
+        ],
+    },
+    Experiment {
+        name: "hold-1000000",
+        command: "hold --connections 1000000 --authorized --subscriptions 2 --rounds 1 --seconds 120",
+        quick: "hold --connections 1000 --authorized --subscriptions 2 --rounds 1 --seconds 1",
+        server: SETTINGS,
+        lines: &[
+            figure(
+                "Connections held, alive at the end",
+                "alive",
+                AtLeast(1_000_000.0),
+            ),
+            figure("Their keep-alive, % of a processor", "idle_cpu", AtMost(100.0)),
+        ],
+    },
+    Experiment {
+        name: "storm",
+        command: "storm --users 100000 --rounds 1",
+        quick: "storm --users 300 --room 50 --rate 500 --rounds 1 --seconds 1",
+        server: SETTINGS,
+        lines: &[
+            figure("Storm of 100,000 reconnects: messages lost", "lost", AtMost(0.0)),
+            figure("The same: duplicated", "duplicated", AtMost(0.0)),
+        ],
+    },
+    Experiment {
+        name: "drain",
+        command: "drain --users 100000 --messages 10 --rounds 1",
+        quick: "drain --users 300 --messages 5 --subscribers 50 --window 50 --rounds 1",
+        server: Server::Any,
+        lines: &[rate_of("Queue drain, 100,000 users × 10", "drained_per_s", 0.5)],
+    },
+    Experiment {
+        name: "churn",
+        command: "churn --cycles 500000 --rounds 1",
+        quick: "churn --cycles 1000 --warm-up 1000 --level 50 --tolerance 100 --rounds 1",
+        server: SETTINGS,
+        lines: &[figure("Memory after churn : before", "rss_ratio", AtMost(1.1))],
+    },
+    Experiment {
+        name: "startup",
+        command: "startup --users 1000000 --messages 1000000 --rounds 5",
+        quick: "startup --users 2000 --messages 2000 --rounds 2",
+        server: RESTARTS,
+        lines: &[figure("Start-up, seconds until ready", "ready", AtMost(5.0))],
+    },
+    Experiment {
         name: "restart",
         command: "offline --restart --users 10000 --rounds 1",
         quick: "offline --restart --users 100 --rounds 1",
@@ -120,11 +199,26 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
 
 /// A line about the rate of deliveries as a part of the yardstick's.
 const fn rate(what: &'static str, least: f64) -> Line {
+    rate_of(what, "deliveries_per_s", least)
+}
+
+/// The same for another kind of rate.
+const fn rate_of(what: &'static str, figure: &'static str, least: f64) -> Line {
     Line {
         what,
-        figure: "deliveries_per_s",
+        figure,
         ratio: Some("rate_ratio"),
         target: AtLeast(least),
+    }
+}
+
+/// A line about statements, beside those of a server that does nothing.
+const fn beside_no_op(what: &'static str, figure: &'static str, ratio: &'static str) -> Line {
+    Line {
+        what,
+        figure,
+        ratio: Some(ratio),
+        target: AtLeast(1.0),
     }
 }
 
