@@ -91,6 +91,7 @@ impl Connections {
     }
 
     /// True if it was there.
+    #[expect(clippy::mutable_key_type, reason = "a connection's number never changes")]
     pub(crate) fn remove(&mut self, id: ConnId) -> bool {
         let slice = &mut self.slices[slice_of(id)];
         let was_there = slice.remove(&id);
