@@ -17,9 +17,6 @@ use comet_core::{
 use harness::{World, channel};
 use std::sync::Arc;
 
-#[global_allocator]
-static ALLOCATOR: dhat::Alloc = dhat::Alloc;
-
 const LATER: Now = Now {
     mono: Mono::from_micros(1_000_000),
     unix: UnixMillis(1_700_000_001_000),
@@ -87,10 +84,7 @@ fn crowded(subscribers: u64) -> Core {
 fn blocks_per_publish(core: &mut Core, subscribers: u64) -> u64 {
     let mut actions: Vec<Action> = Vec::with_capacity(16);
     let event = publication(2);
-    let profiler = dhat::Profiler::builder().testing().build();
-    core.handle(LATER, event, &mut actions);
-    let blocks = dhat::HeapStats::get().total_blocks;
-    drop(profiler);
+    let counted = allocation_counter::measure(|| core.handle(LATER, event, &mut actions));
     let receivers = actions.iter().map(|action| match action {
         Action::Send {
             to: Recipients::Many { list, .. },
@@ -99,7 +93,7 @@ fn blocks_per_publish(core: &mut Core, subscribers: u64) -> u64 {
         _ => 0,
     });
     assert_eq!(receivers.sum::<u64>(), subscribers);
-    blocks
+    counted.count_total
 }
 
 #[test]
