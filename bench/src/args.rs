@@ -83,6 +83,9 @@ pub(crate) struct Common {
     /// JSON to this file, or without a file name to standard output in place of the table
     #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
+    /// Draw latency by percentile and rate over time of everything that delivers, as SVG
+    #[arg(long, global = true, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 /// Where the load generator runs.

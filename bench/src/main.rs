@@ -8,6 +8,7 @@ mod clock;
 mod failure;
 mod latency;
 mod net;
+mod plot;
 mod proc;
 mod progress;
 mod reference;
@@ -26,11 +27,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use failure::{Failure, While as _};
+use plot::Row;
 use report::Report;
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     let outcome = run::run(&cli).and_then(|reports| {
+        draw(&reports, cli.common.plot.as_deref())?;
         print(&reports, cli.common.json.as_deref())?;
         Ok(reports.iter().all(Report::is_clean))
     });
@@ -62,4 +65,22 @@ fn print(reports: &[Report], json: Option<&Path>) -> Result<(), Failure> {
         }
         None => Ok(()),
     }
+}
+
+/// All reports in one picture, so that what was measured in turn can be compared.
+fn draw(reports: &[Report], file: Option<&Path>) -> Result<(), Failure> {
+    let Some(file) = file else {
+        return Ok(());
+    };
+    let series: Vec<_> = reports.iter().filter_map(Report::series).collect();
+    if series.is_empty() {
+        return Err(Failure::told(
+            "this scenario has no curves to draw; --plot is for fanout, raw and all",
+        ));
+    }
+    let title = reports
+        .last()
+        .map(|report| report.scenario.clone())
+        .unwrap_or_default();
+    std::fs::write(file, plot::svg(&[Row { title, series }])).or_while(format!("write {}", file.display()))
 }

@@ -8,4 +8,5 @@ pub(crate) mod private;
 pub(crate) mod publish;
 pub(crate) mod stage;
 pub(crate) mod versus;
+pub(crate) mod window;
 pub(crate) mod writer;
