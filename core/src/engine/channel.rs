@@ -10,7 +10,7 @@ use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
 use crate::name::{Body, ChannelKind, ChannelName, ClientUuid, EventName};
 use crate::record::{HistoryMessage, Record};
 use crate::state::{Audience, Conn, Published, effective_length};
-use crate::wire::{BadReason, CommandNumber, Dialect, ErrorExtra, FrameBody, Subscribe, SubscribeMode};
+use crate::wire::{self, BadReason, CommandNumber, Content, ErrorExtra, FrameBody, Subscribe, SubscribeMode};
 
 /// Names of one `subscription` that are refused one by one; the rest of them together get one F14.
 const REFUSALS_MAX: usize = 32;
@@ -232,22 +232,20 @@ impl Core {
         except: Option<ConnId>,
         out: &mut Vec<Action>,
     ) -> u64 {
-        let Some(subscribers) = self.tenants.channel(dev, channel) else {
+        let content = Content {
+            body,
+            answers: None,
+            time: self.now.unix.seconds(),
+        };
+        let Some(subscribers) = self.tenants.channel_mut(dev, channel) else {
             return 0;
         };
         let except = except.filter(|&conn| subscribers.contains(conn));
         let receivers = subscribers.len() as u64 - u64::from(except.is_some());
-        let mut encoded: Option<(Dialect, Frame)> = None;
         for (dialect, audience) in subscribers.audiences() {
-            let Some(to) = recipients(audience, except) else {
-                continue;
-            };
-            let frame = match &encoded {
-                Some((same, frame)) if *same == dialect => frame.clone(),
-                Some(_) | None => self.encode(body, None, dialect),
-            };
-            encoded = Some((dialect, frame.clone()));
-            out.push(Action::Send { to, frame });
+            if audience.is_somebody(except) {
+                send_to(&audience, except, wire::encode(&content, dialect), out);
+            }
         }
         self.count_sent(dev, receivers);
         receivers
@@ -325,17 +323,22 @@ impl Core {
     }
 }
 
-/// An audience without `except`; nobody if that is all.
-fn recipients(audience: Audience<'_>, except: Option<ConnId>) -> Option<Recipients> {
+/// Sends a frame to everybody in an audience but `except`.
+fn send_to(audience: &Audience<'_>, except: Option<ConnId>, frame: Frame, out: &mut Vec<Action>) {
     match audience {
-        Audience::One(conn) => (except != Some(conn)).then_some(Recipients::One(conn)),
-        Audience::List(list) => {
-            let except = except.filter(|conn| list.binary_search(conn).is_ok());
-            let somebody = list.len() > usize::from(except.is_some());
-            somebody.then(|| Recipients::Many {
-                list: list.clone(),
-                except,
-            })
+        Audience::One(conn) => out.push(Action::Send {
+            to: Recipients::One(*conn),
+            frame,
+        }),
+        Audience::Lists(lists) => {
+            for list in *lists {
+                let except = except.filter(|conn| list.binary_search(conn).is_ok());
+                if list.len() > usize::from(except.is_some()) {
+                    let (list, frame) = (list.clone(), frame.clone());
+                    let to = Recipients::Many { list, except };
+                    out.push(Action::Send { to, frame });
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who is subscribed to a channel, per frame dialect, as lists that messages to them share: publishing allocates the
 //! same for ten subscribers and for a million, and whoever comes or goes costs the copy of one short piece of a list,
-//! even while others are being published to. A channel with one subscriber, the commonest kind, is two words.
+//! even between two messages. A channel with one subscriber, the commonest kind, is two words.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -11,6 +11,10 @@ use crate::wire::Dialect;
 
 /// The longest piece of a list: its copy is 8 KiB.
 const PIECE_MAX: usize = 1024;
+/// A list of several pieces that has served so many messages unchanged is joined. From then on all messages share one
+/// list, which is how the runtime sees that they have the same receivers; while subscribers come and go, the copy of
+/// everything would cost more than that gains.
+const UNCHANGED_MIN: u32 = 4;
 
 /// The subscribers of one channel: at least one.
 #[derive(Debug)]
@@ -29,20 +33,36 @@ pub(crate) struct Groups {
     v5: Group,
 }
 
-/// The subscribers of one dialect in pieces, each neither empty nor too long, ascending within and across them.
+/// The subscribers of one dialect.
 #[derive(Debug, Default)]
 struct Group {
+    /// All of them in pieces, each neither empty nor too long, ascending within and across them.
     pieces: Vec<Arc<[ConnId]>>,
     len: usize,
+    /// All of them in one list, if there are several pieces and they have not changed for a while.
+    whole: Option<Arc<[ConnId]>>,
+    /// Messages since the last change.
+    unchanged: u32,
 }
 
-/// Subscribers that get the same frame at once.
+/// The subscribers of one dialect, ready to be sent to.
 #[derive(Debug)]
 pub(crate) enum Audience<'a> {
     /// A single one.
     One(ConnId),
-    /// A list, ascending.
-    List(&'a Arc<[ConnId]>),
+    /// Lists, ascending within and across them.
+    Lists(&'a [Arc<[ConnId]>]),
+}
+
+impl Audience<'_> {
+    /// True if there is somebody else than `except`.
+    pub(crate) fn is_somebody(&self, except: Option<ConnId>) -> bool {
+        match self {
+            Self::One(conn) => except != Some(*conn),
+            Self::Lists([list]) => !matches!((&**list, except), ([only], Some(except)) if *only == except),
+            Self::Lists(lists) => !lists.is_empty(),
+        }
+    }
 }
 
 impl Subscribers {
@@ -118,17 +138,14 @@ impl Subscribers {
         one.into_iter().chain(many)
     }
 
-    /// Whom to send to, the newest dialect first.
-    pub(crate) fn audiences(&self) -> impl Iterator<Item = (Dialect, Audience<'_>)> {
+    /// Whom to send a message to, the newest dialect first.
+    pub(crate) fn audiences(&mut self) -> impl Iterator<Item = (Dialect, Audience<'_>)> {
         let (one, groups) = match self {
             Self::One(conn, dialect) => (Some((*dialect, Audience::One(*conn))), None),
             Self::Many(groups) => (None, Some(groups)),
         };
-        let many = groups.into_iter().flat_map(|groups| groups.all());
-        let many = many.flat_map(|(dialect, group)| {
-            let pieces = group.pieces.iter();
-            pieces.map(move |piece| (dialect, Audience::List(piece)))
-        });
+        let many = groups.into_iter().flat_map(|groups| groups.all_mut());
+        let many = many.map(|(dialect, group)| (dialect, Audience::Lists(group.lists())));
         one.into_iter().chain(many)
     }
 
@@ -160,6 +177,15 @@ impl Groups {
         ];
         groups.into_iter()
     }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = (Dialect, &mut Group)> {
+        let groups = [
+            (Dialect::V5, &mut self.v5),
+            (Dialect::V4, &mut self.v4),
+            (Dialect::V3, &mut self.v3),
+        ];
+        groups.into_iter()
+    }
 }
 
 impl Group {
@@ -179,7 +205,29 @@ impl Group {
         piece.is_some_and(|piece| piece.binary_search(&conn).is_ok())
     }
 
+    /// The lists for one more message.
+    fn lists(&mut self) -> &[Arc<[ConnId]>] {
+        self.unchanged = self.unchanged.saturating_add(1);
+        if self.whole.is_none() && self.pieces.len() > 1 && self.unchanged > UNCHANGED_MIN {
+            let mut whole = Vec::with_capacity(self.len);
+            for piece in &self.pieces {
+                whole.extend_from_slice(piece);
+            }
+            self.whole = Some(whole.into());
+        }
+        match &self.whole {
+            Some(whole) => core::slice::from_ref(whole),
+            None => &self.pieces,
+        }
+    }
+
+    fn changed(&mut self) {
+        self.whole = None;
+        self.unchanged = 0;
+    }
+
     fn insert(&mut self, conn: ConnId) {
+        self.changed();
         let at = self.piece_of(conn);
         self.len += 1;
         let Some(piece) = self.pieces.get(at) else {
@@ -205,6 +253,7 @@ impl Group {
     }
 
     fn remove(&mut self, conn: ConnId) {
+        self.changed();
         let at = self.piece_of(conn);
         let piece = self.pieces.get(at).map_or(&[][..], |piece| piece);
         let Ok(place) = piece.binary_search(&conn) else {
@@ -239,6 +288,11 @@ impl Group {
         assert_eq!(self.iter().count(), self.len, "the number of recipients drifted");
         let fits = |piece: &Arc<[ConnId]>| (1..=PIECE_MAX).contains(&piece.len());
         assert!(self.pieces.iter().all(fits), "a piece too long or empty");
+        let whole = self.whole.iter().flat_map(|whole| whole.iter().copied());
+        assert!(
+            self.whole.is_none() || whole.eq(self.iter()),
+            "stale recipient list"
+        );
     }
 }
 
@@ -313,6 +367,27 @@ mod tests {
         group.check();
         assert_eq!(group.len, 100);
         assert!(group.pieces.len() <= 2, "{} pieces", group.pieces.len());
+    }
+
+    #[test]
+    fn messages_in_a_row_come_to_share_one_list() {
+        let mut group = many(&conns(1..=5000));
+        for _ in 0..UNCHANGED_MIN {
+            assert!(group.lists().len() > 1);
+        }
+        let first = group.lists()[0].clone();
+        assert_eq!(first.len(), 5000);
+        assert!(Arc::ptr_eq(&first, &group.lists()[0]));
+        group.remove(ConnId(77));
+        group.check();
+        assert!(
+            group.lists().len() > 1,
+            "a change is not paid with a copy of everything"
+        );
+        let mut few = many(&conns(1..=1000));
+        let list = few.lists()[0].clone();
+        assert_eq!(list.len(), 1000);
+        assert!(Arc::ptr_eq(&list, &few.lists()[0]));
     }
 
     #[test]

@@ -110,6 +110,10 @@ impl Tenants {
     pub(crate) fn channel(&self, dev: DevId, name: &ChannelName) -> Option<&Subscribers> {
         self.0.get(&dev)?.channels.get(name)
     }
+
+    pub(crate) fn channel_mut(&mut self, dev: DevId, name: &ChannelName) -> Option<&mut Subscribers> {
+        self.0.get_mut(&dev)?.channels.get_mut(name)
+    }
 }
 
 impl LiveTenant {
