@@ -103,7 +103,7 @@ impl Report {
         self.conditions.push((name, value.to_string()));
     }
 
-    fn faults(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &String> {
         self.rounds.iter().flat_map(|round| &round.faults)
     }
 
@@ -122,6 +122,16 @@ impl Report {
             name: self.scenario.clone(),
             rounds,
         })
+    }
+
+    /// The unit of a figure and its values over the rounds, ascending; `None` when no round has it.
+    pub(crate) fn figure(&self, name: &str) -> Option<(&'static str, Vec<f64>)> {
+        let found = |round: &Round| round.figures.iter().find(|figure| figure.name == name).cloned();
+        let figures: Vec<Figure> = self.rounds.iter().filter_map(found).collect();
+        let unit = figures.first()?.unit;
+        let mut values: Vec<f64> = figures.iter().map(|figure| figure.value).collect();
+        values.sort_by(f64::total_cmp);
+        Some((unit, values))
     }
 
     /// Every figure name in the order of the first round that has it, with its values over the rounds, ascending.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::axis::Axis;
 use super::{Curves, RATE_STEP, median_latency};
+use crate::report::Report;
 
 const WIDTH: f64 = 960.0;
 const ROW_HEIGHT: f64 = 330.0;
@@ -46,6 +47,17 @@ pub(crate) struct Series<'a> {
 pub(crate) struct Row<'a> {
     pub(crate) title: String,
     pub(crate) series: Vec<Series<'a>>,
+}
+
+impl<'a> Row<'a> {
+    /// What these reports have to draw, if anything.
+    pub(crate) fn of(title: &str, reports: &'a [Report]) -> Option<Self> {
+        let series: Vec<_> = reports.iter().filter_map(Report::series).collect();
+        (!series.is_empty()).then(|| Self {
+            title: title.to_owned(),
+            series,
+        })
+    }
 }
 
 /// The whole picture.
