@@ -16,7 +16,7 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 /// A power of two, so that tables that double are full.
 const PAGES: usize = 256;
 /// Tables, debts and subscriptions of the core; the connection, its task and its socket of the shard.
-const BYTES_MAX: usize = 1800;
+const BYTES_MAX: usize = 1000;
 
 fn open(server: &harness::Server, user: usize) -> TcpStream {
     let parameters = format!("sesion=key&myid={user}&devid=0&v=4.08&uuid=u{user}&api=js");
