@@ -1,14 +1,14 @@
 //! Turns the core's actions into work for the shards and the store. One match, no opinion.
 //!
 //! Promise: per connection and per session the order of the actions is kept; what belongs to one shard is handed over
-//! as one batch, so that the shard is woken once and a message is on its way at once (S64). A shard that cannot keep up makes the core wait, and the core its
-//! senders; nothing piles up.
+//! as one batch, so that the shard is woken once and a message is on its way at once (S64). A shard that cannot keep up
+//! makes the core wait, and the core its senders; nothing piles up.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use comet_core::{Action, CloseCause, ConnId, OpId, Recipients, Record, Reply, RequestId, SessionId};
 use tokio::sync::mpsc;
 
@@ -28,12 +28,7 @@ pub(crate) enum ShardAction {
     /// Queue a frame to one connection.
     SendOne { conn: ConnId, frame: Bytes },
     /// Queue a frame to a slice of a channel's subscribers.
-    SendMany {
-        list: Arc<[ConnId]>,
-        range: Range<usize>,
-        except: Option<ConnId>,
-        frame: Bytes,
-    },
+    SendMany(Broadcast),
     /// Flush, then close.
     Close { conn: ConnId, cause: CloseCause },
     /// Answer a statement.
@@ -44,6 +39,54 @@ pub(crate) enum ShardAction {
     },
     /// Close a session.
     CloseSession { session: SessionId },
+}
+
+/// A frame for a shard's part of a channel's subscribers.
+#[derive(Debug)]
+pub(crate) struct Broadcast {
+    pub(crate) list: Arc<[ConnId]>,
+    /// The part that the shard owns.
+    pub(crate) range: Range<usize>,
+    pub(crate) except: Option<ConnId>,
+    pub(crate) frame: Bytes,
+    /// Frames that go to the same receivers right behind the first one.
+    pub(crate) more: Vec<Bytes>,
+}
+
+impl Broadcast {
+    /// Ascending, at least one.
+    pub(crate) fn receivers(&self) -> &[ConnId] {
+        &self.list[self.range.clone()]
+    }
+
+    /// The same list, not only an equal one: that is what messages to one channel have until somebody comes or goes.
+    pub(crate) fn has_receivers_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.list, &other.list) && self.range == other.range && self.except == other.except
+    }
+
+    /// Nobody gets both, as their ranges do not touch: they are pieces of the list of one large channel.
+    pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
+        let (one, other) = (self.receivers(), other.receivers());
+        one.last() < other.first() || other.last() < one.first()
+    }
+
+    /// Bytes of all its frames.
+    pub(crate) fn length(&self) -> usize {
+        self.frame.len() + self.more.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// All its frames in one byte string, and how many they are.
+    pub(crate) fn frames(&self) -> (Bytes, u64) {
+        if self.more.is_empty() {
+            return (self.frame.clone(), 1);
+        }
+        let mut joined = BytesMut::with_capacity(self.length());
+        joined.extend_from_slice(&self.frame);
+        for frame in &self.more {
+            joined.extend_from_slice(frame);
+        }
+        (joined.freeze(), 1 + self.more.len() as u64)
+    }
 }
 
 /// Where the actions go.
@@ -165,12 +208,13 @@ impl Executor {
             let end = start + list[start..].partition_point(|conn| conn.shard() <= shard);
             if end > start {
                 let (list, frame) = (list.clone(), frame.clone());
-                lane.batch.push(ShardAction::SendMany {
+                lane.batch.push(ShardAction::SendMany(Broadcast {
                     list,
                     range: start..end,
                     except,
                     frame,
-                });
+                    more: Vec::new(),
+                }));
             }
             start = end;
         }
@@ -233,9 +277,9 @@ mod tests {
         executor.hand_over().await;
         for (shard, expected) in [(0, Some(0..2)), (1, None), (2, Some(2..5))] {
             let found = inboxes[shard].try_recv().ok().map(|batch| match &batch[..] {
-                [ShardAction::SendMany { range, frame, .. }] => {
-                    assert_eq!(&frame[..], b"\x81\x02{}");
-                    range.clone()
+                [ShardAction::SendMany(broadcast)] => {
+                    assert_eq!(&broadcast.frame[..], b"\x81\x02{}");
+                    broadcast.range.clone()
                 }
                 other => panic!("{other:?}"),
             });
