@@ -1,8 +1,8 @@
 //! Turns the core's actions into work for the shards and the store. One match, no opinion.
 //!
 //! Promise: per connection and per session the order of the actions is kept; what belongs to one shard is handed over
-//! as one batch, so that the shard is woken once and a message is on its way at once (S64). A shard that cannot keep up makes the core wait, and the core its
-//! senders; nothing piles up.
+//! as one batch, so that the shard is woken once and a message is on its way at once (S64). A shard that cannot keep up
+//! makes the core wait, and the core its senders; nothing piles up.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,12 +28,7 @@ pub(crate) enum ShardAction {
     /// Queue a frame to one connection.
     SendOne { conn: ConnId, frame: Bytes },
     /// Queue a frame to a slice of a channel's subscribers.
-    SendMany {
-        list: Arc<[ConnId]>,
-        range: Range<usize>,
-        except: Option<ConnId>,
-        frame: Bytes,
-    },
+    SendMany(Broadcast),
     /// Flush, then close.
     Close { conn: ConnId, cause: CloseCause },
     /// Answer a statement.
@@ -44,6 +39,27 @@ pub(crate) enum ShardAction {
     },
     /// Close a session.
     CloseSession { session: SessionId },
+}
+
+/// A frame for a shard's part of a channel's subscribers.
+#[derive(Debug)]
+pub(crate) struct Broadcast {
+    pub(crate) list: Arc<[ConnId]>,
+    /// The part that the shard owns.
+    pub(crate) range: Range<usize>,
+    pub(crate) except: Option<ConnId>,
+    pub(crate) frame: Bytes,
+}
+
+impl Broadcast {
+    pub(crate) fn receivers(&self) -> &[ConnId] {
+        &self.list[self.range.clone()]
+    }
+
+    /// The same list, not only an equal one: that is what two messages to a channel in a row have.
+    pub(crate) fn has_receivers_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.list, &other.list) && self.range == other.range && self.except == other.except
+    }
 }
 
 /// Where the actions go.
@@ -165,12 +181,12 @@ impl Executor {
             let end = start + list[start..].partition_point(|conn| conn.shard() <= shard);
             if end > start {
                 let (list, frame) = (list.clone(), frame.clone());
-                lane.batch.push(ShardAction::SendMany {
+                lane.batch.push(ShardAction::SendMany(Broadcast {
                     list,
                     range: start..end,
                     except,
                     frame,
-                });
+                }));
             }
             start = end;
         }
@@ -233,9 +249,9 @@ mod tests {
         executor.hand_over().await;
         for (shard, expected) in [(0, Some(0..2)), (1, None), (2, Some(2..5))] {
             let found = inboxes[shard].try_recv().ok().map(|batch| match &batch[..] {
-                [ShardAction::SendMany { range, frame, .. }] => {
-                    assert_eq!(&frame[..], b"\x81\x02{}");
-                    range.clone()
+                [ShardAction::SendMany(broadcast)] => {
+                    assert_eq!(&broadcast.frame[..], b"\x81\x02{}");
+                    broadcast.range.clone()
                 }
                 other => panic!("{other:?}"),
             });

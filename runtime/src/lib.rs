@@ -12,6 +12,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 pub mod console;
+mod delivery;
 mod driver;
 mod entropy;
 mod events;

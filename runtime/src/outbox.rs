@@ -30,32 +30,45 @@ enum Frames {
     Many(VecDeque<Bytes>),
 }
 
-/// The frame did not fit; the outbox is as before.
+impl Frames {
+    fn one(self) -> Option<Bytes> {
+        match self {
+            Self::One(frame) => Some(frame),
+            Self::None | Self::Many(_) => None,
+        }
+    }
+}
+
+/// The frame, which did not fit; the outbox is as before.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Overflow;
+pub(crate) struct Overflow(pub(crate) Bytes);
 
 impl Outbox {
     /// Appends a frame, unless more than `bytes_max` bytes would wait behind the oldest one. That one may be of any size:
     /// whoever reads can have it, and nobody would ever get it otherwise.
     pub(crate) fn push(&mut self, frame: Bytes, bytes_max: usize) -> Result<(), Overflow> {
+        if self.is_empty() {
+            self.bytes = frame.len();
+            self.frames = Frames::One(frame);
+            return Ok(());
+        }
         let replaced = self.pong_to_replace(&frame).map_or(0, |pong| pong.len());
         let waiting = self.bytes - self.oldest() - replaced;
-        if !self.is_empty() && waiting + frame.len() > bytes_max {
-            return Err(Overflow);
+        if waiting + frame.len() > bytes_max {
+            return Err(Overflow(frame));
         }
         self.bytes = self.bytes - replaced + frame.len();
         if let Some(pong) = self.pong_to_replace(&frame) {
             *pong = frame;
             return Ok(());
         }
-        self.frames = match std::mem::take(&mut self.frames) {
-            Frames::None => Frames::One(frame),
-            Frames::One(first) => Frames::Many(VecDeque::from([first, frame])),
-            Frames::Many(mut frames) => {
-                frames.push_back(frame);
-                Frames::Many(frames)
+        match &mut self.frames {
+            Frames::Many(frames) => frames.push_back(frame),
+            Frames::None | Frames::One(_) => {
+                let first = std::mem::take(&mut self.frames).one();
+                self.frames = Frames::Many(first.into_iter().chain([frame]).collect());
             }
-        };
+        }
         Ok(())
     }
 
@@ -91,6 +104,14 @@ impl Outbox {
             Frames::None => 0,
             Frames::One(_) => 1,
             Frames::Many(frames) => frames.len(),
+        }
+    }
+
+    /// The frame that waits, if it is one alone.
+    pub(crate) fn only(&self) -> Option<&Bytes> {
+        match &self.frames {
+            Frames::One(frame) => Some(frame),
+            Frames::None | Frames::Many(_) => None,
         }
     }
 
@@ -162,6 +183,10 @@ mod tests {
             .collect()
     }
 
+    fn overflow(frame: &'static [u8]) -> Result<(), Overflow> {
+        Err(Overflow(Bytes::from_static(frame)))
+    }
+
     #[test]
     fn the_limit_holds_at_n_and_n_plus_1_behind_the_oldest_frame() {
         let mut outbox = Outbox::default();
@@ -169,11 +194,17 @@ mod tests {
             outbox.push(Bytes::from_static(b"a frame larger than the limit"), 10),
             Ok(())
         );
-        assert_eq!(outbox.push(Bytes::from_static(b"12345678901"), 10), Err(Overflow));
+        assert_eq!(
+            outbox.push(Bytes::from_static(b"12345678901"), 10),
+            overflow(b"12345678901")
+        );
         assert_eq!(outbox.push(Bytes::from_static(b"12345"), 10), Ok(()));
-        assert_eq!(outbox.push(Bytes::from_static(b"123456"), 10), Err(Overflow));
+        assert_eq!(
+            outbox.push(Bytes::from_static(b"123456"), 10),
+            overflow(b"123456")
+        );
         assert_eq!(outbox.push(Bytes::from_static(b"12345"), 10), Ok(()));
-        assert_eq!(outbox.push(Bytes::from_static(b"1"), 10), Err(Overflow));
+        assert_eq!(outbox.push(Bytes::from_static(b"1"), 10), overflow(b"1"));
         assert_eq!(outbox.len(), 3);
     }
 

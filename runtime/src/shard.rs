@@ -1,7 +1,10 @@
 //! One I/O thread: a single-threaded runtime that owns its browsers and its CometQL sessions.
 //!
-//! Promise: frames go to sockets without waking a task per receiver; a socket that is full delays nobody but itself;
-//! several frames for one socket in a batch leave in one call. It executes what the core says and decides nothing.
+//! Promise: what the core says reaches its connection or its session, or nobody if that is gone. How frames get to the
+//! sockets: `delivery`.
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use crate::accept::Accepted;
+use crate::delivery::Delivery;
 use crate::execute::ShardAction;
 use crate::shared::Shared;
 use crate::sql::Mailbox;
@@ -23,9 +27,6 @@ use crate::ws::conn::{Conn, End};
 
 /// One system call reads at most this much; shared by all connections of a shard, as only one is read at a time.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Receivers of a short frame served before the shard's other tasks have their turn: over TLS only the connection's own
-/// task can write, and its outbox must not fill before it may.
-const RECEIVERS_PER_TURN: usize = 1024;
 /// How long open connections may take to receive their last bytes when the server stops.
 const STOP_MAX: Duration = Duration::from_secs(3);
 
@@ -39,8 +40,6 @@ pub(crate) struct Shard {
     sessions: RefCell<HashMap<SessionId, Rc<Mailbox>, BySerial>>,
     serial: Cell<u64>,
     session_serial: Cell<u64>,
-    /// Connections with frames that were queued in the present turn.
-    marked: RefCell<Vec<Rc<Conn>>>,
     /// Held by every task that serves somebody, until it has said its last words.
     serving: Rc<()>,
 }
@@ -86,15 +85,10 @@ pub(crate) fn run(index: u16, shared: Arc<Shared>, inbox: Inbox) {
 }
 
 async fn serve(shard: Rc<Shard>, inbox: Inbox) {
-    let Inbox {
-        mut actions,
-        accepted,
-    } = inbox;
+    let Inbox { actions, accepted } = inbox;
     tokio::task::spawn_local(crate::accept::adopt(shard.clone(), accepted));
     tokio::task::spawn_local(crate::ws::keepalive::sweep(shard.clone()));
-    while let Some(batch) = actions.recv().await {
-        shard.execute(batch).await;
-    }
+    Delivery::new(shard.clone(), actions).run().await;
     shard.close_all();
     let gone = async {
         while Rc::strong_count(&shard.serving) > 1 {
@@ -103,11 +97,6 @@ async fn serve(shard: Rc<Shard>, inbox: Inbox) {
     };
     // Whoever does not take his last bytes loses them.
     let _ = tokio::time::timeout(STOP_MAX, gone).await;
-}
-
-/// What a frame counts for, so that a turn is bounded in bytes, too.
-fn weight(frame: &Bytes) -> usize {
-    1 + frame.len() / 256
 }
 
 impl Shard {
@@ -120,7 +109,6 @@ impl Shard {
             sessions: RefCell::default(),
             serial: Cell::new(0),
             session_serial: Cell::new(0),
-            marked: RefCell::default(),
             serving: Rc::default(),
         }
     }
@@ -185,76 +173,29 @@ impl Shard {
         conn.push(frame, self.shared.ws.send_buffer_bytes, &self.shared.metrics);
     }
 
-    async fn execute(&self, batch: Vec<ShardAction>) {
-        let mut served = 0;
-        for action in batch {
-            match action {
-                ShardAction::SendOne { conn, frame } => {
-                    self.send(&[conn], None, &frame);
-                    served += weight(&frame);
-                }
-                ShardAction::SendMany {
-                    list,
-                    range,
-                    except,
-                    frame,
-                } => {
-                    for part in list[range].chunks(RECEIVERS_PER_TURN) {
-                        self.send(part, except, &frame);
-                        served += part.len() * weight(&frame);
-                        served = self.pause_after(served).await;
-                    }
-                }
-                ShardAction::Close { conn, cause } => self.close(conn, End::Flush(cause)),
-                ShardAction::Reply { session, req, reply } => {
-                    self.reply(session, req, reply);
-                    served += 1;
-                }
-                ShardAction::CloseSession { session } => {
-                    if let Some(mailbox) = self.sessions.borrow().get(&session) {
-                        mailbox.close();
-                    }
-                }
-            }
-            served = self.pause_after(served).await;
-        }
-        self.flush_marked();
-    }
-
-    async fn pause_after(&self, served: usize) -> usize {
-        if served < RECEIVERS_PER_TURN {
-            return served;
-        }
-        self.flush_marked();
-        tokio::task::yield_now().await;
-        0
-    }
-
-    fn send(&self, receivers: &[ConnId], except: Option<ConnId>, frame: &Bytes) {
+    /// Those of an ascending list that are still there.
+    pub(crate) fn for_each(
+        &self,
+        receivers: &[ConnId],
+        except: Option<ConnId>,
+        then: impl FnMut(&Rc<Conn>),
+    ) {
         let conns = self.conns.borrow();
-        let mut marked = self.marked.borrow_mut();
-        for id in receivers {
-            if Some(*id) == except {
-                continue;
-            }
-            if let Some(conn) = conns.get(id) {
-                self.queue(conn, frame.clone());
-                if conn.mark() {
-                    marked.push(conn.clone());
-                }
-            }
-        }
+        let receivers = receivers.iter().filter(|id| Some(**id) != except);
+        receivers
+            .filter_map(|id| conns.get(id))
+            .for_each(then);
     }
 
-    fn flush_marked(&self) {
-        for conn in self.marked.borrow_mut().drain(..) {
-            conn.flush_now(&self.shared.metrics);
-        }
-    }
-
-    fn close(&self, conn: ConnId, end: End) {
+    pub(crate) fn close(&self, conn: ConnId, end: End) {
         if let Some(conn) = self.conns.borrow().get(&conn) {
             conn.close(end);
+        }
+    }
+
+    pub(crate) fn close_session(&self, session: SessionId) {
+        if let Some(mailbox) = self.sessions.borrow().get(&session) {
+            mailbox.close();
         }
     }
 

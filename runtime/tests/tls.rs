@@ -27,13 +27,17 @@ fn certificate(dir: &Path) -> CertificateDer<'static> {
 }
 
 fn tls_server(dir: &Path) -> Server {
+    tls_server_with(dir, 10_000_000)
+}
+
+fn tls_server_with(dir: &Path, send_buffer_bytes: usize) -> Server {
     let files = TlsFiles {
         cert: dir.join("cert.pem"),
         key: dir.join("key.pem"),
     };
     server_with(|settings| {
         settings.ws.tls = Some(files.clone());
-        settings.ws.send_buffer_bytes = 10_000_000;
+        settings.ws.send_buffer_bytes = send_buffer_bytes;
         if let Some(cometql) = &mut settings.cometql {
             cometql.tls = Some(files);
         }
@@ -81,6 +85,31 @@ fn browsers_over_tls() {
     }
     server.running.stop().unwrap();
     assert_eq!(receiver.rest(), []);
+}
+
+/// Q13: messages larger than the limit, one right behind the other, do not make a reading page a slow one.
+#[test]
+fn large_messages_in_a_row_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = certificate(dir.path());
+    let server = tls_server_with(dir.path(), 1024);
+    let mut receiver = browser(server.ws(), &trusted);
+    receiver.subscribe("large");
+    let body = "x".repeat(5000);
+    let statements: Vec<u8> = (0..8)
+        .flat_map(|n| {
+            let values = format!("('large', 'e', '{n} {body}')");
+            query_packet(&format!(
+                "INSERT INTO pipes_messages (name, event, message) VALUES {values}"
+            ))
+        })
+        .collect();
+    let mut session = Client::open(server.cometql());
+    session.stream.write_all(&statements).unwrap();
+    for n in 0..8 {
+        let text = receiver.next_text().unwrap();
+        assert!(text.contains(&format!("\"data\":\"{n} {body}")), "{n}");
+    }
 }
 
 #[test]

@@ -87,13 +87,15 @@ impl Conn {
         if out.end.is_some() || out.broken {
             return;
         }
-        let fits = out.outbox.len() < SLICES_MAX;
-        if fits && out.outbox.push(frame.clone(), bytes_max) == Ok(()) {
-            return;
+        if out.outbox.len() >= SLICES_MAX {
+            out.write_now(&self.socket, metrics);
         }
+        let Err(Overflow(frame)) = out.outbox.push(frame, bytes_max) else {
+            return;
+        };
         // The kernel may take some of it.
         out.write_now(&self.socket, metrics);
-        if !out.broken && out.outbox.push(frame, bytes_max) == Err(Overflow) {
+        if !out.broken && out.outbox.push(frame, bytes_max).is_err() {
             out.outbox.clear();
             out.end(End::Now(CloseCause::SlowConsumer));
         }
@@ -116,19 +118,7 @@ impl Conn {
 
     /// Writes what the kernel takes, and makes the task wake up when it takes more. `Ready`: nothing waits any more.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, metrics: &Metrics) -> Poll<()> {
-        let mut out = self.out.borrow_mut();
-        while !out.outbox.is_empty() {
-            let written = {
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let count = out.outbox.fill(&mut slices);
-                ready!(self.socket.poll_write(cx, &slices[..count]))
-            };
-            out.written(written, metrics);
-        }
-        if ready!(self.socket.poll_flush(cx)).is_err() {
-            out.broken = true;
-        }
-        Poll::Ready(())
+        self.out.borrow_mut().poll_flush(&self.socket, cx, metrics)
     }
 
     /// Remembers whom to wake.
@@ -142,17 +132,47 @@ impl Conn {
 
 impl Out {
     fn write_now(&mut self, socket: &Socket, metrics: &Metrics) {
+        match socket {
+            Socket::Plain(_) => self.try_flush(socket, metrics),
+            // The stream below wakes whoever wrote last, which has to be the connection's own task.
+            Socket::Tls(_) => {
+                if let Some(task) = self.task.clone() {
+                    let _ = self.poll_flush(socket, &mut Context::from_waker(&task), metrics);
+                }
+            }
+        }
+    }
+
+    fn try_flush(&mut self, socket: &Socket, metrics: &Metrics) {
         while !self.outbox.is_empty() && !self.broken {
-            let written = {
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let count = self.outbox.fill(&mut slices);
-                socket.try_write(&slices[..count])
+            let written = match self.outbox.only() {
+                Some(frame) => socket.try_write(&[IoSlice::new(frame)]),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                    let count = self.outbox.fill(&mut slices);
+                    socket.try_write(&slices[..count])
+                }
             };
             if matches!(&written, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
                 return;
             }
             self.written(written, metrics);
         }
+    }
+
+    fn poll_flush(&mut self, socket: &Socket, cx: &mut Context<'_>, metrics: &Metrics) -> Poll<()> {
+        while !self.outbox.is_empty() {
+            let written = {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = self.outbox.fill(&mut slices);
+                ready!(socket.poll_write(cx, &slices[..count]))
+            };
+            self.written(written, metrics);
+        }
+        if ready!(socket.poll_flush(cx)).is_err() {
+            self.broken = true;
+        }
+        Poll::Ready(())
     }
 
     fn written(&mut self, result: io::Result<usize>, metrics: &Metrics) {

@@ -1,0 +1,158 @@
+//! What leaves in one call, in which order, and how much is taken up meanwhile.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use comet_core::CloseCause;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::execute::SHARD_BATCHES_MAX;
+use crate::shard::testing;
+use crate::socket::Socket;
+
+/// A delivery to some pages, and the pages' ends of the connections.
+struct Setup {
+    delivery: Delivery,
+    to: mpsc::Sender<Vec<ShardAction>>,
+    list: Arc<[ConnId]>,
+    pages: Vec<TcpStream>,
+    _data: tempfile::TempDir,
+}
+
+async fn setup(pages: usize, env: &[(&str, &str)]) -> Setup {
+    let data = tempfile::tempdir().unwrap();
+    let shard = Rc::new(testing::shard(data.path(), env));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut list = Vec::new();
+    let mut ends = Vec::new();
+    for _ in 0..pages {
+        ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        let (tcp, _) = listener.accept().await.unwrap();
+        let now = shard.shared.clock.mono();
+        list.push(shard.register(|id| Conn::new(id, Socket::Plain(tcp), now)).id);
+    }
+    let (to, inbox) = mpsc::channel(SHARD_BATCHES_MAX);
+    Setup {
+        delivery: Delivery::new(shard, inbox),
+        to,
+        list: list.into(),
+        pages: ends,
+        _data: data,
+    }
+}
+
+impl Setup {
+    fn message(&self, text: &'static str, range: Range<usize>) -> ShardAction {
+        ShardAction::SendMany(Broadcast {
+            list: self.list.clone(),
+            range,
+            except: None,
+            frame: Bytes::from_static(text.as_bytes()),
+        })
+    }
+
+    fn to_all(&self, text: &'static str) -> ShardAction {
+        self.message(text, 0..self.list.len())
+    }
+
+    fn give(&self, actions: Vec<ShardAction>) {
+        self.to.try_send(actions).unwrap();
+    }
+
+    /// What a page has received when the delivery is over.
+    async fn received(self) -> Vec<String> {
+        let Self {
+            delivery, to, pages, ..
+        } = self;
+        drop(to);
+        delivery.run().await;
+        let mut texts = Vec::new();
+        for mut page in pages {
+            // The server's end is closed with the shard.
+            let mut text = String::new();
+            page.read_to_string(&mut text).await.unwrap();
+            texts.push(text);
+        }
+        texts
+    }
+}
+
+fn close(conn: ConnId) -> ShardAction {
+    let cause = CloseCause::Kicked;
+    ShardAction::Close { conn, cause }
+}
+
+/// S64: messages that wait for the same pages cost one write per page, whatever number of batches they came in.
+#[tokio::test]
+async fn what_waits_for_a_page_leaves_in_one_write() {
+    let mut setup = setup(3, &[]).await;
+    setup.give(vec![setup.to_all("a"), setup.to_all("b")]);
+    setup.give(vec![setup.message("c", 1..2), setup.to_all("d")]);
+    setup.delivery.queue_frames();
+    assert_eq!(setup.delivery.dirty.len(), 3, "each page is written to once");
+    setup.delivery.write();
+    assert!(setup.delivery.is_idle());
+    assert_eq!(setup.delivery.shard.shared.metrics.frames.get(), 10);
+    assert_eq!(setup.received().await, ["abd", "abcd", "abd"]);
+}
+
+/// Messages are joined only with those that go to the very same pages; the sender does not get its own (Q58).
+#[tokio::test]
+async fn other_receivers_are_not_joined() {
+    let setup = setup(2, &[]).await;
+    let mut own = setup.to_all("b");
+    if let ShardAction::SendMany(broadcast) = &mut own {
+        broadcast.except = Some(setup.list[0]);
+    }
+    let single = ShardAction::SendOne {
+        conn: setup.list[0],
+        frame: Bytes::from_static(b"c"),
+    };
+    setup.give(vec![setup.to_all("a"), own, single, setup.to_all("d")]);
+    assert_eq!(setup.received().await, ["acd", "abd"]);
+}
+
+/// Nothing is queued to a connection behind its end.
+#[tokio::test]
+async fn the_end_stays_in_its_place() {
+    let setup = setup(2, &[]).await;
+    setup.give(vec![setup.to_all("a"), close(setup.list[0]), setup.to_all("b")]);
+    assert_eq!(setup.received().await, ["a", "ab"]);
+}
+
+/// Q13: a page that reads is not cut because others come first; what does not fit yet stays in the queue. And a message
+/// larger than the limit is delivered all the same.
+#[tokio::test]
+async fn a_reading_page_never_reaches_its_limit() {
+    let mut setup = setup(2, &[("COMET_WS_SEND_BUFFER", "1024")]).await;
+    let half: &'static str = "x".repeat(200).leak();
+    let large: &'static str = "y".repeat(5000).leak();
+    let texts = [half, half, half, large, half, large, large, half];
+    setup.give(texts.map(|text| setup.to_all(text)).into());
+    setup.delivery.queue_frames();
+    assert!(
+        setup.delivery.queued < 1024,
+        "{} bytes were queued",
+        setup.delivery.queued
+    );
+    assert!(!setup.delivery.actions.is_empty());
+    assert_eq!(setup.received().await, [texts.concat(), texts.concat()]);
+}
+
+/// A turn is bounded: others have theirs between two writes of a long list.
+#[tokio::test]
+async fn a_turn_writes_to_a_bounded_number_of_pages() {
+    let mut setup = setup(WRITES_PER_TURN + 10, &[]).await;
+    setup.give(vec![setup.to_all("a")]);
+    setup.delivery.queue_frames();
+    setup.delivery.write();
+    assert_eq!(setup.delivery.dirty.len(), 10);
+    // What comes now joins what those ten still wait for.
+    setup.give(vec![setup.to_all("b")]);
+    setup.delivery.queue_frames();
+    assert_eq!(setup.delivery.dirty.len(), WRITES_PER_TURN + 10);
+    let received = setup.received().await;
+    assert!(received.iter().all(|text| text == "ab"));
+}
