@@ -144,7 +144,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         core: None,
         shards: Vec::new(),
     };
-    running.core = Some(thread("core", move || driver.run())?);
+    let rest = shared.events.rest();
+    running.core = Some(thread("core", move || driver.run(&rest))?);
     for (index, inbox) in (0..).zip(inboxes) {
         let shared = shared.clone();
         running
