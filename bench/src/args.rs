@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod scale;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -83,6 +85,12 @@ pub(crate) struct Common {
     /// JSON to this file, or without a file name to standard output in place of the table
     #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
+    /// Settings of the scenario for a server it starts; `server_arg` wins over them.
+    #[arg(skip)]
+    pub(crate) environment: Vec<(String, String)>,
+    /// Draw latency by percentile and rate over time of everything that delivers, as SVG
+    #[arg(long, global = true, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 /// Where the load generator runs.
@@ -110,8 +118,19 @@ impl std::str::FromStr for Pin {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Hold many connections with one subscription each: connection rate, memory per connection, all still alive
-    Idle(IdleArgs),
+    /// Hold many connections, up to a million: connection rate, memory per connection, cost of keep-alive, all still alive
+    #[command(alias = "idle")]
+    Hold(scale::HoldArgs),
+    /// Cut many users off at once under load and let all of them reconnect: how soon it settles, and that nothing is lost
+    Storm(scale::StormArgs),
+    /// Open, subscribe, close, hundreds of thousands of times: memory ends where it began
+    Churn(scale::ChurnArgs),
+    /// Many users who come for their queued messages: each once and in order, at what part of the fan-out rate
+    Drain(scale::DrainArgs),
+    /// Start with a million stored users and queued messages: seconds until it answers
+    Startup(scale::StartupArgs),
+    /// One statement at a time, against a no-op server on opensrv-mysql in turn: ratio of the rates
+    Roundtrip(scale::RoundtripArgs),
     /// Publish to channels with many subscribers: deliveries per second, latency, losses, CPU per million deliveries
     Fanout(FanoutArgs),
     /// The yardstick for fanout: a bare epoll loop that does one send of a ready-made frame per subscriber
@@ -124,25 +143,17 @@ pub(crate) enum Command {
     Offline(OfflineArgs),
     /// The acceptance load: pages and CometQL sessions doing everything at once, reloads included; verifies every message
     Mixed(MixedArgs),
+    /// Every target of docs/performance.md in one go: measured, ratio to the yardstick, reached or not
+    All(AllArgs),
     /// The process behind `raw`
     #[command(hide = true)]
     RawServer(RawServerArgs),
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct IdleArgs {
-    /// Connections to hold (lowered to what the limit of open files allows, which is reported)
-    #[arg(long, default_value_t = 20_000)]
-    pub(crate) connections: usize,
-    /// Connect as users with a key in users_auth, one user per connection
-    #[arg(long)]
-    pub(crate) authorized: bool,
-    /// Channels the connections share evenly; 0 gives each its own
-    #[arg(long, default_value_t = 0)]
-    pub(crate) channels: usize,
-    /// Handshakes in progress at once
-    #[arg(long, default_value_t = 256)]
-    pub(crate) opening: usize,
+    /// The process behind `roundtrip`
+    #[command(hide = true)]
+    OpensrvServer,
+    /// One of the processes behind `hold` and `storm`
+    #[command(hide = true)]
+    Worker(scale::WorkerArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -177,6 +188,10 @@ pub(crate) struct FanoutArgs {
     /// With --vs-raw: frames per send of the yardstick
     #[arg(long, default_value_t = 1, requires = "vs_raw")]
     pub(crate) coalesce: usize,
+    /// With --vs-raw: first find how many publishes per second each side manages, then measure both at half of the lower
+    /// number. Latency counts from the moment a publish was due
+    #[arg(long, requires = "vs_raw", conflicts_with = "rate")]
+    pub(crate) half_rate: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -260,6 +275,16 @@ pub(crate) struct MixedArgs {
     /// is there
     #[arg(long)]
     pub(crate) kill: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AllArgs {
+    /// Small sizes, one or two short rounds: shows that everything works, not how fast it is
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only this experiment, repeatable; a wrong name lists them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]

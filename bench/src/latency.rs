@@ -3,6 +3,9 @@
 use hdrhistogram::Histogram;
 
 const HIGHEST: u64 = 120_000_000_000;
+/// The steps of a latency curve, denser where it bends.
+pub(crate) const PERCENTILES: [f64; 11] =
+    [50.0, 60.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 99.99];
 
 #[derive(Debug)]
 pub(crate) struct Latency(Histogram<u64>);
@@ -22,6 +25,14 @@ impl Latency {
     /// Microseconds below which `percent` of the values lie; 0 without values.
     pub(crate) fn micros_at(&self, percent: f64) -> f64 {
         self.0.value_at_percentile(percent) as f64 / 1e3
+    }
+
+    /// Percentiles with their microseconds, as a picture shows them.
+    pub(crate) fn curve(&self) -> Vec<(f64, f64)> {
+        PERCENTILES
+            .iter()
+            .map(|percent| (*percent, self.micros_at(*percent)))
+            .collect()
     }
 }
 

@@ -3,11 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+mod all;
 mod args;
 mod clock;
 mod failure;
 mod latency;
 mod net;
+mod output;
+mod plot;
 mod proc;
 mod progress;
 mod reference;
@@ -18,23 +21,20 @@ mod sequence;
 mod server;
 mod sql;
 mod stamp;
+mod workers;
 mod ws;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use failure::{Failure, While as _};
-use report::Report;
+use args::{Cli, Command};
+use failure::Failure;
+use output::Output;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
-    let outcome = run::run(&cli).and_then(|reports| {
-        print(&reports, cli.common.json.as_deref())?;
-        Ok(reports.iter().all(Report::is_clean))
-    });
-    match outcome {
+    let cli = Cli::parse();
+    match carry_out(&cli) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -44,22 +44,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn print(reports: &[Report], json: Option<&Path>) -> Result<(), Failure> {
-    let value = match reports {
-        [one] => one.json(),
-        several => several.iter().map(Report::json).collect(),
-    };
-    if json == Some(Path::new("-")) {
-        println!("{value:#}");
-        return Ok(());
+/// True when nothing was wrong.
+fn carry_out(cli: &Cli) -> Result<bool, Failure> {
+    if let Command::All(args) = &cli.command {
+        let table = all::run(&cli.common, args)?;
+        Output::of_table(&table).write(&cli.common)?;
+        return Ok(table.is_clean());
     }
-    for report in reports {
-        println!("{}", report.table());
-    }
-    match json {
-        Some(file) => {
-            std::fs::write(file, format!("{value:#}\n")).or_while(format!("write {}", file.display()))
-        }
-        None => Ok(()),
-    }
+    let reports = run::run(cli)?;
+    Output::of_reports(&reports).write(&cli.common)?;
+    Ok(reports.iter().all(report::Report::is_clean))
 }

@@ -57,10 +57,43 @@ pub(crate) struct Net {
     /// Sockets that failed while a scenario wrote to them; reported by the next turn.
     failed: VecDeque<(Id, String)>,
     connects: usize,
+    sources: Sources,
+}
+
+/// Which addresses of 127.0.0.0/8 connections come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// The kernel's choice as long as its ports suffice, then 127.0.0.1 and those after it.
+    FromNeed,
+    /// Always 127.(16 + n).x.y, a new address after so many connects: processes with different numbers share no port, and
+    /// connections closed a moment ago keep none.
+    Own(u8),
+}
+
+impl Sources {
+    /// The source of connect number `connects` when `open` sockets are open; none leaves it to the kernel.
+    fn address(self, connects: usize, open: usize) -> Option<Ipv4Addr> {
+        let block = connects / PER_SOURCE;
+        let part = |value: usize| u8::try_from(value % 200).unwrap_or(0);
+        match self {
+            Self::FromNeed if open < PER_SOURCE => None,
+            Self::FromNeed => Some(Ipv4Addr::new(127, 0, 0, 1 + part(block))),
+            Self::Own(number) => Some(Ipv4Addr::new(
+                127,
+                16 + part(usize::from(number)),
+                part(block / 200),
+                1 + part(block),
+            )),
+        }
+    }
 }
 
 impl Net {
     pub(crate) fn new() -> Result<Self, Failure> {
+        Self::with_sources(Sources::FromNeed)
+    }
+
+    pub(crate) fn with_sources(sources: Sources) -> Result<Self, Failure> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
@@ -69,6 +102,7 @@ impl Net {
             dirty: Vec::new(),
             failed: VecDeque::new(),
             connects: 0,
+            sources,
         })
     }
 
@@ -78,13 +112,8 @@ impl Net {
             RawSocket::new(Domain::for_address(server), Type::STREAM, None).or_while("open a socket")?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        if self.sockets.len() >= PER_SOURCE && server.ip().is_loopback() {
-            let source = Ipv4Addr::new(
-                127,
-                0,
-                0,
-                1 + u8::try_from(self.connects / PER_SOURCE % 200).unwrap_or(0),
-            );
+        let source = self.sources.address(self.connects, self.sockets.len());
+        if let Some(source) = source.filter(|_| server.ip().is_loopback()) {
             socket
                 .bind(&SocketAddr::from((source, 0)).into())
                 .or_while(format!("bind to {source}"))?;

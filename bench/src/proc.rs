@@ -41,6 +41,27 @@ pub(crate) fn kernel_bytes() -> Option<u64> {
     Some(slab + pages * 4096)
 }
 
+/// Memory of the machine.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    Some(kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")? * 1024)
+}
+
+pub(crate) fn kernel_release() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    Some(format!("Linux {}", text.trim()))
+}
+
+/// How many processors there are and what they are called.
+pub(crate) fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let names = || {
+        text.lines()
+            .filter_map(|line| line.strip_prefix("model name"))
+            .map(|rest| rest.trim_start_matches([' ', '\t', ':']))
+    };
+    Some(format!("{} × {}", names().count(), names().next()?))
+}
+
 fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(key))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
@@ -94,5 +115,7 @@ mod tests {
         assert_eq!(rss_bytes(u32::MAX), None);
         assert!(!allowed_cpus().is_empty());
         assert!(allowed_connections() > 0);
+        assert!(memory_bytes().is_some_and(|bytes| bytes > 1 << 20));
+        assert!(kernel_release().is_some_and(|text| text.starts_with("Linux ")));
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use crate::plot::{self, Curves, Series};
 use crate::sequence::Tally;
 
 /// One measured value.
@@ -20,6 +21,8 @@ pub(crate) struct Figure {
 pub(crate) struct Round {
     pub(crate) figures: Vec<Figure>,
     pub(crate) faults: Vec<String>,
+    /// Of scenarios that deliver in a measured window.
+    pub(crate) curves: Option<Curves>,
 }
 
 impl Round {
@@ -60,6 +63,23 @@ impl Round {
             .find(|figure| figure.name == name)
             .map(|figure| figure.value)
     }
+
+    fn json(&self) -> Value {
+        let figures = self.figures.iter();
+        let mut round: Map<String, Value> = figures
+            .map(|figure| (figure.name.to_owned(), json!(figure.value)))
+            .collect();
+        if let Some(curves) = &self.curves {
+            round.insert(
+                "curves".to_owned(),
+                json!({
+                    "deliveries_per_s, by 100 ms": curves.rate,
+                    "percentile, µs": curves.latency,
+                }),
+            );
+        }
+        Value::Object(round)
+    }
 }
 
 /// All rounds of one command.
@@ -83,12 +103,35 @@ impl Report {
         self.conditions.push((name, value.to_string()));
     }
 
-    fn faults(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &String> {
         self.rounds.iter().flat_map(|round| &round.faults)
     }
 
     pub(crate) fn is_clean(&self) -> bool {
         self.faults().next().is_none()
+    }
+
+    /// What a picture of this report draws, if there is anything to draw.
+    pub(crate) fn series(&self) -> Option<Series<'_>> {
+        let rounds: Vec<&Curves> = self
+            .rounds
+            .iter()
+            .filter_map(|round| round.curves.as_ref())
+            .collect();
+        (!rounds.is_empty()).then(|| Series {
+            name: self.scenario.clone(),
+            rounds,
+        })
+    }
+
+    /// The unit of a figure and its values over the rounds, ascending; `None` when no round has it.
+    pub(crate) fn figure(&self, name: &str) -> Option<(&'static str, Vec<f64>)> {
+        let found = |round: &Round| round.figures.iter().find(|figure| figure.name == name).cloned();
+        let figures: Vec<Figure> = self.rounds.iter().filter_map(found).collect();
+        let unit = figures.first()?.unit;
+        let mut values: Vec<f64> = figures.iter().map(|figure| figure.value).collect();
+        values.sort_by(f64::total_cmp);
+        Some((unit, values))
     }
 
     /// Every figure name in the order of the first round that has it, with its values over the rounds, ascending.
@@ -119,7 +162,8 @@ impl Report {
             );
         }
         for (Figure { name, unit, .. }, values) in self.columns() {
-            let [least, middle, most] = [values[0], median(&values), values[values.len() - 1]].map(number);
+            let [least, middle, most] =
+                [values[0], median(&values), values[values.len() - 1]].map(number_text);
             if many {
                 text_line(
                     &mut text,
@@ -128,6 +172,9 @@ impl Report {
             } else {
                 text_line(&mut text, &format!("  {name:<24} {middle:>14}  {unit}"));
             }
+        }
+        if let Some(series) = self.series() {
+            text.push_str(&drawn(&series));
         }
         for fault in self.faults() {
             text_line(&mut text, &format!("  FAULT {fault}"));
@@ -144,9 +191,7 @@ impl Report {
             "scenario": self.scenario,
             "conditions": self.conditions.iter().map(|(name, value)| ((*name).to_owned(), json!(value)))
                 .collect::<Map<_, _>>(),
-            "rounds": self.rounds.iter().map(|round|
-                object(&mut round.figures.iter().map(|figure| (figure.name.to_owned(), figure.value))))
-                .collect::<Vec<_>>(),
+            "rounds": self.rounds.iter().map(Round::json).collect::<Vec<_>>(),
             "median": object(&mut self.columns().iter().map(|(figure, values)| (figure.name.to_owned(), median(values)))),
             "units": self.columns().iter().map(|(figure, _)| (figure.name.to_owned(), json!(figure.unit)))
                 .collect::<Map<_, _>>(),
@@ -156,12 +201,58 @@ impl Report {
     }
 }
 
+/// A line of blocks per round and a small table of percentiles.
+fn drawn(series: &Series<'_>) -> String {
+    let mut text = String::new();
+    let top = series
+        .rounds
+        .iter()
+        .flat_map(|round| &round.rate)
+        .copied()
+        .fold(0.0, f64::max);
+    for (number, round) in series.rounds.iter().enumerate() {
+        let name = if number == 0 {
+            format!("rate, full is {}", number_text(top))
+        } else {
+            String::new()
+        };
+        text_line(
+            &mut text,
+            &format!("  {name:<24} {}", plot::sparkline(&round.rate, top)),
+        );
+    }
+    let latency = plot::median_latency(&series.rounds);
+    let cells = |cell: &dyn Fn(&(f64, f64)) -> String| -> String {
+        latency
+            .iter()
+            .map(|point| format!("{:>8}", cell(point)))
+            .collect()
+    };
+    text_line(
+        &mut text,
+        &format!(
+            "  {:<22} {}",
+            "percentile",
+            cells(&|(percent, _)| percent.to_string())
+        ),
+    );
+    text_line(
+        &mut text,
+        &format!(
+            "  {:<22} {}",
+            "latency, µs",
+            cells(&|(_, micros)| number_text(micros.round()))
+        ),
+    );
+    text
+}
+
 fn text_line(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("writing to a String cannot fail");
 }
 
 /// Of ascending values; never called without any.
-fn median(ascending: &[f64]) -> f64 {
+pub(crate) fn median(ascending: &[f64]) -> f64 {
     let middle = ascending.len() / 2;
     if ascending.len() % 2 == 1 {
         ascending[middle]
@@ -171,7 +262,7 @@ fn median(ascending: &[f64]) -> f64 {
 }
 
 /// Digits that mean something: large values without a fraction and with thousands separated, small ones with three.
-fn number(value: f64) -> String {
+pub(crate) fn number_text(value: f64) -> String {
     if value.abs() < 100.0 && value.fract() != 0.0 {
         return format!("{value:.3}");
     }
@@ -232,9 +323,26 @@ mod tests {
     }
 
     #[test]
+    fn a_round_with_curves_is_drawn_and_written() {
+        let mut report = report(&[1.0]);
+        assert!(report.series().is_none());
+        report.rounds[0].curves = Some(Curves {
+            rate: vec![0.0, 1000.0],
+            latency: vec![(50.0, 2470.4), (99.9, 12_345.0)],
+        });
+        let table = report.table();
+        assert!(table.contains("rate, full is 1,000      ▁█\n"), "{table}");
+        assert!(table.contains("      50    99.9\n"), "{table}");
+        assert!(table.contains("   2,470  12,345\n"), "{table}");
+        let round = &report.json()["rounds"][0];
+        assert_eq!(round["rate"], 1.0);
+        assert_eq!(round["curves"]["percentile, µs"][1], json!([99.9, 12_345.0]));
+    }
+
+    #[test]
     fn numbers_are_readable() {
         assert_eq!(
-            [0.0, 0.1234, 7.0, 99.5, 999.4, 1000.0, -12345.6].map(number),
+            [0.0, 0.1234, 7.0, 99.5, 999.4, 1000.0, -12345.6].map(number_text),
             ["0", "0.123", "7", "99.500", "999", "1,000", "-12,346"]
         );
     }

@@ -1,12 +1,16 @@
 //! From the command line to reports: starts what is to be measured, names the conditions, repeats the rounds.
 
-use crate::args::{Cli, Command, Common, FanoutArgs, FanoutShape, IdleArgs, MixedArgs, OfflineArgs, RawArgs};
+mod scale;
+
+use crate::args::{Cli, Command, Common, FanoutArgs, FanoutShape, MixedArgs, OfflineArgs, RawArgs};
 use crate::failure::Failure;
 use crate::proc;
 use crate::reference;
 use crate::report::{Report, Round};
-use crate::scenario::{fanout, idle, mixed, offline, private, publish, versus};
+use crate::scenario::versus::Versus;
+use crate::scenario::{fanout, mixed, offline, private, publish};
 use crate::server::{Placement, Server};
+use crate::workers::worker;
 
 const SECONDS: u64 = 5;
 const MIXED_SECONDS: u64 = 300;
@@ -19,18 +23,30 @@ pub(crate) fn run(cli: &Cli) -> Result<Vec<Report>, Failure> {
     let allowed = proc::allowed_connections();
     match &cli.command {
         Command::RawServer(args) => reference::serve(args.coalesce).map(|()| Vec::new()),
+        Command::OpensrvServer => reference::opensrv::serve().map(|()| Vec::new()),
+        Command::Worker(args) => worker::serve(common.ws, args).map(|()| Vec::new()),
+        Command::All(_) => Err(Failure::told("a table of experiments is no experiment")),
         Command::Raw(args) => {
             let placement = Placement::choose(common.pin, starts_server)?;
             raw(common, args, &placement, allowed).map(|report| vec![report])
         }
-        Command::Idle(_)
+        Command::Hold(_)
+        | Command::Storm(_)
+        | Command::Churn(_)
+        | Command::Drain(_)
+        | Command::Startup(_)
+        | Command::Roundtrip(_)
         | Command::Fanout(_)
         | Command::Publish(_)
         | Command::Private(_)
         | Command::Offline(_)
         | Command::Mixed(_) => {
             let placement = Placement::choose(common.pin, starts_server)?;
-            let mut server = Server::from_args(common, &placement)?;
+            let common = Common {
+                environment: scale::environment(&cli.command),
+                ..common.clone()
+            };
+            let mut server = Server::from_args(&common, &placement)?;
             let mut reports = against_server(cli, &mut server, &placement, allowed)?;
             if let (Err(failure), Some(round)) = (
                 server.stop(),
@@ -51,7 +67,17 @@ fn against_server(
 ) -> Result<Vec<Report>, Failure> {
     let common = &cli.common;
     let report = match &cli.command {
-        Command::Raw(_) | Command::RawServer(_) => return Ok(Vec::new()),
+        Command::Raw(_)
+        | Command::RawServer(_)
+        | Command::All(_)
+        | Command::OpensrvServer
+        | Command::Worker(_) => return Ok(Vec::new()),
+        Command::Hold(args) => scale::hold(common, args, server, placement)?,
+        Command::Storm(args) => scale::storm(common, args, server, placement)?,
+        Command::Churn(args) => scale::churn(common, args, server, placement)?,
+        Command::Drain(args) => scale::drain(common, args, server, placement)?,
+        Command::Startup(args) => scale::startup(common, args, server, placement)?,
+        Command::Roundtrip(args) => scale::roundtrip(common, args, server, placement)?,
         Command::Fanout(args) if args.vs_raw => return versus_raw(common, args, server, placement, allowed),
         Command::Fanout(args) => {
             check_limit(args.shape.channels * args.shape.subscribers, allowed)?;
@@ -61,7 +87,6 @@ fn against_server(
                 fanout::round(server, &args.shape, seconds(common))
             })?
         }
-        Command::Idle(args) => idle_report(common, args, server, placement, allowed)?,
         Command::Publish(args) => {
             check_limit(args.subscribers, allowed)?;
             let mut report = new_report("publish: INSERT INTO pipes_messages", placement);
@@ -110,48 +135,18 @@ fn versus_raw(
     report.condition("raw's frames per send", args.coalesce);
     let count = common.rounds.unwrap_or(COMPARED_ROUNDS).max(1);
     let reference = Server::reference(args.coalesce, placement)?;
-    let [raw, real] = versus::compare(
-        &mut report,
+    let versus = Versus {
         server,
-        &reference,
-        &args.shape,
-        count,
-        seconds(common),
-    )?;
-    Ok(vec![raw, real, report])
-}
-
-fn idle_report(
-    common: &Common,
-    args: &IdleArgs,
-    server: &Server,
-    placement: &Placement,
-    allowed: u64,
-) -> Result<Report, Failure> {
-    let mut report = new_report("idle: connections that only subscribe", placement);
-    let mut args = args.clone();
-    if args.connections as u64 > allowed {
-        let asked = args.connections;
-        let text = format!("{asked} connections, but the hard limit of open files allows {allowed}");
-        eprintln!("comet-bench: {text}; raise it with `ulimit -Hn`");
-        report.condition("asked for", text);
-        args.connections = usize::try_from(allowed).unwrap_or(usize::MAX);
-    }
-    report.condition(
-        "users",
-        if args.authorized {
-            "authorized, one each"
-        } else {
-            "anonymous"
-        },
-    );
-    let shared = if args.channels == 0 {
-        "an own channel each".into()
-    } else {
-        format!("{} channels", args.channels)
+        reference: &reference,
+        rounds: count,
+        seconds: seconds(common),
     };
-    report.condition("subscriptions", format!("one per connection, {shared}"));
-    rounds(report, common, || idle::round(server, &args, seconds(common)))
+    let [raw, real] = if args.half_rate {
+        versus.at_half_rate(&mut report, &args.shape)?
+    } else {
+        versus.compare(&mut report, &args.shape)?
+    };
+    Ok(vec![raw, real, report])
 }
 
 fn offline_report(

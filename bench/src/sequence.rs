@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 /// What was wrong, added up over streams.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,

@@ -67,6 +67,14 @@ impl Placement {
         child
     }
 
+    /// Both sides' processors.
+    pub(crate) fn all(&self) -> Vec<usize> {
+        let mut all = [self.client.as_slice(), &self.server].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     pub(crate) fn describe(&self) -> String {
         let name = |cpus: &[usize]| cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         format!(
@@ -99,6 +107,8 @@ struct Started {
 struct Again {
     binary: PathBuf,
     arguments: Vec<String>,
+    /// Settings of this run, as environment variables; those of the command line win.
+    environment: Vec<(String, String)>,
     log: PathBuf,
     placement: Placement,
     /// Removed with the last copy.
@@ -156,6 +166,7 @@ impl Server {
         let again = Again {
             binary: binary.to_owned(),
             arguments,
+            environment: common.environment.clone(),
             log,
             placement: placement.clone(),
             _home: home,
@@ -179,9 +190,19 @@ impl Server {
 
     /// Starts the reference loop, this binary's own child.
     pub(crate) fn reference(coalesce: usize, placement: &Placement) -> Result<Self, Failure> {
+        Self::own_child(&["raw-server", "--coalesce", &coalesce.to_string()], placement)
+    }
+
+    /// Starts a server that answers OK to every statement, this binary's own child.
+    pub(crate) fn no_op(placement: &Placement) -> Result<Self, Failure> {
+        Self::own_child(&["opensrv-server"], placement)
+    }
+
+    /// Starts this binary as a server that prints its browser and its CometQL address.
+    fn own_child(arguments: &[&str], placement: &Placement) -> Result<Self, Failure> {
         let own = std::env::current_exe().or_while("find the own binary")?;
         let mut command = Command::new(own);
-        command.args(["raw-server", "--coalesce", &coalesce.to_string()]);
+        command.args(arguments);
         // The child ends when its standard input does: it cannot outlive us.
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = placement.start(&mut command)?;
@@ -257,12 +278,17 @@ impl Server {
 
     /// Orderly end: SIGTERM, and SIGKILL only if that does not help. Not exiting with 0 is a finding.
     pub(crate) fn stop(mut self) -> Result<(), Failure> {
-        let Some(started) = &mut self.started else {
-            return Ok(());
-        };
-        if started.again.is_none() {
-            return Ok(());
+        match &self.started {
+            Some(Started { again: Some(_), .. }) => self.end(),
+            Some(_) | None => Ok(()),
         }
+    }
+
+    /// Ends a started server in order; `restart` starts it again.
+    pub(crate) fn end(&mut self) -> Result<(), Failure> {
+        let Some(started) = &mut self.started else {
+            return Err(Failure::told("only a server started with --spawn can be ended"));
+        };
         if let Some(pid) = i32::try_from(started.child.id()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)
                 .map_err(Into::into)
@@ -277,6 +303,16 @@ impl Server {
             }
         }
         Err(Failure::told("the server did not end within 20 s of SIGTERM"))
+    }
+
+    /// Settings for the next `restart`, in place of those before.
+    pub(crate) fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        if let Some(Started {
+            again: Some(again), ..
+        }) = &mut self.started
+        {
+            again.environment = environment;
+        }
     }
 
     fn wait_until_up(&mut self) -> Result<(), Failure> {
@@ -311,6 +347,7 @@ impl Again {
         let log = log.or_while(format!("open {}", self.log.display()))?;
         let mut command = Command::new(&self.binary);
         command.args(&self.arguments).args(["--password", password]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command
             .stdout(log.try_clone().or_while("share the log")?)

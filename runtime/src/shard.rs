@@ -178,17 +178,10 @@ impl Shard {
     }
 
     /// Those of an ascending list that are still there.
-    pub(crate) fn for_each(
-        &self,
-        receivers: &[ConnId],
-        except: Option<ConnId>,
-        then: impl FnMut(&Rc<Conn>),
-    ) {
+    pub(crate) fn for_each(&self, receivers: &[ConnId], except: Option<ConnId>, then: impl FnMut(&Rc<Conn>)) {
         let conns = self.conns.borrow();
         let receivers = receivers.iter().filter(|id| Some(**id) != except);
-        receivers
-            .filter_map(|id| conns.get(id))
-            .for_each(then);
+        receivers.filter_map(|id| conns.get(id)).for_each(then);
     }
 
     pub(crate) fn close(&self, conn: ConnId, end: End) {

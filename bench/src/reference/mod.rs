@@ -3,6 +3,7 @@
 //! else. It takes publishes over the same statements as the real server, so that one client measures both.
 
 mod front;
+pub(crate) mod opensrv;
 mod peer;
 
 use std::collections::BTreeMap;

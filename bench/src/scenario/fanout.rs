@@ -1,13 +1,13 @@
 //! Channels × subscribers: what is published reaches every subscriber once and in order; how fast, how late, at what cost.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::stage::{self, OPENING};
+use super::window::Window;
 use crate::args::FanoutShape;
 use crate::clock;
 use crate::failure::Failure;
-use crate::latency::Latency;
 use crate::net::{Event, Id, Net};
 use crate::progress::Progress;
 use crate::report::Round;
@@ -22,12 +22,6 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// Nothing arriving for this long while something is under way means that it was lost.
 const STALL: Duration = Duration::from_secs(5);
 
-struct Subscriber {
-    channel: usize,
-    /// One per publisher.
-    tracks: Vec<Track>,
-}
-
 struct Publisher {
     session: Id,
     next_channel: usize,
@@ -37,33 +31,34 @@ struct Publisher {
     unanswered: VecDeque<usize>,
 }
 
-/// A publish under way.
-#[derive(Clone, Default)]
+/// A publish under way; slot `n` belongs to session `n % publishers`.
+#[derive(Clone)]
 struct Slot {
     receivers: usize,
     answered: bool,
 }
 
 impl Slot {
+    const FREE: Self = Self {
+        receivers: 0,
+        answered: true,
+    };
+
     fn is_free(&self) -> bool {
         self.receivers == 0 && self.answered
     }
 }
 
-/// What is counted while the measured window is open.
-struct Window {
-    from: u64,
-    to: u64,
-    deliveries: u64,
-    publishes: u64,
-    latency: Latency,
-}
-
 struct Run<'a> {
     shape: &'a FanoutShape,
-    subscribers: HashMap<Id, Subscriber>,
+    pages: usize,
+    /// What each page saw of each publisher: page `n`'s are at `n * publishers`. The pages' ids count from 0, so a
+    /// delivery finds its track without a look-up.
+    tracks: Vec<Track>,
     publishers: Vec<Publisher>,
     slots: Vec<Slot>,
+    /// With a rate: when the next publish is due.
+    due: u64,
     window: Window,
     finder: Finder,
     deliveries: u64,
@@ -75,56 +70,29 @@ struct Run<'a> {
 /// One round against a server or the reference loop.
 pub(crate) fn round(server: &Server, shape: &FanoutShape, seconds: u64) -> Result<Round, Failure> {
     let mut net = Net::new()?;
-    let mut control = server.client()?;
-    let identities: Vec<Identity> = (0..shape.channels * shape.subscribers)
-        .map(|page| Identity::anonymous(stage::uuid_of(page)))
-        .collect();
-    let ids = stage::open_pages(&mut net, server.ws, &identities, OPENING, |_, _| {})?;
-    let channel_of = |number: usize| number % shape.channels;
-    let pages: Vec<(Id, String)> = ids
-        .iter()
-        .enumerate()
-        .map(|(number, id)| (*id, channel_name(channel_of(number))))
-        .collect();
-    stage::subscribe(&mut net, &mut control, &pages)?;
+    let pages = open_subscribers(&mut net, server, shape)?;
     let mut publishers = Vec::new();
-    for _ in 0..shape.publishers {
+    for number in 0..shape.publishers {
         publishers.push(Publisher {
             session: net.adopt(server.client()?)?,
-            next_channel: publishers.len() % shape.channels,
+            next_channel: number % shape.channels,
             sent: vec![0; shape.channels],
             unanswered: VecDeque::new(),
         });
     }
-    let subscriber = |number| Subscriber {
-        channel: channel_of(number),
-        tracks: (0..shape.publishers).map(|_| Track::from_zero()).collect(),
-    };
     let now = clock::nanos();
     let from = now + clock::span(WARM_UP);
     let to = from + clock::span(Duration::from_secs(seconds));
     let run = Run {
         shape,
-        subscribers: ids
-            .iter()
-            .enumerate()
-            .map(|(number, id)| (*id, subscriber(number)))
+        pages,
+        tracks: (0..pages * shape.publishers)
+            .map(|_| Track::from_zero())
             .collect(),
         publishers,
-        slots: vec![
-            Slot {
-                receivers: 0,
-                answered: true
-            };
-            shape.publishers * shape.in_flight
-        ],
-        window: Window {
-            from,
-            to,
-            deliveries: 0,
-            publishes: 0,
-            latency: Latency::new(),
-        },
+        slots: vec![Slot::FREE; shape.publishers * shape.in_flight],
+        due: now,
+        window: Window::new(from, to),
         finder: Finder::default(),
         deliveries: 0,
         last_progress: now,
@@ -134,6 +102,24 @@ pub(crate) fn round(server: &Server, shape: &FanoutShape, seconds: u64) -> Resul
     run.drive(&mut net, server)
 }
 
+/// Opens the pages, each subscribed to its channel; their ids are the numbers from 0 to what is returned.
+fn open_subscribers(net: &mut Net, server: &Server, shape: &FanoutShape) -> Result<usize, Failure> {
+    let mut control = server.client()?;
+    let identities: Vec<Identity> = (0..shape.channels * shape.subscribers)
+        .map(|page| Identity::anonymous(stage::uuid_of(page)))
+        .collect();
+    let ids = stage::open_pages(net, server.ws, &identities, OPENING, |_, _| {})?;
+    if ids.iter().enumerate().any(|(number, id)| id.0 != number) {
+        return Err(Failure::told("the ids of the pages are not the first ones"));
+    }
+    let pages: Vec<(Id, String)> = ids
+        .iter()
+        .map(|id| (*id, channel_name(id.0 % shape.channels)))
+        .collect();
+    stage::subscribe(net, &mut control, &pages)?;
+    Ok(pages.len())
+}
+
 fn channel_name(channel: usize) -> String {
     format!("bench_fanout_{channel}")
 }
@@ -141,73 +127,55 @@ fn channel_name(channel: usize) -> String {
 impl Run<'_> {
     fn drive(mut self, net: &mut Net, server: &Server) -> Result<Round, Failure> {
         let mut progress = Progress::new("fanout");
-        let begun = clock::nanos();
-        let mut cpu_at_start = None;
-        let mut cpu_at_end = None;
-        let mut due = begun;
         loop {
             let now = clock::nanos();
-            if now >= self.window.from && cpu_at_start.is_none() {
-                cpu_at_start = server.cpu_seconds().or(Some(f64::NAN));
+            let open = self.window.is_open(now, server);
+            if open {
+                self.publish(net, now);
             }
-            if now < self.window.to {
-                self.publish(net, now, &mut due);
-            } else {
-                if cpu_at_end.is_none() {
-                    cpu_at_end = server.cpu_seconds().or(Some(f64::NAN));
-                }
-                if self.slots.iter().all(Slot::is_free) {
-                    break;
-                }
-            }
-            if now > self.last_progress + clock::span(STALL) && self.slots.iter().any(|slot| !slot.is_free())
-            {
+            let under_way = self.slots.iter().any(|slot| !slot.is_free());
+            let stalled = under_way && now > self.last_progress + clock::span(STALL);
+            if stalled || !(open || under_way) || !self.faults.is_empty() {
                 break;
             }
-            net.turn(self.wait(now, due), |event| self.handle(event))?;
+            net.turn(self.wait(now), |event| self.handle(event))?;
             progress.tick(|| format!("{} deliveries", self.deliveries));
-            if !self.faults.is_empty() {
-                break;
-            }
         }
         // Anything that comes now came twice.
         net.turn(Duration::from_millis(50), |event| self.handle(event))?;
-        let cpu = cpu_at_end.unwrap_or(f64::NAN) - cpu_at_start.unwrap_or(f64::NAN);
-        Ok(self.finish(cpu, server.rss_bytes()))
+        Ok(self.finish(server.rss_bytes()))
     }
 
     /// How long a turn may wait: epoll counts in milliseconds, so a nearer moment is met without waiting.
-    fn wait(&self, now: u64, due: u64) -> Duration {
-        let until = if self.shape.rate.is_some() {
-            due.saturating_sub(now)
-        } else {
-            20_000_000
+    fn wait(&self, now: u64) -> Duration {
+        let until = match self.shape.rate {
+            Some(_) => self.due.saturating_sub(now),
+            None => 20_000_000,
         };
         Duration::from_millis((until / 1_000_000).min(20))
     }
 
-    fn publish(&mut self, net: &mut Net, now: u64, due: &mut u64) {
-        for publisher in 0..self.publishers.len() {
-            for way in 0..self.shape.in_flight {
-                let slot = publisher * self.shape.in_flight + way;
-                if !self.slots[slot].is_free() {
-                    continue;
-                }
-                let nanos = match self.shape.rate {
-                    None => now,
-                    Some(_) if *due > now => return,
-                    Some(rate) => {
-                        let nanos = *due;
-                        *due += (1e9 / rate) as u64;
-                        nanos
-                    }
-                };
-                self.publish_one(net, publisher, slot, nanos);
+    /// Queues everything that may leave now; the next turn writes it, one write per session.
+    fn publish(&mut self, net: &mut Net, now: u64) {
+        for slot in 0..self.slots.len() {
+            if !self.slots[slot].is_free() {
+                continue;
             }
+            let due = match self.shape.rate {
+                None => now,
+                Some(_) if self.due > now => return,
+                Some(rate) => {
+                    let due = self.due;
+                    self.due += (1e9 / rate) as u64;
+                    due
+                }
+            };
+            self.publish_one(net, slot, due);
         }
     }
 
-    fn publish_one(&mut self, net: &mut Net, number: usize, slot: usize, nanos: u64) {
+    fn publish_one(&mut self, net: &mut Net, slot: usize, nanos: u64) {
+        let number = slot % self.publishers.len();
         let publisher = &mut self.publishers[number];
         let channel = publisher.next_channel;
         publisher.next_channel = (channel + 1) % self.shape.channels;
@@ -237,24 +205,24 @@ impl Run<'_> {
         match event {
             Event::Text(id, frame) => self.delivered(id, frame),
             Event::Ping(..) => {}
-            Event::Reply(session, reply) => {
-                let publisher = self
-                    .publishers
-                    .iter_mut()
-                    .find(|publisher| publisher.session == session);
-                let slot = publisher.and_then(|publisher| publisher.unanswered.pop_front());
-                match (slot, reply) {
-                    (Some(slot), Reply::Ok { .. }) => {
-                        self.slots[slot].answered = true;
-                        self.last_progress = clock::nanos();
-                        if (self.window.from..self.window.to).contains(&self.last_progress) {
-                            self.window.publishes += 1;
-                        }
-                    }
-                    (_, other) => self.faults.push(format!("a publish was answered with {other:?}")),
-                }
-            }
+            Event::Reply(session, reply) => self.answered(session, &reply),
             Event::Gone(_, reason) => self.faults.push(format!("a connection ended: {reason}")),
+        }
+    }
+
+    fn answered(&mut self, session: Id, reply: &Reply) {
+        let publisher = self
+            .publishers
+            .iter_mut()
+            .find(|publisher| publisher.session == session);
+        let slot = publisher.and_then(|publisher| publisher.unanswered.pop_front());
+        match (slot, reply) {
+            (Some(slot), Reply::Ok { .. }) => {
+                self.slots[slot].answered = true;
+                self.last_progress = clock::nanos();
+                self.window.published(self.last_progress);
+            }
+            (_, other) => self.faults.push(format!("a publish was answered with {other:?}")),
         }
     }
 
@@ -264,11 +232,11 @@ impl Run<'_> {
                 .push(format!("unexpected frame {}", String::from_utf8_lossy(frame)));
             return;
         };
-        let track = self
-            .subscribers
-            .get_mut(&id)
-            .and_then(|page| page.tracks.get_mut(usize::from(stamp.publisher)));
-        let (Some(track), Some(slot)) = (track, self.slots.get_mut(stamp.slot as usize)) else {
+        let publisher = usize::from(stamp.publisher);
+        let known = publisher < self.publishers.len();
+        let track = self.tracks.get_mut(id.0 * self.publishers.len() + publisher);
+        let slot = self.slots.get_mut(stamp.slot as usize);
+        let (true, Some(track), Some(slot)) = (known, track, slot) else {
             self.faults.push(format!(
                 "a message nobody sent: {}",
                 String::from_utf8_lossy(frame)
@@ -281,46 +249,19 @@ impl Run<'_> {
         let now = clock::nanos();
         self.deliveries += 1;
         self.last_progress = now;
-        if (self.window.from..self.window.to).contains(&now) {
-            self.window.deliveries += 1;
-            self.window.latency.record(now - stamp.nanos);
-        }
+        self.window.delivered(now, stamp.nanos);
     }
 
-    fn finish(self, cpu: f64, rss: Option<f64>) -> Round {
+    fn finish(self, rss: Option<f64>) -> Round {
         let mut round = Round::default();
-        let Window {
-            from,
-            to,
-            deliveries,
-            publishes,
-            latency,
-        } = self.window;
-        round.add(
-            "deliveries_per_s",
-            deliveries as f64 / clock::seconds(from, to),
-            "deliveries/s",
-        );
-        round.add(
-            "publishes_per_s",
-            publishes as f64 / clock::seconds(from, to),
-            "publishes/s",
-        );
-        round.add("latency_p50", latency.micros_at(50.0), "µs publish to receive");
-        round.add("latency_p99", latency.micros_at(99.0), "µs");
-        round.add("latency_p99.9", latency.micros_at(99.9), "µs");
-        if cpu.is_finite() && deliveries > 0 {
-            round.add(
-                "cpu_per_million",
-                cpu * 1e6 / deliveries as f64,
-                "server CPU s per million deliveries",
-            );
-        }
+        self.window.report(&mut round);
         round.add_known("server_rss", rss.map(|bytes| bytes / 1024.0), "KiB");
         let mut tally = Tally::default();
-        for subscriber in self.subscribers.values() {
-            for (publisher, track) in self.publishers.iter().zip(&subscriber.tracks) {
-                tally += track.verdict(publisher.sent[subscriber.channel]);
+        for page in 0..self.pages {
+            let channel = page % self.shape.channels;
+            let tracks = &self.tracks[page * self.publishers.len()..];
+            for (publisher, track) in self.publishers.iter().zip(tracks) {
+                tally += track.verdict(publisher.sent[channel]);
             }
         }
         round.tally("fan-out", tally);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::share::Share;
 use super::stage::{self, OPENING};
 use super::writer::Writers;
 use crate::args::OfflineArgs;
@@ -27,9 +28,9 @@ const SECOND_VISIT: Duration = Duration::from_millis(500);
 
 /// How many messages a user must and may get.
 #[derive(Clone, Copy)]
-struct Debt {
-    acknowledged: u32,
-    sent: u32,
+pub(super) struct Debt {
+    pub(super) acknowledged: u32,
+    pub(super) sent: u32,
 }
 
 pub(crate) fn round(server: &mut Server, args: &OfflineArgs) -> Result<Round, Failure> {
@@ -37,11 +38,7 @@ pub(crate) fn round(server: &mut Server, args: &OfflineArgs) -> Result<Round, Fa
     let users: Vec<u32> = (1..).take(args.users).collect();
     let mut control = server.client()?;
     stage::register_users(&mut control, users.iter().copied())?;
-    control.execute_all(
-        users
-            .iter()
-            .map(|user| format!("DELETE FROM users_messages WHERE id = {user}")),
-    )?;
+    stage::forget_queues(&mut control, &users)?;
     drop(control);
 
     let debts = insert(server, args, &mut round)?;
@@ -87,7 +84,11 @@ pub(crate) fn round(server: &mut Server, args: &OfflineArgs) -> Result<Round, Fa
 }
 
 /// Inserts everything, or with `--restart` about half of it before the server is killed under the sessions.
-fn insert(server: &mut Server, args: &OfflineArgs, round: &mut Round) -> Result<Vec<Debt>, Failure> {
+pub(super) fn insert(
+    server: &mut Server,
+    args: &OfflineArgs,
+    round: &mut Round,
+) -> Result<Vec<Debt>, Failure> {
     let mut net = Net::new()?;
     let mut writers = Writers::open(&mut net, server, args.sessions, args.depth)?;
     let total = (args.users * args.messages) as u64;
@@ -133,34 +134,30 @@ fn insert(server: &mut Server, args: &OfflineArgs, round: &mut Round) -> Result<
     round.add("acknowledged", writers.acknowledged() as f64, "messages");
     Ok((0..args.users)
         .map(|user| {
-            let session = user % args.sessions;
+            let share = share(args);
+            let session = share.session_of(user);
             Debt {
-                acknowledged: numbered_for(args, user, writers.acknowledged_by(session)),
-                sent: numbered_for(args, user, writers.sent_by(session)),
+                acknowledged: share.numbered_for(user, writers.acknowledged_by(session)),
+                sent: share.numbered_for(user, writers.sent_by(session)),
             }
         })
         .collect())
 }
 
-/// The users of a session: every `sessions`-th.
-fn users_of(args: &OfflineArgs, session: usize) -> u32 {
-    u32::try_from((args.users + args.sessions - 1 - session) / args.sessions)
-        .expect("users are numbered in 32 bits")
-}
-
-/// How many of the first `statements` of his session go to a user.
-fn numbered_for(args: &OfflineArgs, user: usize, statements: u32) -> u32 {
-    let users = users_of(args, user % args.sessions);
-    let position = u32::try_from(user / args.sessions).expect("users are numbered in 32 bits");
-    statements / users + u32::from(statements % users > position)
+fn share(args: &OfflineArgs) -> Share {
+    Share {
+        users: args.users,
+        sessions: args.sessions,
+    }
 }
 
 fn statement(args: &OfflineArgs, session: usize, number: u32, text: &mut String) -> bool {
-    let users = users_of(args, session);
-    if users == 0 || number / users >= u32::try_from(args.messages).unwrap_or(u32::MAX) {
+    let Some((user, sequence)) = share(args).target(session, number) else {
+        return false;
+    };
+    if sequence as usize >= args.messages {
         return false;
     }
-    let user = (number % users) as usize * args.sessions + session;
     text.push_str("INSERT INTO users_messages (id, event, message) VALUES (");
     text.push_str(&(user + 1).to_string());
     text.push_str(", 'bench', ");
@@ -168,13 +165,29 @@ fn statement(args: &OfflineArgs, session: usize, number: u32, text: &mut String)
     let slot = u32::try_from(user).expect("users are numbered in 32 bits");
     let stamp = Stamp {
         publisher,
-        sequence: number / users,
+        sequence,
         slot,
         nanos: 0,
     };
     packet::quoted(&stamp::body(stamp), text);
     text.push(')');
     true
+}
+
+/// The number of a message that may be what a user is owed; else what is wrong with it.
+pub(super) fn queued_message(user: usize, frame: &[u8]) -> Result<u32, String> {
+    let message = Message::parse(frame)?;
+    let text = message.text().map(stamp::decode_data).unwrap_or_default();
+    let stamp = Stamp::find(text.as_bytes()).filter(|stamp| stamp.slot as usize == user);
+    let is_queued = message.is_private() && message.from_queue && message.has_uuid();
+    match stamp {
+        Some(stamp) if is_queued && text == stamp::body(stamp) => Ok(stamp.sequence),
+        Some(_) | None => Err(format!(
+            "user {} got a wrong frame: {}",
+            user + 1,
+            String::from_utf8_lossy(frame)
+        )),
+    }
 }
 
 /// What the users received.
@@ -239,24 +252,13 @@ impl Drain {
     }
 
     fn receive(&mut self, user: usize, frame: &[u8]) {
-        let message = match Message::parse(frame) {
-            Ok(message) => message,
-            Err(text) => return self.faults.push(text),
-        };
-        let text = message.text().map(stamp::decode_data).unwrap_or_default();
-        let stamp = Stamp::find(text.as_bytes()).filter(|stamp| stamp.slot as usize == user);
-        let is_queued = message.is_private() && message.from_queue && message.has_uuid();
-        match stamp {
-            Some(stamp) if is_queued && text == stamp::body(stamp) => {
-                self.tracks[user].arrive(stamp.sequence);
+        match queued_message(user, frame) {
+            Ok(sequence) => {
+                self.tracks[user].arrive(sequence);
                 self.received += 1;
                 self.last = clock::nanos();
             }
-            _ => self.faults.push(format!(
-                "user {} got a wrong frame: {}",
-                user + 1,
-                String::from_utf8_lossy(frame)
-            )),
+            Err(text) => self.faults.push(text),
         }
     }
 
@@ -308,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_statement_is_counted_for_its_user() {
+    fn every_user_is_sent_his_messages_in_order() {
         let args = OfflineArgs {
             users: 7,
             messages: 3,
@@ -325,10 +327,6 @@ mod tests {
                 assert_eq!(stamp.sequence, counts[stamp.slot as usize]);
                 counts[stamp.slot as usize] += 1;
                 number += 1;
-                assert_eq!(
-                    numbered_for(&args, stamp.slot as usize, number),
-                    counts[stamp.slot as usize]
-                );
                 text.clear();
             }
         }

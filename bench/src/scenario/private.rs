@@ -46,11 +46,7 @@ pub(crate) fn round(server: &Server, args: &PrivateArgs, seconds: u64) -> Result
     let mut control = server.client()?;
     let users: Vec<u32> = (1..).take(args.users).collect();
     stage::register_users(&mut control, users.iter().copied())?;
-    control.execute_all(
-        users
-            .iter()
-            .map(|user| format!("DELETE FROM users_messages WHERE id = {user}")),
-    )?;
+    stage::forget_queues(&mut control, &users)?;
     let mut identities = Vec::new();
     for device in 0..args.devices {
         for user in &users {

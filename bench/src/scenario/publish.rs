@@ -166,7 +166,8 @@ impl Phase {
     }
 }
 
-fn statement(session: usize, number: u32, body: usize, text: &mut String) -> bool {
+/// Writes statement `number` of a session; there always is one.
+pub(super) fn statement(session: usize, number: u32, body: usize, text: &mut String) -> bool {
     text.push_str("INSERT INTO pipes_messages (name, event, message) VALUES ('");
     text.push_str(CHANNEL);
     text.push_str("', 'bench', '");

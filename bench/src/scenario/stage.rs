@@ -52,7 +52,7 @@ pub(crate) fn open_pages(
                 }
                 open[number] = true;
                 opened += 1;
-                if let Err(text) = check_server_info(frame, &identities[number]) {
+                if let Err(text) = check_server_info(frame, identities[number].user != 0) {
                     trouble = Some(text);
                 }
             }
@@ -82,7 +82,8 @@ pub(crate) fn open_pages(
     Ok(ids)
 }
 
-fn check_server_info(frame: &[u8], identity: &Identity) -> Result<(), String> {
+/// The first frame of a connection must be F1 and know whether it is a user.
+pub(crate) fn check_server_info(frame: &[u8], authorized: bool) -> Result<(), String> {
     let message = Message::parse(frame)?;
     if !message.is_server_info() {
         return Err(format!(
@@ -90,10 +91,10 @@ fn check_server_info(frame: &[u8], identity: &Identity) -> Result<(), String> {
             String::from_utf8_lossy(frame)
         ));
     }
-    if message.authorized != (identity.user != 0) {
+    if message.authorized != authorized {
         return Err(format!(
-            "page of user {} has authorized={}",
-            identity.user, message.authorized
+            "a page has authorized={} instead of {authorized}",
+            message.authorized
         ));
     }
     Ok(())
@@ -133,7 +134,8 @@ pub(crate) fn subscribe(net: &mut Net, control: &mut Client, pages: &[(Id, Strin
     }
 }
 
-fn subscribers(control: &mut Client, names: &[&str]) -> Result<u64, Failure> {
+/// Connections subscribed to these channels, added up (7.11).
+pub(crate) fn subscribers(control: &mut Client, names: &[&str]) -> Result<u64, Failure> {
     let mut sum = 0;
     for names in names.chunks(NAMES_PER_QUESTION) {
         let list = names.join("', '");
@@ -157,11 +159,39 @@ pub(crate) fn uuid_of(page: usize) -> String {
     format!("bench_page_{page:021}")
 }
 
-/// Registers the keys of users (7.6).
+/// Page `number` of a run, anonymous or as user `number` + 1.
+pub(crate) fn identity(number: usize, authorized: bool) -> Identity {
+    let uuid = uuid_of(number);
+    if !authorized {
+        return Identity::anonymous(uuid);
+    }
+    let user = u32::try_from(number + 1).expect("far fewer pages than 2^32");
+    Identity {
+        user,
+        key: key_of(user),
+        uuid,
+    }
+}
+
+/// Registers the keys of users (7.6), many with one statement.
 pub(crate) fn register_users(control: &mut Client, users: impl Iterator<Item = u32>) -> Result<(), Failure> {
-    control.execute_all(users.map(|user| {
-        let key = key_of(user);
-        format!("INSERT INTO users_auth (id, hash) VALUES ({user}, '{key}')")
+    let mut users = users.peekable();
+    control.execute_all(std::iter::from_fn(|| {
+        users.peek()?;
+        let rows = users.by_ref().take(NAMES_PER_QUESTION);
+        let rows: Vec<String> = rows.map(|user| format!("({user}, '{}')", key_of(user))).collect();
+        Some(format!(
+            "INSERT INTO users_auth (id, hash) VALUES {}",
+            rows.join(", ")
+        ))
+    }))
+}
+
+/// Takes back what is still owed to users from before.
+pub(crate) fn forget_queues(control: &mut Client, users: &[u32]) -> Result<(), Failure> {
+    control.execute_all(users.chunks(NAMES_PER_QUESTION).map(|users| {
+        let list: Vec<String> = users.iter().map(ToString::to_string).collect();
+        format!("DELETE FROM users_messages WHERE id IN ({})", list.join(", "))
     }))
 }
 

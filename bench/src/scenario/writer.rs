@@ -84,6 +84,10 @@ impl Writers {
         }
     }
 
+    pub(crate) fn owns(&self, id: Id) -> bool {
+        self.sessions.iter().any(|session| session.id == id)
+    }
+
     pub(crate) fn acknowledged(&self) -> u64 {
         self.sessions
             .iter()
