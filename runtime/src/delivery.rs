@@ -11,7 +11,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use comet_core::ConnId;
 use tokio::sync::mpsc;
 
@@ -23,8 +23,10 @@ use crate::ws::conn::{Conn, End};
 const WRITES_PER_TURN: usize = 256;
 /// Frames queued before the shard's other tasks have their turn.
 const FRAMES_PER_TURN: usize = 16_384;
-/// Actions looked ahead at, to find messages with the same receivers.
+/// Actions looked ahead at, to find messages with the same receivers, and …
 const ACTIONS_AHEAD: usize = 1024;
+/// … how many of them a message may overtake to join an earlier one.
+const ACTIONS_OVERTAKEN: usize = 64;
 /// Bytes of frames that may be queued behind a connection's first frame before it must have been written to.
 const QUEUED_BYTES_MAX: usize = 64 * 1024;
 
@@ -80,7 +82,7 @@ impl Delivery {
     async fn wait(&mut self) -> bool {
         if self.is_idle() {
             match self.inbox.recv().await {
-                Some(batch) => self.actions.extend(batch),
+                Some(batch) => self.take_up(batch),
                 None => return false,
             }
         }
@@ -109,58 +111,57 @@ impl Delivery {
     fn look_ahead(&mut self) {
         while self.actions.len() < ACTIONS_AHEAD {
             match self.inbox.try_recv() {
-                Ok(batch) => self.actions.extend(batch),
+                Ok(batch) => self.take_up(batch),
                 Err(_) => return,
             }
         }
+    }
+
+    fn take_up(&mut self, batch: Vec<ShardAction>) {
+        for action in batch {
+            match action {
+                ShardAction::SendMany(message) => self.join(message),
+                other @ (ShardAction::SendOne { .. }
+                | ShardAction::Close { .. }
+                | ShardAction::Reply { .. }
+                | ShardAction::CloseSession { .. }) => self.actions.push_back(other),
+            }
+        }
+    }
+
+    /// A message joins an earlier one to the same receivers, if nothing between concerns any of them: then it costs each
+    /// of them no write of its own. Replies have an order of their own.
+    fn join(&mut self, message: Broadcast) {
+        for earlier in self.actions.iter_mut().rev().take(ACTIONS_OVERTAKEN) {
+            match earlier {
+                ShardAction::SendMany(first) if first.has_receivers_of(&message) => {
+                    if (first.length() + message.frame.len()) as u64 > self.queued_max {
+                        break;
+                    }
+                    first.more.push(message.frame);
+                    return;
+                }
+                ShardAction::SendMany(first) if first.is_apart_from(&message) => {}
+                ShardAction::Reply { .. } | ShardAction::CloseSession { .. } => {}
+                ShardAction::SendMany(_) | ShardAction::SendOne { .. } | ShardAction::Close { .. } => break,
+            }
+        }
+        self.actions.push_back(ShardAction::SendMany(message));
     }
 
     /// Says for how many queued frames the action counts in the turn.
     fn execute(&mut self, action: ShardAction) -> usize {
         match action {
             ShardAction::SendOne { conn, frame } => return self.send(&[conn], None, &frame, 1),
-            ShardAction::SendMany(broadcast) => return self.broadcast(&broadcast),
+            ShardAction::SendMany(message) => {
+                let (frames, count) = message.frames();
+                return self.send(message.receivers(), message.except, &frames, count);
+            }
             ShardAction::Close { conn, cause } => self.shard.close(conn, End::Flush(cause)),
             ShardAction::Reply { session, req, reply } => self.shard.reply(session, req, reply),
             ShardAction::CloseSession { session } => self.shard.close_session(session),
         }
         1
-    }
-
-    /// Messages in a row to the same receivers become one byte string, which costs each of them as much as one message.
-    fn broadcast(&mut self, first: &Broadcast) -> usize {
-        let Some(second) = self.next_frame_for(first, first.frame.len()) else {
-            return self.send(first.receivers(), first.except, &first.frame, 1);
-        };
-        let mut joined = BytesMut::from(&first.frame[..]);
-        joined.extend_from_slice(&second);
-        let mut count = 2;
-        while let Some(frame) = self.next_frame_for(first, joined.len()) {
-            joined.extend_from_slice(&frame);
-            count += 1;
-        }
-        self.send(first.receivers(), first.except, &joined.freeze(), count)
-    }
-
-    /// The next frame, if those who get `first` are to get it next and all of it stays under the limit with the `length`
-    /// bytes before it. Replies on the way are handed over: they have an order of their own.
-    fn next_frame_for(&mut self, first: &Broadcast, length: usize) -> Option<Bytes> {
-        while let Some(reply) = self
-            .actions
-            .pop_front_if(|action| matches!(action, ShardAction::Reply { .. }))
-        {
-            self.execute(reply);
-        }
-        let joins = |next: &Broadcast| {
-            next.has_receivers_of(first) && (length + next.frame.len()) as u64 <= self.queued_max
-        };
-        let joining = self
-            .actions
-            .pop_front_if(|action| matches!(action, ShardAction::SendMany(next) if joins(next)));
-        match joining {
-            Some(ShardAction::SendMany(next)) => Some(next.frame),
-            _ => None,
-        }
     }
 
     /// Queues a byte string that holds `count` frames; says to how many connections.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use comet_core::{Action, CloseCause, ConnId, OpId, Recipients, Record, Reply, RequestId, SessionId};
 use tokio::sync::mpsc;
 
@@ -49,16 +49,43 @@ pub(crate) struct Broadcast {
     pub(crate) range: Range<usize>,
     pub(crate) except: Option<ConnId>,
     pub(crate) frame: Bytes,
+    /// Frames that go to the same receivers right behind the first one.
+    pub(crate) more: Vec<Bytes>,
 }
 
 impl Broadcast {
+    /// Ascending, at least one.
     pub(crate) fn receivers(&self) -> &[ConnId] {
         &self.list[self.range.clone()]
     }
 
-    /// The same list, not only an equal one: that is what two messages to a channel in a row have.
+    /// The same list, not only an equal one: that is what messages to one channel have until somebody comes or goes.
     pub(crate) fn has_receivers_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.list, &other.list) && self.range == other.range && self.except == other.except
+    }
+
+    /// Nobody gets both, as their ranges do not touch: they are pieces of the list of one large channel.
+    pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
+        let (one, other) = (self.receivers(), other.receivers());
+        one.last() < other.first() || other.last() < one.first()
+    }
+
+    /// Bytes of all its frames.
+    pub(crate) fn length(&self) -> usize {
+        self.frame.len() + self.more.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// All its frames in one byte string, and how many they are.
+    pub(crate) fn frames(&self) -> (Bytes, u64) {
+        if self.more.is_empty() {
+            return (self.frame.clone(), 1);
+        }
+        let mut joined = BytesMut::with_capacity(self.length());
+        joined.extend_from_slice(&self.frame);
+        for frame in &self.more {
+            joined.extend_from_slice(frame);
+        }
+        (joined.freeze(), 1 + self.more.len() as u64)
     }
 }
 
@@ -186,6 +213,7 @@ impl Executor {
                     range: start..end,
                     except,
                     frame,
+                    more: Vec::new(),
                 }));
             }
             start = end;

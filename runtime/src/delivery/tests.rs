@@ -50,6 +50,7 @@ impl Setup {
             range,
             except: None,
             frame: Bytes::from_static(text.as_bytes()),
+            more: Vec::new(),
         })
     }
 
@@ -96,6 +97,26 @@ async fn what_waits_for_a_page_leaves_in_one_write() {
     assert!(setup.delivery.is_idle());
     assert_eq!(setup.delivery.shard.shared.metrics.frames.get(), 10);
     assert_eq!(setup.received().await, ["abd", "abcd", "abd"]);
+}
+
+/// The list of a large channel comes in pieces; each gets its messages joined and in order. Somebody's own message in
+/// between is not overtaken.
+#[tokio::test]
+async fn pieces_of_a_list_are_joined_apart() {
+    let mut setup = setup(4, &[]).await;
+    let single = |conn: usize| ShardAction::SendOne {
+        conn: setup.list[conn],
+        frame: Bytes::from_static(b"-"),
+    };
+    let pieces = ["a", "b"]
+        .into_iter()
+        .flat_map(|text| [(text, 0..2), (text, 2..4)]);
+    let mut actions: Vec<_> = pieces.map(|(text, piece)| setup.message(text, piece)).collect();
+    actions.extend([single(3), setup.message("c", 2..4)]);
+    setup.give(actions);
+    setup.delivery.look_ahead();
+    assert_eq!(setup.delivery.actions.len(), 4);
+    assert_eq!(setup.received().await, ["ab", "ab", "abc", "ab-c"]);
 }
 
 /// Messages are joined only with those that go to the very same pages; the sender does not get its own (Q58).
