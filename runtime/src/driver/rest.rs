@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use comet_core::cometql::Statement;
 use comet_core::{Event, Mono};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::{AbortOnPanic, Driver, Wake};
 
@@ -131,7 +131,7 @@ impl Resting {
         };
         let now = self.driver.time.at(self.driver.clock.mono());
         let wait = Duration::from_micros(deadline.micros_since(now));
-        sleep.as_mut().reset(Instant::now() + wait);
+        sleep.set(tokio::time::sleep(wait));
         sleep.poll(cx).map(|()| Wake::Time)
     }
 }
