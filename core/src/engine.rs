@@ -27,7 +27,7 @@ use crate::config::CheckedConfig;
 use crate::event::Event;
 use crate::id::{ConnId, DevId, Seq, UserId};
 use crate::record::Record;
-use crate::state::{Accepted, Conns, Durable, GoneId, Tenants, Timer, Timers};
+use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
 use crate::wire::{self, CommandNumber, Content, Dialect, FrameBody};
 
@@ -47,6 +47,7 @@ pub struct Core {
     durability: Durability,
     tenants: Tenants,
     conns: Conns,
+    clients: Clients,
     sessions: Sessions,
     timers: Timers,
     /// Messages of pages that may be sent again.
@@ -79,6 +80,7 @@ impl Core {
             durability: Durability::default(),
             tenants: Tenants::default(),
             conns: Conns::default(),
+            clients: Clients::default(),
             sessions: Sessions::default(),
             timers: Timers::default(),
             accepted: Accepted::default(),
@@ -109,7 +111,7 @@ impl Core {
         self.fire_timers(now, out);
         self.now = now;
         match event {
-            Event::Opened { conn, hello, client } => self.opened(conn, hello, client, out),
+            Event::Opened { conn, hello, client } => self.opened(conn, hello, &client, out),
             Event::Request { conn, command } => self.request(conn, command, out),
             Event::ProbeAnswered { conn, probe } => self.probe_answered(conn, probe, out),
             Event::Closed { conn, cause } => self.closed(conn, cause, out),

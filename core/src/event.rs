@@ -1,6 +1,7 @@
 //! Everything that can happen to the core, in one closed list.
 
 use alloc::sync::Arc;
+use core::net::IpAddr;
 
 use crate::cometql::Statement;
 use crate::error::QueryError;
@@ -97,8 +98,8 @@ pub struct ClientInfo {
     pub language: Arc<str>,
     /// `Origin`, at most 250 bytes; `None` if the request had none.
     pub origin: Option<Arc<str>>,
-    /// Address of the browser, behind trusted proxies.
-    pub ip: Arc<str>,
+    /// Address of the browser, behind trusted proxies; `None` is shown as an empty text.
+    pub ip: Option<IpAddr>,
 }
 
 /// Why a connection ended.

@@ -2,6 +2,7 @@
 //! can never hit a living one.
 
 use core::fmt;
+use core::num::NonZeroU32;
 
 /// One browser connection. Issued by the runtime, ascending within a shard; the shard is in the high bits, so a
 /// sorted list of connections splits into one slice per shard.
@@ -42,7 +43,7 @@ pub struct DevId(pub u32);
 
 /// A user of one tenant: 1 … 2147483647 (protocol.md 1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub struct UserId(u32);
+pub struct UserId(NonZeroU32);
 
 impl UserId {
     /// Largest user id; nine digits are promised (S4).
@@ -50,10 +51,9 @@ impl UserId {
 
     /// A user id, if `n` is inside the bounds.
     pub const fn new(n: u32) -> Option<Self> {
-        if n >= 1 && n <= Self::MAX {
-            Some(Self(n))
-        } else {
-            None
+        match NonZeroU32::new(n) {
+            Some(number) if n <= Self::MAX => Some(Self(number)),
+            Some(_) | None => None,
         }
     }
 
@@ -67,7 +67,7 @@ impl UserId {
 
     /// The number.
     pub const fn get(self) -> u32 {
-        self.0
+        self.0.get()
     }
 }
 

@@ -2,7 +2,7 @@
 //! rules in protocol.md 1, so nothing behind the decoders has to look again.
 
 use alloc::sync::Arc;
-use core::fmt;
+use core::{fmt, str};
 
 /// `A-Z a-z 0-9 _ -`: the name characters of protocol.md.
 pub const fn is_name_byte(byte: u8) -> bool {
@@ -29,6 +29,32 @@ fn check(text: &str, min: usize, max: usize, allowed: fn(u8) -> bool) -> Result<
         Err(NameError::BadCharacter)
     } else {
         Ok(())
+    }
+}
+
+/// A text kept in place, at most 32 bytes without NUL. What every connection and every stored user has would cost more
+/// in a block of its own than the text is long.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Short {
+    /// Filled up with NUL, so that the order is that of the texts.
+    bytes: [u8; 32],
+    len: u8,
+}
+
+impl Short {
+    const MAX: usize = 32;
+
+    /// `None` if the text is too long.
+    fn new(text: &str) -> Option<Self> {
+        let mut bytes = [0; Self::MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        let len = u8::try_from(text.len()).ok()?;
+        Some(Self { bytes, len })
+    }
+
+    fn as_str(&self) -> &str {
+        let text = self.bytes.get(..self.len.into()).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
     }
 }
 
@@ -170,12 +196,12 @@ impl SendKey {
 }
 
 /// The identifier a browser chose for itself, 0 to 32 name characters; not a credential (protocol.md 1).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct ClientUuid(Arc<str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct ClientUuid(Short);
 
 impl ClientUuid {
     /// Longest uuid, bytes.
-    pub const MAX: usize = 32;
+    pub const MAX: usize = Short::MAX;
 
     /// Never fails: longer texts are cut, texts with other characters count as empty (protocol.md 1).
     pub fn parse(text: &str) -> Self {
@@ -184,41 +210,45 @@ impl ClientUuid {
             end -= 1;
         }
         let cut = text.get(..end).unwrap_or_default();
-        if cut.bytes().all(is_name_byte) {
-            Self(cut.into())
-        } else {
-            Self::default()
-        }
+        let usable = cut.bytes().all(is_name_byte);
+        Self(Short::new(cut).filter(|_| usable).unwrap_or_default())
     }
 
     /// The uuid, may be empty.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// True if the browser told no usable uuid.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+}
+
+impl fmt::Debug for ClientUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClientUuid").field(&self.as_str()).finish()
     }
 }
 
 /// A key of `users_auth`: 1 to 32 characters of `A-Z a-z 0-9 = + / _`. Never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AuthHash(Arc<str>);
+pub struct AuthHash(Short);
 
 impl AuthHash {
     /// Longest hash, bytes.
-    pub const MAX: usize = 32;
+    pub const MAX: usize = Short::MAX;
 
     /// Checks a hash: any text of the alphabet, the site chooses (S3; Q46: an empty one is refused).
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'+' | b'/' | b'_');
-        check(text, 1, Self::MAX, allowed).map(|()| Self(text.into()))
+        check(text, 1, Self::MAX, allowed)?;
+        Short::new(text).map(Self).ok_or(NameError::TooLong)
     }
 
     /// The secret itself.
     pub fn reveal(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 

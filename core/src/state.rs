@@ -1,6 +1,8 @@
 //! The data the engine works on. These modules keep their own invariants, know no rules and never make actions.
 
 mod accepted;
+mod clients;
+mod connections;
 mod conns;
 mod debts;
 mod durable;
@@ -9,10 +11,12 @@ mod tenant;
 mod timers;
 
 pub(crate) use accepted::{Accepted, Published};
-pub(crate) use conns::{Conn, Conns, InFlight, Probe, Reading, Replay, Sent};
+pub(crate) use clients::{Client, Clients};
+pub(crate) use connections::Connections;
+pub(crate) use conns::{Conn, Conns, Probe, Reading, Sent};
 pub(crate) use debts::{Debts, GoneId, Party};
 pub(crate) use durable::effective_length;
 pub use durable::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
-pub(crate) use subscribers::Subscribers;
+pub(crate) use subscribers::{Audience, Subscribers};
 pub(crate) use tenant::{LiveTenant, LiveUser, Tenants};
 pub(crate) use timers::{Timer, Timers};

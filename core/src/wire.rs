@@ -11,6 +11,7 @@ mod url;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::num::NonZeroU64;
 
 pub use decode::{NAMES_MAX, decode};
@@ -311,12 +312,12 @@ pub struct RequestHeaders<'a> {
 
 impl RequestHeaders<'_> {
     /// Cuts to the lengths of protocol.md 2.2, between characters; bytes that are no UTF-8 become U+FFFD.
-    pub fn client_info(&self, ip: &str) -> crate::event::ClientInfo {
+    pub fn client_info(&self, ip: IpAddr) -> crate::event::ClientInfo {
         crate::event::ClientInfo {
             user_agent: cut(self.user_agent, 250),
             language: cut(self.language, 64),
             origin: self.origin.map(|origin| cut(origin, 250)),
-            ip: ip.into(),
+            ip: Some(ip),
         }
     }
 }

@@ -17,9 +17,6 @@ use comet_core::{
 use harness::{World, channel};
 use std::sync::Arc;
 
-#[global_allocator]
-static ALLOCATOR: dhat::Alloc = dhat::Alloc;
-
 const LATER: Now = Now {
     mono: Mono::from_micros(1_000_000),
     unix: UnixMillis(1_700_000_001_000),
@@ -39,6 +36,20 @@ fn publication(req: u64) -> Event {
     }
 }
 
+fn subscription(conn: ConnId, name: &str) -> Event {
+    let request = ClientRequest::Subscribe(Subscribe {
+        names: vec![channel(name)],
+        ..Subscribe::default()
+    });
+    Event::Request {
+        conn,
+        command: Command {
+            number: None,
+            request: Ok(request),
+        },
+    }
+}
+
 /// A core with this many subscribers of one channel. Without the harness's checks, which walk over everything.
 fn crowded(subscribers: u64) -> Core {
     let mut core = World::new().core;
@@ -51,46 +62,23 @@ fn crowded(subscribers: u64) -> Core {
             dialect: Dialect::V4,
             uuid: ClientUuid::parse("u"),
         };
-        core.handle(
-            LATER,
-            Event::Opened {
-                conn,
-                hello: Ok(hello),
-                client: Arc::default(),
-            },
-            &mut actions,
-        );
-        let names = vec![channel("web_news")];
-        let request = ClientRequest::Subscribe(Subscribe {
-            names,
-            ..Subscribe::default()
-        });
-        core.handle(
-            LATER,
-            Event::Request {
-                conn,
-                command: Command {
-                    number: None,
-                    request: Ok(request),
-                },
-            },
-            &mut actions,
-        );
+        let opened = Event::Opened {
+            conn,
+            hello: Ok(hello),
+            client: Arc::default(),
+        };
+        core.handle(LATER, opened, &mut actions);
+        core.handle(LATER, subscription(conn, "web_news"), &mut actions);
         actions.clear();
     }
-    // The first message builds the recipient list, which the others share.
-    core.handle(LATER, publication(1), &mut actions);
+    // The first messages join the recipient list, which the others share.
+    for req in 1..10 {
+        core.handle(LATER, publication(req), &mut actions);
+    }
     core
 }
 
-/// Blocks allocated while one message goes to all subscribers.
-fn blocks_per_publish(core: &mut Core, subscribers: u64) -> u64 {
-    let mut actions: Vec<Action> = Vec::with_capacity(16);
-    let event = publication(2);
-    let profiler = dhat::Profiler::builder().testing().build();
-    core.handle(LATER, event, &mut actions);
-    let blocks = dhat::HeapStats::get().total_blocks;
-    drop(profiler);
+fn receivers(actions: &[Action]) -> u64 {
     let receivers = actions.iter().map(|action| match action {
         Action::Send {
             to: Recipients::Many { list, .. },
@@ -98,14 +86,53 @@ fn blocks_per_publish(core: &mut Core, subscribers: u64) -> u64 {
         } => list.len() as u64,
         _ => 0,
     });
-    assert_eq!(receivers.sum::<u64>(), subscribers);
-    blocks
+    receivers.sum()
+}
+
+/// Blocks allocated while one message goes to all subscribers.
+fn blocks_per_publish(subscribers: u64) -> u64 {
+    let mut core = crowded(subscribers);
+    let mut actions: Vec<Action> = Vec::with_capacity(16);
+    let event = publication(100);
+    let counted = allocation_counter::measure(|| core.handle(LATER, event, &mut actions));
+    assert_eq!(receivers(&actions), subscribers);
+    counted.count_total
 }
 
 #[test]
 fn allocations_of_a_publish_do_not_depend_on_the_number_of_subscribers() {
-    let few = blocks_per_publish(&mut crowded(10), 10);
-    let many = blocks_per_publish(&mut crowded(10_000), 10_000);
-    assert_eq!(few, many);
-    assert!(few <= 6, "{few} allocations for one publish");
+    let blocks = [10, 10_000, 100_000].map(blocks_per_publish);
+    println!("{blocks:?} allocations per publish to 10, 10,000 and 100,000 subscribers");
+    assert!(blocks.iter().all(|&n| n == blocks[0]), "{blocks:?}");
+    assert!(blocks[0] <= 2, "{} allocations for one publish", blocks[0]);
+}
+
+/// Somebody goes, somebody comes, a message is sent, again and again: nothing of it costs a list of everybody.
+#[test]
+fn a_large_channel_that_changes_between_messages_is_not_copied() {
+    const SUBSCRIBERS: u64 = 100_000;
+    const ROUNDS: u64 = 100;
+    let mut core = crowded(SUBSCRIBERS);
+    let mut actions: Vec<Action> = Vec::with_capacity(1024);
+    let mut bytes = 0;
+    for round in 1..=ROUNDS {
+        let conn = ConnId(round * 977);
+        let events = [
+            subscription(conn, "web_olds"),
+            subscription(conn, "web_news"),
+            publication(round),
+        ];
+        for event in events {
+            let counted = allocation_counter::measure(|| core.handle(LATER, event, &mut actions));
+            bytes += counted.bytes_total;
+        }
+        assert_eq!(receivers(&actions), SUBSCRIBERS);
+        actions.clear();
+    }
+    let list = SUBSCRIBERS * size_of::<ConnId>() as u64;
+    println!(
+        "{} bytes allocated per round; the list has {list}",
+        bytes / ROUNDS
+    );
+    assert!(bytes / ROUNDS < list / 20, "{} bytes per round", bytes / ROUNDS);
 }

@@ -2,6 +2,7 @@
 //! are frames that an unmodified client can read.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use comet_core::wire::{self, RequestHeaders};
@@ -23,7 +24,7 @@ pub fn browser(data: &[u8]) {
         language: target,
         origin,
     };
-    let client = Arc::new(headers.client_info("192.0.2.1"));
+    let client = Arc::new(headers.client_info(Ipv4Addr::new(192, 0, 2, 1).into()));
     assert!(
         client.user_agent.len() <= 250 && client.language.len() <= 64,
         "cut to their lengths"

@@ -2,6 +2,7 @@
 //! jumps. Checked after every event: the contract of actions (core/src/action.rs) and the core's own invariants.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
@@ -113,7 +114,7 @@ impl World {
         if hello.as_ref().is_ok_and(|hello| hello.dialect == Dialect::V5) {
             self.exact.opened(conn);
         }
-        let client = Arc::new(RequestHeaders::default().client_info("192.0.2.1"));
+        let client = Arc::new(RequestHeaders::default().client_info(Ipv4Addr::new(192, 0, 2, 1).into()));
         self.open.insert(conn);
         self.handle(Event::Opened { conn, hello, client });
         Ok(())

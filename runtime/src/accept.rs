@@ -6,23 +6,35 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
 use rustix::process::Resource;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::descriptors::{Letterbox, Post};
 use crate::shard::Shard;
 
 /// Sockets that may wait for one shard; the others wait in the kernel.
-pub(crate) const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 256;
+/// Sockets accepted on one port before the other has its turn.
+const TURN_MAX: usize = 64;
 /// Pause after the system refused a descriptor.
-const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+const REFUSED_PAUSE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// Descriptors that browsers leave to everything else, unless there are so few that each side gets half.
 const DESCRIPTORS_KEPT: usize = 512;
+/// Descriptors a table got a copy of, for each shard there is, when the tables parted.
+const DESCRIPTORS_COPIED: usize = 8;
 
 /// The two ports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,22 +49,63 @@ pub(crate) enum Port {
 #[derive(Debug)]
 pub(crate) struct Accepted {
     port: Port,
-    stream: TcpStream,
+    socket: Handed,
     peer: SocketAddr,
     room: Option<Room>,
+}
+
+/// How a socket gets to its shard.
+#[derive(Debug)]
+enum Handed {
+    /// With its `Accepted`: acceptor and shard have one descriptor table.
+    Along(OwnedFd),
+    /// It is in the shard's letterbox.
+    Posted,
+}
+
+/// The acceptor's way into a shard.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    lane: mpsc::Sender<Accepted>,
+    /// If the shard has a descriptor table of its own.
+    post: Option<Post>,
+    /// Places in the shard's table, which may be that of other shards, too.
+    room: Arc<Semaphore>,
+}
+
+/// A shard's end of its gate.
+#[derive(Debug)]
+pub(crate) struct Arrivals {
+    pub(crate) lane: mpsc::Receiver<Accepted>,
+    pub(crate) letterbox: Option<Letterbox>,
 }
 
 /// A browser's place among those that may be connected; free again when it is dropped.
 pub(crate) type Room = OwnedSemaphorePermit;
 
-/// Places for as many browsers as there are descriptors for.
-pub(crate) fn room_for_browsers() -> Arc<Semaphore> {
+/// Gates to as many shards as there are ways; each with a `Post` leads into a table of its own.
+pub(crate) fn gates(posts: Vec<Option<Post>>) -> (Vec<Gate>, Vec<mpsc::Receiver<Accepted>>) {
+    let places = places_for_browsers(posts.len());
+    let common = Arc::new(Semaphore::new(places));
+    let gate = |post: Option<Post>| {
+        let (to, lane) = mpsc::channel(WAITING_MAX);
+        let room = match post {
+            None => common.clone(),
+            Some(_) => Arc::new(Semaphore::new(places)),
+        };
+        let gate = Gate { lane: to, post, room };
+        (gate, lane)
+    };
+    posts.into_iter().map(gate).unzip()
+}
+
+/// Places for as many browsers as a table has descriptors for.
+fn places_for_browsers(shards: usize) -> usize {
     let descriptors = rustix::process::getrlimit(Resource::Nofile).current;
     let descriptors = descriptors.and_then(|limit| usize::try_from(limit).ok());
-    let browsers = descriptors.map_or(Semaphore::MAX_PERMITS, |limit| {
-        limit - DESCRIPTORS_KEPT.min(limit / 2)
-    });
-    Arc::new(Semaphore::new(browsers.min(Semaphore::MAX_PERMITS)))
+    let kept = DESCRIPTORS_KEPT + DESCRIPTORS_COPIED * shards;
+    let browsers = descriptors.map_or(Semaphore::MAX_PERMITS, |limit| limit - kept.min(limit / 2));
+    browsers.min(Semaphore::MAX_PERMITS)
 }
 
 /// Opens a listening socket.
@@ -63,88 +116,159 @@ pub(crate) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListene
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the last connections to be forgotten.
     socket.set_reuse_address(true)?;
+    // What is set here holds for every accepted socket without another call.
+    // Frames are complete messages: waiting for more would only delay them.
+    socket.set_tcp_nodelay(true)?;
+    // Half-open connections end some day even where nobody pings.
+    socket.set_keepalive(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 
-/// Accepts until the task is dropped. Who finds no place in `room` is hung up on; `None` is room for everybody.
-pub(crate) async fn accept(
+/// Accepts on one port.
+#[derive(Debug)]
+pub(crate) struct Entrance {
     port: Port,
-    listener: tokio::net::TcpListener,
-    room: Option<Arc<Semaphore>>,
-    shards: Vec<mpsc::Sender<Accepted>>,
-) {
-    let mut turn = 0;
-    let mut is_full = false;
+    listener: TcpListener,
+    /// The shard that got the last one.
+    turn: usize,
+    is_full: bool,
+}
+
+/// Accepts until `stop` has something to read. A thread of its own, without a reactor: the socket's only one will be that
+/// of the shard that serves it. Browsers that find no place in any table are hung up on.
+pub(crate) fn accept(mut entrances: Vec<Entrance>, gates: &[Gate], stop: &UnixStream) {
     loop {
-        // A socket belongs to the reactor of the thread that serves it, so it leaves this one first.
-        let accepted = listener.accept().await;
-        match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-            Ok((stream, peer)) => {
-                let place = room.clone().map(Semaphore::try_acquire_owned).transpose();
-                let was_full = std::mem::replace(&mut is_full, place.is_err());
-                let Ok(room) = place else {
-                    if !was_full {
-                        tracing::error!(?port, "too many connections for the limit of open descriptors");
-                    }
-                    continue;
-                };
-                turn = (turn + 1) % shards.len();
-                // Fails only when the server stops.
-                let accepted = Accepted {
-                    port,
-                    stream,
-                    peer,
-                    room,
-                };
-                let _ = shards[turn].send(accepted).await;
-            }
-            Err(error) if is_about_the_peer(&error) => {}
-            Err(error) => {
-                tracing::error!(?port, %error, "a connection could not be accepted");
-                tokio::time::sleep(REFUSED_PAUSE).await;
+        let listeners = entrances.iter().map(|entrance| entrance.listener.as_fd());
+        let mut waits: Vec<PollFd<'_>> = std::iter::once(stop.as_fd())
+            .chain(listeners)
+            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
+            .collect();
+        // Fails when a signal came; then nothing is ready.
+        let _ = poll(&mut waits, None);
+        let ready: Vec<bool> = waits.iter().map(|wait| !wait.revents().is_empty()).collect();
+        if ready[0] {
+            return;
+        }
+        for (entrance, ready) in entrances.iter_mut().zip(&ready[1..]) {
+            if *ready && let Err(error) = entrance.accept_some(gates) {
+                tracing::error!(port = ?entrance.port, %error, "a connection could not be accepted");
+                let _ = poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&REFUSED_PAUSE));
             }
         }
     }
 }
 
-/// The peer was gone before it was accepted.
-fn is_about_the_peer(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
+impl Entrance {
+    pub(crate) fn new(port: Port, listener: TcpListener) -> Self {
+        Self {
+            port,
+            listener,
+            turn: 0,
+            is_full: false,
+        }
+    }
+
+    /// Accepts what waits, up to the share of a turn.
+    ///
+    /// # Errors
+    /// The system refuses a descriptor.
+    fn accept_some(&mut self, gates: &[Gate]) -> io::Result<()> {
+        for _ in 0..TURN_MAX {
+            match accept_one(&self.listener) {
+                Ok((socket, Some(peer))) => self.admit(gates, socket, peer),
+                // Gone already.
+                Ok((_, None)) | Err(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, gates: &[Gate], socket: OwnedFd, peer: SocketAddr) {
+        let place = place(self.port, gates, self.turn + 1);
+        let was_full = std::mem::replace(&mut self.is_full, place.is_none());
+        if let Some((at, room)) = place {
+            self.turn = at;
+            gates[at].pass(self.port, socket, peer, room);
+        } else if !was_full {
+            tracing::error!(port = ?self.port, "too many connections for the limit of open descriptors");
+        }
+    }
+}
+
+fn accept_one(listener: &TcpListener) -> Result<(OwnedFd, Option<SocketAddr>), Errno> {
+    let (socket, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    Ok((socket, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+}
+
+/// The shard whose turn it is, or the next one that has a place. CometQL sessions have what browsers leave.
+fn place(port: Port, gates: &[Gate], turn: usize) -> Option<(usize, Option<Room>)> {
+    let mut turns = (0..gates.len()).map(|step| (turn + step) % gates.len());
+    match port {
+        Port::Ws => turns.find_map(|at| Some((at, Some(gates[at].room.clone().try_acquire_owned().ok()?)))),
+        Port::CometQl => Some((turns.next()?, None)),
+    }
+}
+
+impl Gate {
+    /// Waits while too many wait for the shard. What is handed to a shard that stops is closed.
+    fn pass(&self, port: Port, socket: OwnedFd, peer: SocketAddr, room: Option<Room>) {
+        let socket = match &self.post {
+            None => Handed::Along(socket),
+            Some(post) => {
+                if let Err(error) = post.send(&socket) {
+                    return tracing::error!(?port, %error, "a connection could not be handed to its thread");
+                }
+                Handed::Posted
+            }
+        };
+        let _ = self.lane.blocking_send(Accepted {
+            port,
+            socket,
+            peer,
+            room,
+        });
+    }
+}
+
+impl Arrivals {
+    /// The socket in the hands of the calling thread and its reactor.
+    fn open(&self, socket: Handed) -> io::Result<tokio::net::TcpStream> {
+        let socket = match (socket, &self.letterbox) {
+            (Handed::Along(socket), _) => socket,
+            (Handed::Posted, Some(letterbox)) => letterbox.take()?,
+            (Handed::Posted, None) => unreachable!("who has a post has a letterbox"),
+        };
+        tokio::net::TcpStream::from_std(TcpStream::from(socket))
+    }
 }
 
 /// Runs on the shard: starts a task for each socket it is given.
-pub(crate) async fn adopt(shard: Rc<Shard>, mut accepted: mpsc::Receiver<Accepted>) {
-    while let Some(Accepted {
-        port,
-        stream,
-        peer,
-        room,
-    }) = accepted.recv().await
-    {
+pub(crate) async fn adopt(shard: Rc<Shard>, mut arrivals: Arrivals) {
+    while let Some(accepted) = arrivals.lane.recv().await {
         shard.shared.metrics.accepted.inc();
-        let Ok(tcp) = prepare(stream) else { continue };
+        let tcp = match arrivals.open(accepted.socket) {
+            Ok(tcp) => tcp,
+            Err(error) => {
+                tracing::error!(port = ?accepted.port, %error, "a connection could not be adopted");
+                continue;
+            }
+        };
         let shard = shard.clone();
-        match port {
+        match accepted.port {
             Port::Ws => drop(tokio::task::spawn_local(crate::http::serve(
-                shard, tcp, peer, room,
+                shard,
+                tcp,
+                accepted.peer,
+                accepted.room,
             ))),
             Port::CometQl => drop(tokio::task::spawn_local(crate::sql::serve(shard, tcp))),
         }
     }
-}
-
-fn prepare(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
-    // Frames are complete messages: waiting for more would only delay them.
-    stream.set_nodelay(true)?;
-    // Half-open connections end some day even where nobody pings.
-    socket2::SockRef::from(&stream).set_keepalive(true)?;
-    tokio::net::TcpStream::from_std(stream)
 }
 
 #[cfg(test)]
@@ -156,5 +280,46 @@ mod tests {
         let first = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
         let error = listen(first.local_addr().unwrap(), 16).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    /// What the listener was told once, the kernel does for each connection.
+    #[test]
+    fn accepted_sockets_send_at_once_and_notice_dead_peers() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = loop {
+            match accept_one(&listener) {
+                Err(Errno::WOULDBLOCK) => std::thread::yield_now(),
+                accepted => break accepted.unwrap(),
+            }
+        };
+        assert_eq!(peer, Some(client.local_addr().unwrap()));
+        let socket = Socket::from(socket);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert!(socket.nonblocking().unwrap());
+    }
+
+    /// Round robin, but past tables that are full; CometQL sessions need no place of a browser.
+    #[test]
+    fn a_full_table_is_passed_over() {
+        let gate = |places| Gate {
+            lane: mpsc::channel(1).0,
+            post: None,
+            room: Arc::new(Semaphore::new(places)),
+        };
+        let gates = [gate(2), gate(0), gate(1)];
+        let mut rooms = Vec::new();
+        let mut turn = 0;
+        let mut chosen = Vec::new();
+        while let Some((at, room)) = place(Port::Ws, &gates, turn + 1) {
+            chosen.push(at);
+            rooms.extend(room);
+            turn = at;
+        }
+        assert_eq!(chosen, [2, 0, 0]);
+        assert_eq!(place(Port::CometQl, &gates, 1).map(|(at, _)| at), Some(1));
+        rooms.pop();
+        assert_eq!(place(Port::Ws, &gates, 1).map(|(at, _)| at), Some(0));
     }
 }

@@ -77,6 +77,8 @@ pub struct WsSettings {
     pub handshake_timeout_ms: u64,
     /// I/O threads; `None` = one per CPU.
     pub shards: Option<usize>,
+    /// Each I/O thread has a descriptor table of its own, so that the limit of open files counts once per thread.
+    pub shard_descriptors: bool,
 }
 
 /// Settings of the console and the demonstration (protocol.md 2.1).

@@ -1,34 +1,42 @@
 //! The only source of chance: salts of CometQL logins, the seed of the core's message ids, generated passwords.
 //!
-//! Promise: the bytes come from the operating system's generator, never from a clock or a counter.
+//! Promise: the bytes come from the operating system's generator, never from a clock or a counter. No descriptor is
+//! needed for it, which would mean something else in the table of another thread (`descriptors`).
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
-/// The operating system's random generator, opened once.
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// The operating system's random generator.
 #[derive(Debug)]
-pub(crate) struct Entropy {
-    source: File,
-}
+pub(crate) struct Entropy(());
 
 impl Entropy {
-    /// Opens the generator.
+    /// Makes sure that there is one.
     ///
     /// # Errors
-    /// The machine has no `/dev/urandom`, for instance in a bare chroot.
+    /// The kernel has no `getrandom`, or whoever confines the process forbids it.
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self {
-            source: File::open("/dev/urandom")?,
-        })
+        let entropy = Self(());
+        entropy.number()?;
+        Ok(entropy)
     }
 
     /// Fresh random bytes.
     ///
     /// # Errors
     /// As `open`.
+    #[allow(clippy::unused_self, reason = "whoever has one knows that it works")]
     pub(crate) fn bytes<const N: usize>(&self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
-        (&self.source).read_exact(&mut bytes)?;
+        let mut filled = 0;
+        while filled < N {
+            filled += match getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
+                Err(Errno::INTR) => 0,
+                count => count?,
+            };
+        }
         Ok(bytes)
     }
 

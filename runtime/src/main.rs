@@ -16,6 +16,7 @@ use comet_server::config::{self, Loaded, PasswordSource, Settings};
 use comet_server::console::{self, Command};
 use comet_server::logging::{self, Logging};
 use comet_server::server::{self, Running};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -73,12 +74,17 @@ fn run(loaded: Loaded) -> ExitCode {
     }
     log_panics();
     raise_descriptor_limit();
+    // Before the server starts: its threads may wake this one when a signal comes (`server::start`).
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the system gives the program an epoll descriptor");
     let running = match server::start(settings.clone()) {
         Ok(running) => running,
         Err(error) => return refuse(&error),
     };
     let pidfile = settings.pidfile.as_deref().filter(|path| write_pidfile(path));
-    let stop = wait(&settings, &running, &logging);
+    let stop = wait(&runtime, &settings, &running, &logging);
     tracing::info!("stopping");
     let stopped = running.stop();
     if let Some(path) = pidfile {
@@ -183,11 +189,7 @@ fn shell_quoted(path: &Path) -> String {
 }
 
 /// Says how to use the server, and returns when somebody wants it to stop.
-fn wait(settings: &Settings, running: &Running, logging: &Logging) -> Stop {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("the system gives the program an epoll descriptor");
+fn wait(runtime: &Runtime, settings: &Settings, running: &Running, logging: &Logging) -> Stop {
     runtime.block_on(async {
         let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
             signal(SignalKind::terminate()),

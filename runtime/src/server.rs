@@ -1,31 +1,31 @@
 //! Assembles the threads of a server, and takes them apart again in the right order.
 //!
-//! Start: ports first, so that a port in use changes nothing; then the store; then the core; then those who talk to
-//! it. Stop: no new connections; the core writes its last records; what is on disk is acknowledged; sockets close
+//! Start: I/O threads first, which may want to part with the descriptor table while it is empty; then ports, so that a
+//! port in use changes nothing; then the store; then the core; then the threads begin, and connections come. Stop: no new connections; the core writes its last records; what is on disk is acknowledged; sockets close
 //! without a Close frame (protocol.md 2.4), so that browsers come back.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use comet_core::cometql::Limits;
 use comet_core::{ConfigError, Core, Event};
-use tokio::net::TcpListener as TokioListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
-use crate::accept::{self, Accepted, Port, listen};
+use crate::accept::{self, Accepted, Entrance, Gate, Port, listen};
 use crate::clock::{Clock, LivedTime};
 use crate::config::Settings;
 use crate::driver::{Driver, Progress};
 use crate::entropy::Entropy;
 use crate::events::{self, EventSender};
-use crate::execute::{Executor, SHARD_BATCHES_MAX};
+use crate::execute::{Executor, SHARD_BATCHES_MAX, ShardAction};
 use crate::http::{Site, monitor};
+use crate::io_threads::{IoThread, IoThreads, Work};
 use crate::metrics::Metrics;
-use crate::shard::{self, Inbox};
 pub use crate::shared::Addresses;
 use crate::shared::Shared;
 use crate::statistics;
@@ -73,11 +73,14 @@ pub enum StartError {
 pub struct Running {
     addresses: Addresses,
     shared: Arc<Shared>,
-    /// Dropped: the acceptor stops.
-    accepting: Option<oneshot::Sender<()>>,
+    /// Written to: the acceptor stops.
+    accepting: Option<UnixStream>,
     acceptor: Option<JoinHandle<()>>,
+    /// Dropped: the watcher stops.
+    watching: Option<oneshot::Sender<()>>,
+    watcher: Option<JoinHandle<()>>,
     core: Option<JoinHandle<Result<(), StoreError>>>,
-    shards: Vec<JoinHandle<()>>,
+    shards: Vec<IoThread>,
 }
 
 struct Listeners {
@@ -89,10 +92,14 @@ struct Listeners {
 
 /// Starts a server; when this returns it serves.
 ///
+/// With `ws.shard_descriptors`, a tokio runtime of the caller that receives signals has to be made before: tokio lets any
+/// of its runtimes announce a signal, and what a thread with a descriptor table of its own can wake is what it inherited.
+///
 /// # Errors
 /// See [`StartError`]; nothing is left running then.
 pub fn start(settings: Settings) -> Result<Running, StartError> {
     let config = settings.core.clone().check().map_err(StartError::Config)?;
+    let io = IoThreads::start(shards(&settings), settings.ws.shard_descriptors)?;
     let listeners = Listeners::open(&settings)?;
     let clock = Clock::start();
     let system = |what| move |cause| StartError::System { what, cause };
@@ -118,8 +125,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let mut actions = Vec::new();
     let core = Core::start(config, durable, seed, clock.now(), &mut actions);
 
-    let (to_shards, inboxes): (Vec<_>, Vec<_>) = (0..shared.shards).map(|_| lanes()).unzip();
-    let (action_lanes, accept_lanes): (Vec<_>, Vec<_>) = to_shards.into_iter().unzip();
+    let lanes = || mpsc::channel(SHARD_BATCHES_MAX);
+    let (action_lanes, actions_of): (Vec<_>, Vec<_>) = io.threads.iter().map(|_| lanes()).unzip();
+    let (gates, accepted_of) = accept::gates(io.posts);
     let executor = Executor::new(action_lanes, shared.ready.clone(), shared.metrics.clone());
     let metrics = shared.metrics.clone();
     let progress = Progress::default();
@@ -138,36 +146,28 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
 
     let mut running = Running {
         addresses: listeners.addresses,
-        shared: shared.clone(),
+        shared,
         accepting: None,
         acceptor: None,
+        watching: None,
+        watcher: None,
         core: None,
-        shards: Vec::new(),
+        shards: io.threads,
     };
     running.core = Some(thread("core", move || driver.run())?);
-    for (index, inbox) in (0..).zip(inboxes) {
-        let shared = shared.clone();
-        running
-            .shards
-            .push(thread("shard", move || shard::run(index, shared, inbox))?);
-    }
-    let (accepting, stop) = oneshot::channel();
-    running.accepting = Some(accepting);
-    running.acceptor = Some(thread("accept", move || {
-        accept_all(listeners, &shared, &accept_lanes, stop)
-    })?);
+    running.begin(actions_of, accepted_of);
+    running.open(listeners, gates)?;
     Ok(running)
 }
 
-type Lanes = (
-    mpsc::Sender<Vec<crate::execute::ShardAction>>,
-    mpsc::Sender<Accepted>,
-);
-
-fn lanes() -> (Lanes, Inbox) {
-    let (actions_to, actions) = mpsc::channel(SHARD_BATCHES_MAX);
-    let (accepted_to, accepted) = mpsc::channel(accept::WAITING_MAX);
-    ((actions_to, accepted_to), Inbox { actions, accepted })
+/// The number of I/O threads.
+fn shards(settings: &Settings) -> usize {
+    let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+    settings
+        .ws
+        .shards
+        .unwrap_or_else(cpus)
+        .clamp(1, usize::from(u16::MAX))
 }
 
 pub(crate) fn shared(
@@ -181,7 +181,6 @@ pub(crate) fn shared(
     let cometql_tls = settings.cometql.as_ref().and_then(|cometql| cometql.tls.clone());
     let metrics = Arc::new(Metrics::new());
     metrics.ready.set(1);
-    let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Shared {
         core: config.clone(),
         limits: Limits::of(config),
@@ -199,15 +198,11 @@ pub(crate) fn shared(
             settings.log.statistics,
             [config.ws_statistics_ms, config.cometql_statistics_ms],
         ),
-        shards: settings
-            .ws
-            .shards
-            .unwrap_or_else(cpus)
-            .clamp(1, usize::from(u16::MAX)),
+        shards: shards(settings),
     })
 }
 
-fn thread<T: Send + 'static>(
+pub(crate) fn thread<T: Send + 'static>(
     name: &'static str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, StartError> {
@@ -220,40 +215,20 @@ fn thread<T: Send + 'static>(
         })
 }
 
-fn accept_all(
-    listeners: Listeners,
-    shared: &Arc<Shared>,
-    shards: &[mpsc::Sender<Accepted>],
-    stop: oneshot::Receiver<()>,
-) {
+/// Serves whoever watches the server, and writes rates to the log.
+fn watch(listener: Option<TcpListener>, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("the system gives each thread an epoll descriptor");
     LocalSet::new().block_on(&runtime, async {
-        let ports = [
-            (Port::Ws, Some(listeners.ws), Some(accept::room_for_browsers())),
-            (Port::CometQl, listeners.cometql, None),
-        ];
-        for (port, listener, room) in ports {
-            let Some(listener) = listener else { continue };
-            match TokioListener::from_std(listener) {
-                Ok(listener) => drop(tokio::task::spawn_local(accept::accept(
-                    port,
-                    listener,
-                    room,
-                    shards.to_vec(),
-                ))),
-                Err(error) => tracing::error!(?port, %error, "the port cannot be served"),
-            }
-        }
-        if let Some(listener) = listeners.metrics {
+        if let Some(listener) = listener {
             tokio::task::spawn_local(monitor(listener, shared.clone()));
         }
         if let Some(interval) = shared.statistics_interval {
-            tokio::task::spawn_local(statistics::log(shared.clone(), interval));
+            tokio::task::spawn_local(statistics::log(shared, interval));
         }
-        // Resolves when the server is told to stop; the listeners close with this block.
+        // Resolves when the server is told to stop.
         let _ = stop.await;
     });
 }
@@ -295,6 +270,47 @@ impl Listeners {
 }
 
 impl Running {
+    /// Gives each I/O thread its work.
+    fn begin(
+        &mut self,
+        actions: Vec<mpsc::Receiver<Vec<ShardAction>>>,
+        accepted: Vec<mpsc::Receiver<Accepted>>,
+    ) {
+        let lanes = actions.into_iter().zip(accepted);
+        for (index, (thread, (actions, accepted))) in (0..).zip(self.shards.iter_mut().zip(lanes)) {
+            thread.begin(Work {
+                index,
+                shared: self.shared.clone(),
+                actions,
+                accepted,
+            });
+        }
+    }
+
+    /// Lets connections in.
+    fn open(&mut self, listeners: Listeners, gates: Vec<Gate>) -> Result<(), StartError> {
+        let ws = Entrance::new(Port::Ws, listeners.ws);
+        let cometql = listeners
+            .cometql
+            .map(|listener| Entrance::new(Port::CometQl, listener));
+        let entrances = std::iter::once(ws).chain(cometql).collect();
+        let (accepting, stop) = UnixStream::pair().map_err(|cause| StartError::System {
+            what: "a pair of sockets",
+            cause,
+        })?;
+        self.accepting = Some(accepting);
+        self.acceptor = Some(thread("accept", move || {
+            accept::accept(entrances, &gates, &stop);
+        })?);
+        if listeners.metrics.is_some() || self.shared.statistics_interval.is_some() {
+            let (watching, stop) = oneshot::channel();
+            let shared = self.shared.clone();
+            self.watching = Some(watching);
+            self.watcher = Some(thread("watch", move || watch(listeners.metrics, shared, stop))?);
+        }
+        Ok(())
+    }
+
     /// Where the server listens.
     pub fn addresses(&self) -> Addresses {
         self.addresses
@@ -320,8 +336,13 @@ impl Running {
     }
 
     fn shut_down(&mut self) -> Result<(), StoreError> {
-        drop(self.accepting.take());
+        if let Some(mut accepting) = self.accepting.take() {
+            // Nobody reads only when nobody accepts.
+            let _ = accepting.write_all(&[0]);
+        }
         join(self.acceptor.take());
+        drop(self.watching.take());
+        join(self.watcher.take());
         let result = match self.core.take() {
             Some(core) => {
                 let events = self.shared.events.clone();
@@ -332,9 +353,7 @@ impl Running {
             }
             None => Ok(()),
         };
-        for shard in self.shards.drain(..) {
-            join(Some(shard));
-        }
+        self.shards.clear();
         result
     }
 }

@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comet_core::{CloseCause, ConnId, Reply, RequestId, SessionId};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use crate::accept::Accepted;
+use crate::accept::Arrivals;
 use crate::delivery::Delivery;
 use crate::execute::ShardAction;
 use crate::shared::Shared;
@@ -71,17 +72,13 @@ pub(crate) struct Inbox {
     /// From the core; ends when the core has stopped.
     pub(crate) actions: mpsc::Receiver<Vec<ShardAction>>,
     /// From the acceptor; ends when the server begins to stop.
-    pub(crate) accepted: mpsc::Receiver<Accepted>,
+    pub(crate) accepted: Arrivals,
 }
 
 /// Serves until the core has stopped.
-pub(crate) fn run(index: u16, shared: Arc<Shared>, inbox: Inbox) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("the system gives each thread an epoll descriptor");
+pub(crate) fn run(runtime: &Runtime, index: u16, shared: Arc<Shared>, inbox: Inbox) {
     let shard = Rc::new(Shard::new(index, shared));
-    LocalSet::new().block_on(&runtime, serve(shard, inbox));
+    LocalSet::new().block_on(runtime, serve(shard, inbox));
 }
 
 async fn serve(shard: Rc<Shard>, inbox: Inbox) {

@@ -120,6 +120,10 @@ fn without_any_source_the_server_is_safe_and_useful() {
         (ws.handshake_timeout_ms, ws.shards, ws.backlog),
         (10_000, None, 4096)
     );
+    assert!(
+        !ws.shard_descriptors,
+        "one table for all threads, unless somebody asks"
+    );
 }
 
 #[test]

@@ -5,12 +5,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Core;
-use crate::action::{Action, Recipients};
+use crate::action::{Action, Frame, Recipients};
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
 use crate::name::{Body, ChannelKind, ChannelName, ClientUuid, EventName};
 use crate::record::{HistoryMessage, Record};
-use crate::state::{Conn, Published, effective_length};
-use crate::wire::{BadReason, CommandNumber, ErrorExtra, FrameBody, Subscribe, SubscribeMode};
+use crate::state::{Audience, Conn, Published, effective_length};
+use crate::wire::{self, BadReason, CommandNumber, Content, ErrorExtra, FrameBody, Subscribe, SubscribeMode};
 
 /// Names of one `subscription` that are refused one by one; the rest of them together get one F14.
 const REFUSALS_MAX: usize = 32;
@@ -130,14 +130,16 @@ impl Core {
         let Some(state) = self.conns.get_mut(conn) else {
             return;
         };
+        if change.gone.is_empty() && come.is_empty() {
+            return;
+        }
+        let mut channels = core::mem::take(&mut state.channels).into_vec();
         if !change.gone.is_empty() {
             let gone: BTreeSet<&ChannelName> = change.gone.iter().collect();
-            state.channels.retain(|channel| !gone.contains(channel));
+            channels.retain(|channel| !gone.contains(channel));
         }
-        if !(change.gone.is_empty() && come.is_empty()) {
-            state.channels.append(&mut come);
-            state.channels.shrink_to_fit();
-        }
+        channels.append(&mut come);
+        state.channels = channels.into_boxed_slice();
     }
 
     /// The names this connection may subscribe to (Q21, Q22), at most `room`.
@@ -220,8 +222,8 @@ impl Core {
         }
     }
 
-    /// Sends a frame to everybody on a channel but `except`. Returns to how many. One encoding per dialect, one
-    /// action per dialect, whatever the number of subscribers.
+    /// Sends a frame to everybody on a channel but `except`. Returns to how many. One encoding per dialect, whatever the
+    /// number of subscribers.
     pub(super) fn broadcast(
         &mut self,
         dev: DevId,
@@ -230,22 +232,19 @@ impl Core {
         except: Option<ConnId>,
         out: &mut Vec<Action>,
     ) -> u64 {
+        let content = Content {
+            body,
+            answers: None,
+            time: self.now.unix.seconds(),
+        };
         let Some(subscribers) = self.tenants.channel_mut(dev, channel) else {
             return 0;
         };
         let except = except.filter(|&conn| subscribers.contains(conn));
         let receivers = subscribers.len() as u64 - u64::from(except.is_some());
-        for audience in subscribers.audiences() {
-            let except = except.filter(|conn| audience.list.binary_search(conn).is_ok());
-            if audience.list.len() > usize::from(except.is_some()) {
-                let frame = self.encode(body, None, audience.dialect);
-                out.push(Action::Send {
-                    to: Recipients::Many {
-                        list: audience.list,
-                        except,
-                    },
-                    frame,
-                });
+        for (dialect, audience) in subscribers.audiences() {
+            if audience.is_somebody(except) {
+                send_to(&audience, except, wire::encode(&content, dialect), out);
             }
         }
         self.count_sent(dev, receivers);
@@ -320,6 +319,26 @@ impl Core {
         match stored.history.len().checked_sub(keep) {
             None | Some(0) => Seq::START,
             Some(drop) => stored.history.get(drop).map_or(next, |message| message.seq),
+        }
+    }
+}
+
+/// Sends a frame to everybody in an audience but `except`.
+fn send_to(audience: &Audience<'_>, except: Option<ConnId>, frame: Frame, out: &mut Vec<Action>) {
+    match audience {
+        Audience::One(conn) => out.push(Action::Send {
+            to: Recipients::One(*conn),
+            frame,
+        }),
+        Audience::Lists(lists) => {
+            for list in *lists {
+                let except = except.filter(|conn| list.binary_search(conn).is_ok());
+                if list.len() > usize::from(except.is_some()) {
+                    let (list, frame) = (list.clone(), frame.clone());
+                    let to = Recipients::Many { list, except };
+                    out.push(Action::Send { to, frame });
+                }
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ impl Core {
         self.durable.check();
         self.durability.check();
         self.accepted.check(self.config.send_memory_max);
+        self.clients.check();
         self.check_conns();
         for (dev, tenant) in self.tenants.iter() {
             self.check_tenant(dev, tenant);
@@ -43,28 +44,29 @@ impl Core {
                     "a subscription only one side knows"
                 );
             }
-            assert!(
-                conn.owed().is_sorted_by(|a, b| a < b),
-                "private messages out of order"
-            );
-            conn.in_flight.check();
-            match conn.probe {
+            conn.check();
+            let pending = conn.pending();
+            match pending.probe {
                 Some(probe) => {
                     assert!(
                         self.timers.is_armed(probe.deadline, Timer::Probe(id)),
                         "a probe without a deadline"
                     );
                     assert!(
-                        conn.in_flight
+                        pending
+                            .in_flight
                             .newest()
                             .is_some_and(|newest| probe.upto <= newest.seq),
                         "a probe for nothing"
                     );
                 }
-                None => assert!(conn.owed().next().is_none(), "private messages without a probe"),
+                None => assert!(
+                    pending.owed().next().is_none(),
+                    "private messages without a probe"
+                ),
             }
             assert!(
-                conn.user.is_some() || conn.owed().next().is_none(),
+                conn.user.is_some() || pending.owed().next().is_none(),
                 "a private message to nobody"
             );
         }
@@ -88,7 +90,7 @@ impl Core {
 
     fn check_tenant(&self, dev: DevId, tenant: &LiveTenant) {
         for (name, subscribers) in &tenant.channels {
-            assert!(!subscribers.is_empty(), "an empty channel occupies memory (Q82)");
+            assert!(subscribers.len() > 0, "an empty channel occupies memory (Q82)");
             subscribers.check();
             for id in subscribers.iter() {
                 let conn = self.conns.get(id);
@@ -99,30 +101,27 @@ impl Core {
             }
         }
         for (&user, live) in &tenant.users {
+            let devices = live.connections.devices();
             assert!(
-                live.devices.len() <= self.config.devices_per_user_max,
+                devices.len() <= self.config.devices_per_user_max,
                 "too many devices"
             );
-            for &id in &live.connections {
+            for &id in live.connections.all() {
                 let conn = self.conns.get(id);
                 assert!(
                     conn.is_some_and(|c| c.dev == dev && c.user == Some(user)),
                     "a stale connection"
                 );
             }
-            assert!(
-                live.devices.iter().all(|id| live.connections.contains(id)),
-                "a device without a connection"
-            );
             let stored = self.durable.user(dev, user);
-            if !live.devices.is_empty() && !self.stopping {
+            if !devices.is_empty() && !self.stopping {
                 let seen = stored.and_then(|stored| stored.last_seen);
                 assert_eq!(seen, Some(LastSeen::Online), "a device, but not online");
             }
             self.check_debts(live, |seq| {
                 stored.is_some_and(|stored| stored.queued(seq).is_some())
             });
-            if let Some(deadline) = live.ttl_deadline {
+            if let Some(deadline) = live.owed().ttl_deadline {
                 assert!(
                     self.timers.is_armed(deadline, Timer::QueueTtl(dev, user)),
                     "an expiry without a timer"
@@ -130,11 +129,11 @@ impl Core {
             }
             let owed = stored.is_some_and(|stored| !stored.queue.is_empty());
             assert_eq!(
-                live.ttl_deadline.is_some(),
+                live.owed().ttl_deadline.is_some(),
                 owed && self.config.queue_ttl_ms > 0,
                 "expiry of a queue"
             );
-            for (gone, until) in live.debts.claims() {
+            for (gone, until) in live.owed().debts.claims() {
                 assert!(
                     self.timers.is_armed(until, Timer::Grace(dev, user, gone)),
                     "a claim without an end"
@@ -147,8 +146,8 @@ impl Core {
         let waits_for = |id: ConnId, seq| {
             self.conns
                 .get(id)
-                .is_some_and(|conn| conn.owed().any(|owed| owed == seq))
+                .is_some_and(|conn| conn.pending().owed().any(|owed| owed == seq))
         };
-        live.debts.check(waits_for, queued);
+        live.owed().debts.check(waits_for, queued);
     }
 }

@@ -1,14 +1,12 @@
 //! Connections come and go (protocol.md 2.3, 2.4, 4.5).
 
-use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Core;
 use crate::action::{Action, Recipients};
 use crate::event::{ClientInfo, CloseCause};
 use crate::id::ConnId;
-use crate::state::{Conn, InFlight, Replay, Timer};
+use crate::state::{Conn, Timer};
 use crate::wire::{FrameBody, Hello, Refusal};
 
 impl Core {
@@ -18,7 +16,7 @@ impl Core {
         &mut self,
         id: ConnId,
         hello: Result<Hello, Refusal>,
-        client: Arc<ClientInfo>,
+        client: &ClientInfo,
         out: &mut Vec<Action>,
     ) {
         self.statistics.network_events += 1;
@@ -35,23 +33,9 @@ impl Core {
         };
         let identity = self.identify(&hello);
         let user = identity.user();
-        self.conns.insert(
-            id,
-            Conn {
-                dev: hello.dev,
-                user,
-                dialect: hello.dialect,
-                uuid: hello.uuid,
-                client,
-                channels: Vec::new(),
-                opened: self.now.mono,
-                in_flight: InFlight::default(),
-                unsent: VecDeque::new(),
-                probe: None,
-                replay: Replay::default(),
-                command_window: (self.now.mono, 0),
-            },
-        );
+        let client = self.clients.enter(client);
+        self.conns
+            .insert(id, Conn::new(&hello, user, client, self.now.mono));
         self.tenants.entry(hello.dev).connections += 1;
         self.statistics.ws.accepted += 1;
         let server = self.config.product.clone();
@@ -107,7 +91,7 @@ impl Core {
         for channel in &conn.channels {
             tenant.unsubscribe(channel, id, conn.dialect);
         }
-        if let Some(probe) = conn.probe {
+        if let Some(probe) = conn.pending().probe {
             self.timers.disarm(probe.deadline, Timer::Probe(id));
         }
         if let Some(user) = conn.user {
@@ -117,6 +101,7 @@ impl Core {
         for channel in &conn.channels {
             self.announce_track(conn.dev, channel, false, conn.user, &conn.uuid, out);
         }
+        self.clients.leave(conn.client);
     }
 
     /// Drops connections older than `maxUptime` (Q51).

@@ -20,7 +20,10 @@ impl Core {
         if ttl == 0 {
             return;
         }
-        let armed = self.tenants.user(dev, user).and_then(|live| live.ttl_deadline);
+        let armed = self
+            .tenants
+            .user(dev, user)
+            .and_then(|live| live.owed().ttl_deadline);
         let queue_is_empty = self
             .durable
             .user(dev, user)
@@ -47,12 +50,13 @@ impl Core {
             (None, None) | (Some(_), Some(_)) => return,
         };
         self.tenants
-            .edit_user(dev, user, |live| live.ttl_deadline = wanted);
+            .edit_user(dev, user, |live| live.owed_mut().ttl_deadline = wanted);
     }
 
     /// Messages older than `queue_ttl` leave the queue (Q71).
     pub(super) fn expire_queue(&mut self, dev: DevId, user: UserId, out: &mut Vec<Action>) {
-        self.tenants.edit_user(dev, user, |live| live.ttl_deadline = None);
+        self.tenants
+            .edit_user(dev, user, |live| live.owed_mut().ttl_deadline = None);
         let (now, ttl) = (self.now.unix.0, self.config.queue_ttl_ms);
         let Some(stored) = self.durable.user(dev, user) else {
             return;

@@ -16,13 +16,8 @@ impl Core {
     pub(super) fn register_device(&mut self, id: ConnId, dev: DevId, user: UserId, out: &mut Vec<Action>) {
         let max = self.config.devices_per_user_max;
         let came_online = self.tenants.edit_user(dev, user, |live| {
-            let first = live.devices.is_empty();
-            live.connections.insert(id);
-            live.devices.push(id);
-            if live.devices.len() > max {
-                live.devices.remove(0);
-            }
-            assert!(live.devices.len() <= max, "too many devices");
+            let first = live.connections.devices().is_empty();
+            live.connections.register(id, max);
             first
         });
         if came_online {
@@ -36,10 +31,9 @@ impl Core {
     /// An authorized connection is gone. Offline is whoever has no device left (S36).
     pub(super) fn unregister_device(&mut self, id: ConnId, dev: DevId, user: UserId, out: &mut Vec<Action>) {
         let went_offline = self.tenants.edit_user(dev, user, |live| {
-            live.connections.remove(&id);
-            let before = live.devices.len();
-            live.devices.retain(|&other| other != id);
-            before > 0 && live.devices.is_empty()
+            let had_device = !live.connections.devices().is_empty();
+            live.connections.unregister(id);
+            had_device && live.connections.devices().is_empty()
         });
         if went_offline && !self.stopping {
             let time = self.now.unix.seconds();

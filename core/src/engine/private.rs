@@ -44,15 +44,16 @@ impl Core {
         let devices = self
             .tenants
             .user(dev, user)
-            .map(|live| live.devices.clone())
+            .map(|live| live.connections.devices().to_vec())
             .unwrap_or_default();
         for &conn in &devices {
             let Some(state) = self.conns.get_mut(conn) else {
                 continue;
             };
-            state.unsent.push_back(seq);
-            self.tenants
-                .edit_user(dev, user, |live| live.debts.owe(seq, state.party(conn)));
+            state.pending_mut().unsent.push_back(seq);
+            self.tenants.edit_user(dev, user, |live| {
+                live.owed_mut().debts.owe(seq, state.party(conn))
+            });
             self.send_owed(conn, Some(seq), out);
         }
         (op, devices.len() as u64)
@@ -73,8 +74,11 @@ impl Core {
             .into_iter()
             .flatten()
             .map(|message| message.seq)
-            .filter(|&seq| live.is_none_or(|live| live.debts.owed_to(seq, &uuid)))
+            .filter(|&seq| live.is_none_or(|live| live.owed().debts.owed_to(seq, &uuid)))
             .collect();
+        if owed.is_empty() {
+            return;
+        }
         self.edit_debts(dev, user, |debts| {
             for &seq in &owed {
                 let uuid = &uuid;
@@ -82,7 +86,7 @@ impl Core {
             }
         });
         if let Some(state) = self.conns.get_mut(conn) {
-            state.unsent = owed;
+            state.pending_mut().unsent = owed;
         }
         self.send_owed(conn, None, out);
     }
@@ -92,6 +96,9 @@ impl Core {
     fn send_owed(&mut self, conn: ConnId, live: Option<Seq>, out: &mut Vec<Action>) {
         self.fill_window(conn, live, out);
         self.probe(conn, out);
+        if let Some(state) = self.conns.get_mut(conn) {
+            state.tidy();
+        }
     }
 
     fn fill_window(&mut self, conn: ConnId, live: Option<Seq>, out: &mut Vec<Action>) {
@@ -102,14 +109,15 @@ impl Core {
         let Some(user) = state.user else { return };
         let (dev, dialect) = (state.dev, state.dialect);
         let stored = self.durable.user(dev, user);
+        let pending = state.pending_mut();
         let mut sent = 0;
-        while let Some(&seq) = state.unsent.front() {
+        while let Some(&seq) = pending.unsent.front() {
             let message = stored.and_then(|stored| stored.queued(seq));
             let bytes = message.map_or(0, |message| message.body.as_str().len());
-            if state.in_flight.bytes() > 0 && state.in_flight.bytes() + bytes > window {
+            if pending.in_flight.bytes() > 0 && pending.in_flight.bytes() + bytes > window {
                 break;
             }
-            state.unsent.pop_front();
+            pending.unsent.pop_front();
             let Some(message) = message else { continue };
             let body = FrameBody::Private {
                 event: message.event.as_str(),
@@ -125,7 +133,7 @@ impl Core {
                 },
                 dialect,
             );
-            state.in_flight.push(Sent {
+            pending.in_flight.push(Sent {
                 seq,
                 id: message.id,
                 bytes: frame.bytes().len(),
@@ -146,10 +154,11 @@ impl Core {
         let Some(state) = self.conns.get_mut(conn) else {
             return;
         };
-        let Some(newest) = state.in_flight.newest().filter(|_| state.probe.is_none()) else {
+        let pending = state.pending_mut();
+        let Some(newest) = pending.in_flight.newest().filter(|_| pending.probe.is_none()) else {
             return;
         };
-        state.probe = Some(Probe {
+        pending.probe = Some(Probe {
             id: newest.id,
             upto: newest.seq,
             deadline,
@@ -169,11 +178,11 @@ impl Core {
         let Some(state) = self.conns.get_mut(conn) else {
             return;
         };
-        if state.replay.probe == Some(answer) {
-            state.replay.probe = None;
+        if state.pending().replay.probe == Some(answer) {
+            state.pending_mut().replay.probe = None;
             return self.send_history(conn, out);
         }
-        let probe = state.probe.filter(|probe| probe.id == answer);
+        let probe = state.pending().probe.filter(|probe| probe.id == answer);
         if let Some(probe) = probe.filter(|_| state.dialect != Dialect::V5) {
             self.settle(conn, probe.upto, out);
         }
@@ -182,7 +191,7 @@ impl Core {
     /// `ack`: the page has handled this message and all before it. What is not in flight was acknowledged before.
     pub(super) fn acknowledged(&mut self, conn: ConnId, id: MessageId, out: &mut Vec<Action>) {
         let state = self.conns.get(conn);
-        if let Some(upto) = state.and_then(|state| state.in_flight.find(id)) {
+        if let Some(upto) = state.and_then(|state| state.pending().in_flight.find(id)) {
             self.settle(conn, upto, out);
         }
     }
@@ -192,12 +201,13 @@ impl Core {
         let Some(state) = self.conns.get_mut(conn) else {
             return;
         };
-        let (Some(probe), Some(user)) = (state.probe, state.user) else {
+        let (Some(probe), Some(user)) = (state.pending().probe, state.user) else {
             return;
         };
-        state.probe = None;
         let (dev, uuid, sole) = (state.dev, state.uuid.clone(), state.is_sole());
-        let mut acknowledged = state.in_flight.acknowledge(upto);
+        let pending = state.pending_mut();
+        pending.probe = None;
+        let mut acknowledged = pending.in_flight.acknowledge(upto);
         self.timers.disarm(probe.deadline, Timer::Probe(conn));
         let stored = self.durable.user(dev, user);
         acknowledged.retain(|&seq| stored.is_some_and(|stored| stored.queued(seq).is_some()));
@@ -220,7 +230,8 @@ impl Core {
 
     /// A connection ends with unacknowledged messages: they go back, and the browser keeps its claim for a while.
     pub(super) fn keep_claim(&mut self, id: ConnId, conn: &Conn, user: UserId, out: &mut Vec<Action>) {
-        if conn.owed().next().is_none() {
+        let pending = conn.pending();
+        if pending.owed().next().is_none() {
             return;
         }
         self.last_gone = GoneId(self.last_gone.0 + 1);
@@ -228,7 +239,7 @@ impl Core {
         let until = self.now.mono.plus_ms(self.config.reload_grace_ms);
         let devices_max = self.config.devices_per_user_max;
         let (paid, noted) = self.edit_debts(conn.dev, user, |debts| {
-            let paid = debts.vanished(gone, id, until, conn.owed(), devices_max);
+            let paid = debts.vanished(gone, id, until, pending.owed(), devices_max);
             (paid, debts.has_claim(gone))
         });
         if noted {
@@ -243,8 +254,9 @@ impl Core {
     /// Changes what is in flight to a user, and disarms the timers of claims that ended by that.
     fn edit_debts<T>(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut Debts) -> T) -> T {
         let (result, ended) = self.tenants.edit_user(dev, user, |live| {
-            let result = change(&mut live.debts);
-            (result, live.debts.take_ended())
+            let debts = &mut live.owed_mut().debts;
+            let result = change(debts);
+            (result, debts.take_ended())
         });
         for (gone, until) in ended {
             self.timers.disarm(until, Timer::Grace(dev, user, gone));

@@ -111,14 +111,12 @@ impl Core {
         if max == 0 {
             return false;
         }
-        let (began, count) = state.command_window;
-        let (began, count) = if now >= began.plus_ms(1000) {
-            (now, 0)
-        } else {
-            (began, count)
-        };
-        state.command_window = (began, count.saturating_add(1));
-        count >= max
+        if now >= state.second_began.plus_ms(1000) {
+            (state.second_began, state.commands) = (now, 0);
+        }
+        let before = state.commands;
+        state.commands = before.saturating_add(1);
+        before >= max
     }
 
     /// `pipe_count` (S57).

@@ -1,17 +1,16 @@
 //! Open browser connections.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::Party;
-use crate::event::ClientInfo;
+use super::{Client, Party};
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
 use crate::name::{ChannelName, ClientUuid, Marker};
 use crate::time::Mono;
-use crate::wire::{CommandNumber, Dialect};
+use crate::wire::{CommandNumber, Dialect, Hello};
 
-/// One open connection.
+/// One open connection. There are very many and nearly all are idle, so it is kept small.
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) dev: DevId,
@@ -19,10 +18,20 @@ pub(crate) struct Conn {
     pub(crate) user: Option<UserId>,
     pub(crate) dialect: Dialect,
     pub(crate) uuid: ClientUuid,
-    pub(crate) client: Arc<ClientInfo>,
+    pub(crate) client: Client,
     /// In the order of subscribing.
-    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) channels: Box<[ChannelName]>,
     pub(crate) opened: Mono,
+    /// When the second began in which commands are counted (Q63), and how many came in it.
+    pub(crate) second_began: Mono,
+    pub(crate) commands: u32,
+    /// What is on its way to the page, if anything is.
+    pending: Option<Box<Pending>>,
+}
+
+/// What is on its way to a page and has not come to its end.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
     /// Private messages on their way, ascending.
     pub(crate) in_flight: InFlight,
     /// Private messages that are owed and wait for room in the window, ascending, newer than all in flight.
@@ -32,8 +41,34 @@ pub(crate) struct Conn {
     pub(crate) probe: Option<Probe>,
     /// Histories the page asked for and has not got completely.
     pub(crate) replay: Replay,
-    /// Commands in the second that began then (Q63).
-    pub(crate) command_window: (Mono, u32),
+}
+
+static NOTHING: Pending = Pending {
+    in_flight: InFlight {
+        sent: VecDeque::new(),
+        bytes: 0,
+    },
+    unsent: VecDeque::new(),
+    probe: None,
+    replay: Replay {
+        readings: VecDeque::new(),
+        probe: None,
+    },
+};
+
+impl Pending {
+    /// Everything owed to this connection, ascending.
+    pub(crate) fn owed(&self) -> impl Iterator<Item = Seq> {
+        self.in_flight.seqs().chain(self.unsent.iter().copied())
+    }
+
+    fn is_nothing(&self) -> bool {
+        let replay = &self.replay;
+        self.owed().next().is_none()
+            && self.probe.is_none()
+            && replay.readings.is_empty()
+            && replay.probe.is_none()
+    }
 }
 
 /// A probe that was sent and has not come back; for V5 the acknowledgement that is waited for.
@@ -48,6 +83,22 @@ pub(crate) struct Probe {
 }
 
 impl Conn {
+    /// A connection that was opened at `now` and is subscribed to nothing.
+    pub(crate) fn new(hello: &Hello, user: Option<UserId>, client: Client, now: Mono) -> Self {
+        Self {
+            dev: hello.dev,
+            user,
+            dialect: hello.dialect,
+            uuid: hello.uuid.clone(),
+            client,
+            channels: Box::default(),
+            opened: now,
+            second_began: now,
+            commands: 0,
+            pending: None,
+        }
+    }
+
     /// It speaks for all tabs of its browser, which have one connection (protocol-v5.md 4).
     pub(crate) fn is_sole(&self) -> bool {
         self.dialect == Dialect::V5
@@ -62,9 +113,35 @@ impl Conn {
         }
     }
 
-    /// Everything owed to this connection, ascending.
-    pub(crate) fn owed(&self) -> impl Iterator<Item = Seq> {
-        self.in_flight.seqs().chain(self.unsent.iter().copied())
+    /// What is on its way.
+    pub(crate) fn pending(&self) -> &Pending {
+        self.pending.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// What is on its way, to be changed; `tidy` follows when it may have come to its end.
+    pub(crate) fn pending_mut(&mut self) -> &mut Pending {
+        self.pending.get_or_insert_default()
+    }
+
+    /// An idle connection keeps no room for what might be on its way.
+    pub(crate) fn tidy(&mut self) {
+        if self.pending().is_nothing() {
+            self.pending = None;
+        }
+    }
+
+    /// Asserts the invariants that need nothing but the connection.
+    pub(crate) fn check(&self) {
+        assert!(
+            self.pending.as_ref().is_none_or(|pending| !pending.is_nothing()),
+            "an idle connection occupies memory"
+        );
+        let pending = self.pending();
+        assert!(
+            pending.owed().is_sorted_by(|a, b| a < b),
+            "private messages out of order"
+        );
+        pending.in_flight.check();
     }
 }
 
@@ -160,29 +237,30 @@ pub(crate) struct Reading {
 /// All open connections. A connection that is not here is gone, whatever events about it still arrive.
 #[derive(Debug, Default)]
 pub(crate) struct Conns {
-    open: BTreeMap<ConnId, Conn>,
+    /// Boxed: the nodes of a tree are half empty.
+    open: BTreeMap<ConnId, Box<Conn>>,
 }
 
 impl Conns {
     pub(crate) fn insert(&mut self, id: ConnId, conn: Conn) {
-        let previous = self.open.insert(id, conn);
+        let previous = self.open.insert(id, Box::new(conn));
         assert!(previous.is_none(), "a connection id was used twice");
     }
 
-    pub(crate) fn remove(&mut self, id: ConnId) -> Option<Conn> {
+    pub(crate) fn remove(&mut self, id: ConnId) -> Option<Box<Conn>> {
         self.open.remove(&id)
     }
 
     pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {
-        self.open.get(&id)
+        self.open.get(&id).map(|conn| &**conn)
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
-        self.open.get_mut(&id)
+        self.open.get_mut(&id).map(|conn| &mut **conn)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
-        self.open.iter().map(|(&id, conn)| (id, conn))
+        self.open.iter().map(|(&id, conn)| (id, &**conn))
     }
 
     pub(crate) fn len(&self) -> usize {

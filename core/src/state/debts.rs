@@ -88,6 +88,15 @@ pub(crate) struct Debts {
 }
 
 impl Debts {
+    /// No debts.
+    pub(crate) const fn new() -> Self {
+        Self {
+            debts: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            ended: Vec::new(),
+        }
+    }
+
     /// True if nothing is in flight and nobody is expected back.
     pub(crate) fn is_empty(&self) -> bool {
         self.debts.is_empty() && self.gone.is_empty()

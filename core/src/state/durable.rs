@@ -4,6 +4,7 @@
 //! clock, no configuration. So a store that has every record has the state, and several servers that apply the same
 //! records in the same order will have the same state. An empty user, channel or tenant occupies nothing (Q82).
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::id::{DevId, Seq, UserId};
@@ -20,8 +21,8 @@ pub struct Durable {
 /// The durable state of one tenant.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DurableTenant {
-    /// Users with a key, data, a last-online time or a queue.
-    pub users: BTreeMap<UserId, DurableUser>,
+    /// Users with a key, data, a last-online time or a queue. Boxed: the nodes of a tree are half empty.
+    pub users: BTreeMap<UserId, Box<DurableUser>>,
     /// Channels with a setting or a history.
     pub channels: BTreeMap<ChannelName, DurableChannel>,
     /// Revoked tokens and when they were revoked.
@@ -157,7 +158,7 @@ impl Durable {
 
     /// A user, if anything is stored for him.
     pub fn user(&self, dev: DevId, user: UserId) -> Option<&DurableUser> {
-        self.tenants.get(&dev)?.users.get(&user)
+        self.tenants.get(&dev)?.users.get(&user).map(|stored| &**stored)
     }
 
     /// A channel, if anything is stored for it.

@@ -1,46 +1,167 @@
-//! Who is subscribed to a channel, per frame dialect, with the recipient list cached between changes: publishing
-//! costs the same for one subscriber and for a million.
+//! Who is subscribed to a channel, per frame dialect, as lists that messages to them share: publishing allocates the
+//! same for ten subscribers and for a million, and whoever comes or goes costs the copy of one short piece of a list,
+//! even between two messages. A channel with one subscriber, the commonest kind, is two words.
 
-use alloc::collections::BTreeSet;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::id::ConnId;
 use crate::wire::Dialect;
 
-/// The subscribers of one channel.
+/// The longest piece of a list: its copy is 8 KiB.
+const PIECE_MAX: usize = 1024;
+/// A list of several pieces that has served so many messages unchanged is joined. From then on all messages share one
+/// list, which is how the runtime sees that they have the same receivers; while subscribers come and go, the copy of
+/// everything would cost more than that gains.
+const UNCHANGED_MIN: u32 = 4;
+
+/// The subscribers of one channel: at least one.
+#[derive(Debug)]
+pub(crate) enum Subscribers {
+    /// A single one.
+    One(ConnId, Dialect),
+    /// More than one.
+    Many(Box<Groups>),
+}
+
+/// The subscribers by dialect.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers {
+pub(crate) struct Groups {
     v3: Group,
     v4: Group,
     v5: Group,
 }
 
+/// The subscribers of one dialect.
 #[derive(Debug, Default)]
 struct Group {
-    members: BTreeSet<ConnId>,
-    cached: Option<Arc<[ConnId]>>,
+    /// All of them in pieces, each neither empty nor too long, ascending within and across them.
+    pieces: Vec<Arc<[ConnId]>>,
+    len: usize,
+    /// All of them in one list, if there are several pieces and they have not changed for a while.
+    whole: Option<Arc<[ConnId]>>,
+    /// Messages since the last change.
+    unchanged: u32,
 }
 
 /// The subscribers of one dialect, ready to be sent to.
-#[derive(Clone, Debug)]
-pub(crate) struct Audience {
-    /// How frames are written for them.
-    pub(crate) dialect: Dialect,
-    /// Who they are, ascending; never empty.
-    pub(crate) list: Arc<[ConnId]>,
+#[derive(Debug)]
+pub(crate) enum Audience<'a> {
+    /// A single one.
+    One(ConnId),
+    /// Lists, ascending within and across them.
+    Lists(&'a [Arc<[ConnId]>]),
 }
 
-impl Group {
-    fn list(&mut self) -> Arc<[ConnId]> {
-        self.cached
-            .get_or_insert_with(|| self.members.iter().copied().collect())
-            .clone()
+impl Audience<'_> {
+    /// True if there is somebody else than `except`.
+    pub(crate) fn is_somebody(&self, except: Option<ConnId>) -> bool {
+        match self {
+            Self::One(conn) => except != Some(*conn),
+            Self::Lists([list]) => !matches!((&**list, except), ([only], Some(except)) if *only == except),
+            Self::Lists(lists) => !lists.is_empty(),
+        }
     }
 }
 
 impl Subscribers {
-    fn group(&mut self, dialect: Dialect) -> &mut Group {
+    /// A channel's first subscriber.
+    pub(crate) const fn new(conn: ConnId, dialect: Dialect) -> Self {
+        Self::One(conn, dialect)
+    }
+
+    /// Adds a connection; it was not subscribed.
+    pub(crate) fn insert(&mut self, conn: ConnId, dialect: Dialect) {
+        let groups = match self {
+            Self::Many(groups) => groups,
+            Self::One(first, its_dialect) => {
+                let mut groups = Box::<Groups>::default();
+                groups.of_mut(*its_dialect).insert(*first);
+                *self = Self::Many(groups);
+                return self.insert(conn, dialect);
+            }
+        };
+        groups.of_mut(dialect).insert(conn);
+    }
+
+    /// Removes a connection; it was subscribed. False if nobody is left: then the channel is to be forgotten.
+    #[must_use]
+    pub(crate) fn remove(&mut self, conn: ConnId, dialect: Dialect) -> bool {
+        match self {
+            Self::One(last, its_dialect) => {
+                assert!(*last == conn && *its_dialect == dialect, "was not subscribed");
+                return false;
+            }
+            Self::Many(groups) => groups.of_mut(dialect).remove(conn),
+        }
+        if let Some((last, dialect)) = self.only() {
+            *self = Self::One(last, dialect);
+        }
+        true
+    }
+
+    /// The subscriber who is alone.
+    fn only(&self) -> Option<(ConnId, Dialect)> {
+        let mut all = self.by_dialect();
+        all.next().filter(|_| self.len() == 1)
+    }
+
+    /// Number of subscribed connections.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::One(..) => 1,
+            Self::Many(groups) => groups.all().map(|(_, group)| group.len).sum(),
+        }
+    }
+
+    /// True if the connection is subscribed.
+    pub(crate) fn contains(&self, conn: ConnId) -> bool {
+        match self {
+            Self::One(only, _) => *only == conn,
+            Self::Many(groups) => groups.all().any(|(_, group)| group.contains(conn)),
+        }
+    }
+
+    /// Everybody, ascending within a dialect, the newest dialect first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ConnId> {
+        self.by_dialect().map(|(conn, _)| conn)
+    }
+
+    fn by_dialect(&self) -> impl Iterator<Item = (ConnId, Dialect)> {
+        let (one, groups) = match self {
+            Self::One(conn, dialect) => (Some((*conn, *dialect)), None),
+            Self::Many(groups) => (None, Some(groups)),
+        };
+        let many = groups.into_iter().flat_map(|groups| groups.all());
+        let many = many.flat_map(|(dialect, group)| group.iter().map(move |conn| (conn, dialect)));
+        one.into_iter().chain(many)
+    }
+
+    /// Whom to send a message to, the newest dialect first.
+    pub(crate) fn audiences(&mut self) -> impl Iterator<Item = (Dialect, Audience<'_>)> {
+        let (one, groups) = match self {
+            Self::One(conn, dialect) => (Some((*dialect, Audience::One(*conn))), None),
+            Self::Many(groups) => (None, Some(groups)),
+        };
+        let many = groups.into_iter().flat_map(|groups| groups.all_mut());
+        let many = many.map(|(dialect, group)| (dialect, Audience::Lists(group.lists())));
+        one.into_iter().chain(many)
+    }
+
+    /// Asserts that the lists are what they promise.
+    pub(crate) fn check(&self) {
+        if let Self::Many(groups) = self {
+            assert!(self.len() > 1, "a list for a single subscriber");
+            for (_, group) in groups.all() {
+                group.check();
+            }
+        }
+    }
+}
+
+impl Groups {
+    const fn of_mut(&mut self, dialect: Dialect) -> &mut Group {
         match dialect {
             Dialect::V3 => &mut self.v3,
             Dialect::V4 => &mut self.v4,
@@ -48,65 +169,238 @@ impl Subscribers {
         }
     }
 
-    /// Adds a connection; it was not subscribed.
-    pub(crate) fn insert(&mut self, conn: ConnId, dialect: Dialect) {
-        let group = self.group(dialect);
-        assert!(group.members.insert(conn), "subscribed twice");
-        group.cached = None;
+    fn all(&self) -> impl Iterator<Item = (Dialect, &Group)> {
+        let groups = [
+            (Dialect::V5, &self.v5),
+            (Dialect::V4, &self.v4),
+            (Dialect::V3, &self.v3),
+        ];
+        groups.into_iter()
     }
 
-    /// Removes a connection; it was subscribed.
-    pub(crate) fn remove(&mut self, conn: ConnId, dialect: Dialect) {
-        let group = self.group(dialect);
-        assert!(group.members.remove(&conn), "was not subscribed");
-        group.cached = None;
+    fn all_mut(&mut self) -> impl Iterator<Item = (Dialect, &mut Group)> {
+        let groups = [
+            (Dialect::V5, &mut self.v5),
+            (Dialect::V4, &mut self.v4),
+            (Dialect::V3, &mut self.v3),
+        ];
+        groups.into_iter()
+    }
+}
+
+impl Group {
+    fn iter(&self) -> impl Iterator<Item = ConnId> {
+        self.pieces.iter().flat_map(|piece| piece.iter().copied())
     }
 
-    /// Number of subscribed connections.
-    pub(crate) fn len(&self) -> usize {
-        self.groups().map(|group| group.members.len()).sum()
+    /// The piece where the connection is, or would be.
+    fn piece_of(&self, conn: ConnId) -> usize {
+        let begins_later = |piece: &Arc<[ConnId]>| piece.first().is_some_and(|&first| first > conn);
+        let behind = self.pieces.partition_point(|piece| !begins_later(piece));
+        behind.saturating_sub(1)
     }
 
-    /// True if nobody is subscribed.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn contains(&self, conn: ConnId) -> bool {
+        let piece = self.pieces.get(self.piece_of(conn));
+        piece.is_some_and(|piece| piece.binary_search(&conn).is_ok())
     }
 
-    /// True if the connection is subscribed.
-    pub(crate) fn contains(&self, conn: ConnId) -> bool {
-        self.groups().any(|group| group.members.contains(&conn))
+    /// The lists for one more message.
+    fn lists(&mut self) -> &[Arc<[ConnId]>] {
+        self.unchanged = self.unchanged.saturating_add(1);
+        if self.whole.is_none() && self.pieces.len() > 1 && self.unchanged > UNCHANGED_MIN {
+            let mut whole = Vec::with_capacity(self.len);
+            for piece in &self.pieces {
+                whole.extend_from_slice(piece);
+            }
+            self.whole = Some(whole.into());
+        }
+        match &self.whole {
+            Some(whole) => core::slice::from_ref(whole),
+            None => &self.pieces,
+        }
     }
 
-    /// Everybody, ascending within a dialect, the newest dialect first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = ConnId> {
-        self.groups().flat_map(|group| group.members.iter().copied())
+    fn changed(&mut self) {
+        self.whole = None;
+        self.unchanged = 0;
     }
 
-    fn groups(&self) -> impl Iterator<Item = &Group> {
-        [&self.v5, &self.v4, &self.v3].into_iter()
+    fn insert(&mut self, conn: ConnId) {
+        self.changed();
+        let at = self.piece_of(conn);
+        self.len += 1;
+        let Some(piece) = self.pieces.get(at) else {
+            self.pieces.push(Arc::new([conn]));
+            return;
+        };
+        let Err(place) = piece.binary_search(&conn) else {
+            panic!("subscribed twice");
+        };
+        let (before, after) = piece.split_at(place);
+        if piece.len() < PIECE_MAX {
+            self.pieces[at] = joined(before, &[conn], after);
+        } else if after.is_empty() {
+            // Ids ascend, so this is where the next ones come.
+            self.pieces.insert(at + 1, Arc::new([conn]));
+        } else {
+            let (first, second) = piece.split_at(piece.len() / 2);
+            let (first, second) = (Arc::from(first), Arc::from(second));
+            self.pieces.splice(at..=at, [first, second]);
+            self.len -= 1;
+            self.insert(conn);
+        }
     }
 
-    /// The lists to send to, one per dialect that has members.
-    pub(crate) fn audiences(&mut self) -> Vec<Audience> {
-        let mut audiences = Vec::with_capacity(3);
-        for dialect in [Dialect::V5, Dialect::V4, Dialect::V3] {
-            let group = self.group(dialect);
-            if !group.members.is_empty() {
-                audiences.push(Audience {
-                    dialect,
-                    list: group.list(),
-                });
+    fn remove(&mut self, conn: ConnId) {
+        self.changed();
+        let at = self.piece_of(conn);
+        let piece = self.pieces.get(at).map_or(&[][..], |piece| piece);
+        let Ok(place) = piece.binary_search(&conn) else {
+            panic!("was not subscribed");
+        };
+        self.len -= 1;
+        let (before, after) = (&piece[..place], &piece[place + 1..]);
+        if piece.len() == 1 {
+            self.pieces.remove(at);
+        } else {
+            self.pieces[at] = joined(before, after, &[]);
+            self.join_with_next(at);
+        }
+        self.join_with_next(at.saturating_sub(1));
+    }
+
+    /// Makes one of two pieces that have become short.
+    fn join_with_next(&mut self, at: usize) {
+        if let Some([first, second]) = self.pieces.get(at..at + 2)
+            && first.len() + second.len() <= PIECE_MAX / 2
+        {
+            self.pieces[at] = joined(first, second, &[]);
+            self.pieces.remove(at + 1);
+        }
+    }
+
+    fn check(&self) {
+        assert!(
+            self.iter().is_sorted_by(|a, b| a < b),
+            "recipients out of order or doubled"
+        );
+        assert_eq!(self.iter().count(), self.len, "the number of recipients drifted");
+        let fits = |piece: &Arc<[ConnId]>| (1..=PIECE_MAX).contains(&piece.len());
+        assert!(self.pieces.iter().all(fits), "a piece too long or empty");
+        let whole = self.whole.iter().flat_map(|whole| whole.iter().copied());
+        assert!(
+            self.whole.is_none() || whole.eq(self.iter()),
+            "stale recipient list"
+        );
+    }
+}
+
+fn joined(first: &[ConnId], second: &[ConnId], third: &[ConnId]) -> Arc<[ConnId]> {
+    first.iter().chain(second).chain(third).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    fn conns(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<ConnId> {
+        numbers.into_iter().map(ConnId).collect()
+    }
+
+    fn many(conns: &BTreeSet<ConnId>) -> Group {
+        let mut group = Group::default();
+        for &conn in conns {
+            group.insert(conn);
+        }
+        group
+    }
+
+    #[test]
+    fn ascending_subscribers_of_two_shards_fill_their_pieces() {
+        let both = (1..=3000).flat_map(|n| [ConnId::new(0, n), ConnId::new(1, n)]);
+        let mut group = Group::default();
+        for conn in both {
+            group.insert(conn);
+        }
+        group.check();
+        let lengths = group.pieces.iter().map(|piece| piece.len());
+        assert!(lengths.clone().filter(|&len| len == PIECE_MAX).count() >= 4);
+        assert_eq!(lengths.sum::<usize>(), 6000);
+    }
+
+    #[test]
+    fn a_list_in_pieces_is_the_set_of_who_came_and_did_not_go() {
+        let mut expected = conns((1..=20_000).map(|n| n * 2));
+        let mut group = many(&expected);
+        // Comers between the others, and goers from everywhere until few are left.
+        for n in 0..20_000u64 {
+            let number = n * 7919 % 20_000;
+            let comer = ConnId(number * 2 + 1);
+            group.insert(comer);
+            expected.insert(comer);
+            let goer = ConnId(number * 2 + if n % 16 == 0 { 1 } else { 2 });
+            group.remove(goer);
+            expected.remove(&goer);
+            if n % 500 == 0 {
+                group.check();
+                assert!(group.iter().eq(expected.iter().copied()));
             }
         }
-        audiences
+        while let Some(goer) = expected.pop_first() {
+            assert!(group.contains(goer));
+            group.remove(goer);
+            assert!(!group.contains(goer));
+        }
+        group.check();
+        assert!(group.pieces.is_empty(), "nobody occupies memory");
     }
 
-    /// Asserts that the caches are true.
-    pub(crate) fn check(&self) {
-        for group in self.groups() {
-            if let Some(cached) = &group.cached {
-                assert!(group.members.iter().eq(cached.iter()), "stale recipient list");
-            }
+    #[test]
+    fn pieces_that_empty_become_one() {
+        let everybody = conns(1..=10_000);
+        let mut group = many(&everybody);
+        for conn in everybody.into_iter().filter(|conn| conn.0 % 100 != 0) {
+            group.remove(conn);
         }
+        group.check();
+        assert_eq!(group.len, 100);
+        assert!(group.pieces.len() <= 2, "{} pieces", group.pieces.len());
+    }
+
+    #[test]
+    fn messages_in_a_row_come_to_share_one_list() {
+        let mut group = many(&conns(1..=5000));
+        for _ in 0..UNCHANGED_MIN {
+            assert!(group.lists().len() > 1);
+        }
+        let first = group.lists()[0].clone();
+        assert_eq!(first.len(), 5000);
+        assert!(Arc::ptr_eq(&first, &group.lists()[0]));
+        group.remove(ConnId(77));
+        group.check();
+        assert!(
+            group.lists().len() > 1,
+            "a change is not paid with a copy of everything"
+        );
+        let mut few = many(&conns(1..=1000));
+        let list = few.lists()[0].clone();
+        assert_eq!(list.len(), 1000);
+        assert!(Arc::ptr_eq(&list, &few.lists()[0]));
+    }
+
+    #[test]
+    fn a_single_subscriber_needs_no_list() {
+        let (a, b) = (ConnId(1), ConnId(2));
+        let mut subscribers = Subscribers::new(a, Dialect::V4);
+        subscribers.insert(b, Dialect::V5);
+        assert!(matches!(subscribers, Subscribers::Many(_)));
+        assert!(subscribers.iter().eq([b, a]));
+        assert!(subscribers.remove(a, Dialect::V4));
+        assert!(matches!(subscribers, Subscribers::One(only, Dialect::V5) if only == b));
+        assert!(subscribers.contains(b) && !subscribers.contains(a));
+        assert!(!subscribers.remove(b, Dialect::V5), "nobody is left");
+        assert_eq!(size_of::<Subscribers>(), 16);
     }
 }

@@ -1,9 +1,9 @@
 //! The part of a tenant that a restart forgets: devices, subscriptions, counters.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 
-use super::{Debts, Subscribers};
+use super::{Connections, Debts, Subscribers};
 use crate::id::{ConnId, DevId, UserId};
 use crate::name::ChannelName;
 use crate::time::Mono;
@@ -31,19 +31,44 @@ pub(crate) struct LiveTenant {
 /// The live part of one user.
 #[derive(Debug, Default)]
 pub(crate) struct LiveUser {
-    /// All authorized connections.
-    pub(crate) connections: BTreeSet<ConnId>,
-    /// Those that get private messages: the newest `devices_per_user_max` (Q29), in the order of registration.
-    pub(crate) devices: Vec<ConnId>,
-    /// What is in flight to them.
+    /// His authorized connections.
+    pub(crate) connections: Connections,
+    /// What he is owed, if anything.
+    owed: Option<Box<Owed>>,
+}
+
+/// What a user is owed, as far as a restart may forget it.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    /// What is in flight to his devices.
     pub(crate) debts: Debts,
     /// When the queue is looked at for expired messages; armed while there is a queue and a `queue_ttl`.
     pub(crate) ttl_deadline: Option<Mono>,
 }
 
+static NOTHING: Owed = Owed {
+    debts: Debts::new(),
+    ttl_deadline: None,
+};
+
 impl LiveUser {
-    fn is_empty(&self) -> bool {
-        self.connections.is_empty() && self.debts.is_empty() && self.ttl_deadline.is_none()
+    /// What he is owed.
+    pub(crate) fn owed(&self) -> &Owed {
+        self.owed.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// What he is owed, to be changed inside of `Tenants::edit_user`.
+    pub(crate) fn owed_mut(&mut self) -> &mut Owed {
+        self.owed.get_or_insert_default()
+    }
+
+    /// Who is owed nothing keeps no room for it. True if nothing is left of the user.
+    fn tidy(&mut self) -> bool {
+        let owed = self.owed();
+        if owed.debts.is_empty() && owed.ttl_deadline.is_none() {
+            self.owed = None;
+        }
+        self.owed.is_none() && self.connections.is_empty()
     }
 }
 
@@ -76,7 +101,7 @@ impl Tenants {
         let users = &mut self.entry(dev).users;
         let entry = users.entry(user).or_default();
         let result = change(entry);
-        if entry.is_empty() {
+        if entry.tidy() {
             users.remove(&user);
         }
         result
@@ -101,19 +126,16 @@ impl LiveTenant {
             }
             return shared;
         }
-        let mut subscribers = Subscribers::default();
-        subscribers.insert(conn, dialect);
-        self.channels.insert(name.clone(), subscribers);
+        self.channels
+            .insert(name.clone(), Subscribers::new(conn, dialect));
         name.clone()
     }
 
     /// Removes a subscriber; a channel without subscribers occupies nothing (Q82).
     pub(crate) fn unsubscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) {
-        if let Some(subscribers) = self.channels.get_mut(name) {
-            subscribers.remove(conn, dialect);
-            if subscribers.is_empty() {
-                self.channels.remove(name);
-            }
+        let subscribers = self.channels.get_mut(name);
+        if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect)) {
+            self.channels.remove(name);
         }
     }
 }

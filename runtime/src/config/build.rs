@@ -112,6 +112,7 @@ fn ws(get: &Values<'_>) -> Result<WsSettings, SettingsError> {
         shards: get
             .number_if_set("ws.shards")
             .and_then(|shards| usize::try_from(shards).ok()),
+        shard_descriptors: get.flag("ws.shard_descriptors"),
     })
 }
 

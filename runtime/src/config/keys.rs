@@ -97,6 +97,7 @@ pub(super) const KEYS: &[Key] = &[
     number("ws.max_commands_per_second", 0, 1_000_000, "0"),
     number("ws.handshake_timeout", 1, 3600, "10"),
     unset("ws.shards", Kind::Number { min: 1, max: 1024 }),
+    key("ws.shard_descriptors", Kind::Flag, "false"),
     key("ws.trusted_proxies", Kind::Networks, ""),
     key("cometql.ip", Kind::Ip, "127.0.0.1"),
     number("cometql.port", 0, 65_535, "3307"),

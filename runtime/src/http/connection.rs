@@ -207,7 +207,7 @@ fn web_socket(shard: &Shard, target: &str, asked: &Asked, upgraded: &RefCell<Opt
             &shared.core.origins,
             shared.core.dev_index_size,
         ),
-        client: Arc::new(info.client_info(&ip.to_string())),
+        client: Arc::new(info.client_info(ip)),
     });
     upgrade(answer_headers)
 }

@@ -19,6 +19,9 @@ use comet_server::server::{self, Running};
 /// Only a server that hangs is this slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const PASSWORD: &str = "secret";
+/// Set: every server of these tests gives each I/O thread a descriptor table of its own. One process per test then
+/// (`cargo nextest`), as a table also inherits what other tests have open.
+const SHARD_DESCRIPTORS: &str = "COMET_TEST_SHARD_DESCRIPTORS";
 
 /// A running server with a data directory of its own.
 pub(crate) struct Server {
@@ -45,6 +48,10 @@ pub(crate) fn server_with(change: impl FnOnce(&mut Settings)) -> Server {
     };
     let mut settings = config::load(&cli, &Env::new()).unwrap().settings;
     settings.pidfile = None;
+    if std::env::var_os(SHARD_DESCRIPTORS).is_some() {
+        settings.ws.shard_descriptors = true;
+        settings.ws.shards = Some(3);
+    }
     change(&mut settings);
     let running = server::start(settings.clone()).unwrap();
     Server {

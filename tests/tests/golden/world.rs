@@ -2,6 +2,7 @@
 //! promises to: in order, a dropped connection reported as closed, every record confirmed unless the store is held.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use comet_core::cometql::{self, Limits, Param};
@@ -177,7 +178,7 @@ impl World {
         self.handle(Event::Opened {
             conn,
             hello,
-            client: Arc::new(headers.client_info("192.0.2.1")),
+            client: Arc::new(headers.client_info(Ipv4Addr::new(192, 0, 2, 1).into())),
         });
     }
 

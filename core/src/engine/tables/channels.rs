@@ -1,5 +1,6 @@
 //! `pipes`, `users_in_pipes`, `pipes_settings` (protocol.md 7.11, 7.12).
 
+use alloc::string::ToString as _;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -46,15 +47,15 @@ impl Core {
             let mut present: Vec<ConnId> = subscribers.into_iter().flat_map(|s| s.iter()).collect();
             present.sort_unstable();
             for conn in present.into_iter().filter_map(|id| self.conns.get(id)) {
-                let client = &conn.client;
+                let (headers, ip) = (&conn.client.headers, conn.client.ip);
                 let row = vec![
                     Cell::text(channel.as_str()),
                     Cell::Int(conn.user.map_or(0, UserId::get).into()),
                     Cell::text(conn.uuid.as_str()),
-                    Cell::Text(client.user_agent.clone()),
-                    Cell::Text(client.ip.clone()),
-                    Cell::Text(client.origin.clone().unwrap_or_default()),
-                    Cell::Text(client.language.clone()),
+                    Cell::Text(headers.user_agent.clone()),
+                    Cell::text(&ip.map(|ip| ip.to_string()).unwrap_or_default()),
+                    Cell::Text(headers.origin.clone().unwrap_or_default()),
+                    Cell::Text(headers.language.clone()),
                 ];
                 rows.push((RowId::ReadOnly, row));
             }
