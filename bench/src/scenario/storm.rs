@@ -56,11 +56,9 @@ pub(crate) fn round(server: &Server, args: &StormArgs, seconds: u64) -> Result<R
     let mut storm = Storm::prepare(server, args)?;
     storm.open(&mut round)?;
     storm.send_until(|_, lasted| lasted >= Duration::from_secs(seconds))?;
-    let settled = storm.cut(&mut round)?;
+    storm.cut(&mut round)?;
     let least = (args.users * args.messages) as u64;
-    storm.send_until(|storm, lasted| {
-        lasted >= AFTERMATH && storm.private.writers.acknowledged() >= least && clock::nanos() > settled
-    })?;
+    storm.send_until(|storm, lasted| lasted >= AFTERMATH && storm.private.writers.acknowledged() >= least)?;
     storm.finish(&mut round)?;
     Ok(round)
 }
@@ -211,8 +209,8 @@ impl<'a> Storm<'a> {
         });
     }
 
-    /// Cuts everybody off and lets all come back, traffic going on; when that was over.
-    fn cut(&mut self, round: &mut Round) -> Result<u64, Failure> {
+    /// Cuts everybody off and lets all come back, traffic going on.
+    fn cut(&mut self, round: &mut Round) -> Result<(), Failure> {
         // What was acknowledged before this question must not come again.
         self.workers.order(&Order::Ask)?;
         let users = self.args.users as u64;
@@ -254,7 +252,7 @@ impl<'a> Storm<'a> {
             sent as f64,
             "private messages while users came back",
         );
-        Ok(settled)
+        Ok(())
     }
 
     fn send_until_told(&mut self, is_told: impl Fn(&News) -> bool) -> Result<(), Failure> {
