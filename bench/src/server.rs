@@ -19,7 +19,8 @@ use crate::proc;
 use crate::sql::client::Client;
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// A million connections that end at once keep a server busy for a while.
+const STOP_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Processors of the two sides.
 #[derive(Debug, Clone)]
@@ -302,7 +303,7 @@ impl Server {
                 None => thread::sleep(Duration::from_millis(20)),
             }
         }
-        Err(Failure::told("the server did not end within 20 s of SIGTERM"))
+        Err(Failure::told("the server did not end within two minutes of SIGTERM"))
     }
 
     /// Settings for the next `restart`, in place of those before.

@@ -151,10 +151,7 @@ fn all_says_for_each_line_whether_it_was_reached_or_why_it_was_not_measured() {
     };
     assert!(rate["measured"]["median"].as_f64().unwrap() > 0.0, "{rate}");
     assert_eq!(rate["ratio"]["rounds"], 2, "{rate}");
-    assert!(
-        ["reached", "not reached"].contains(&rate["verdict"].as_str().unwrap()),
-        "{rate}"
-    );
+    assert_eq!(rate["verdict"], "works", "too small for more: {rate}");
     assert_eq!(cpu["verdict"], "not measured", "its process is not known: {cpu}");
     assert_eq!(restart["verdict"], "not measured");
     assert!(restart["text"].as_str().unwrap().contains("--spawn"), "{restart}");
@@ -181,11 +178,17 @@ fn half_of_what_the_slower_side_manages_is_what_both_are_asked_for() {
     let reports = json(&output);
     assert_eq!(output.status.code(), Some(0), "{reports}");
     let asked = reports[2]["conditions"]["publishes per second"].as_str().unwrap();
-    let asked: f64 = asked.split(',').next().unwrap().parse().unwrap();
-    assert!(asked > 0.0);
+    let numbers: Vec<f64> = asked
+        .split([' ', ','])
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [half, most] = numbers[..] else {
+        panic!("{asked}")
+    };
+    assert!(half > 0.0 && (most - 2.0 * half).abs() < 0.2, "{asked}");
     for side in [&reports[0], &reports[1]] {
-        let published = side["median"]["publishes_per_s"].as_f64().unwrap();
-        assert!(published <= asked + 2.0, "{published} of {asked}: {side}");
+        let curve = &side["rounds"][0]["curves"]["percentile, µs"];
+        assert!(curve[0][1].as_f64().unwrap() > 0.0, "{side}");
     }
     assert!(reports[2]["median"]["p99_ratio"].as_f64().unwrap() > 0.0);
 }

@@ -16,9 +16,6 @@ use comet_core::{
 use divan::{Bencher, black_box};
 use std::sync::Arc;
 
-#[global_allocator]
-static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
-
 fn main() {
     divan::main();
 }

@@ -1,12 +1,17 @@
-//! The one thread that owns the core: events in, actions out, timers between.
+//! What drives the core: events in, actions out, timers between.
 //!
-//! Promise: no lock around the state; bounded batches; time never goes backwards; the store's answers come first, so
-//! that a full queue of events cannot keep an acknowledgement waiting. If the core finds one of its invariants broken it
-//! panics, and the whole process stops: nothing is served on a state that cannot be trusted.
+//! Promise: nobody waits for a lock to reach the core; bounded batches; time never goes backwards; the store's answers
+//! come first, so that a full queue of events cannot keep an acknowledgement waiting. If the core finds one of its
+//! invariants broken it panics, and the whole process stops: nothing is served on a state that cannot be trusted.
+//!
+//! The core has a thread of its own. While that thread has nothing to do, the core is at `rest`, where a shard that has
+//! one more event may give it its turn itself.
+
+mod rest;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use comet_core::{Action, Core, Event, Mono, Now, OpId, Record};
 use tokio::sync::mpsc;
@@ -37,6 +42,8 @@ pub(crate) struct Driver {
     pub(crate) progress: Progress,
     pub(crate) time: LivedTime,
 }
+
+pub(crate) use rest::Rest;
 
 /// How far the records are, and whether the end is near.
 #[derive(Debug, Default)]
@@ -84,12 +91,12 @@ impl Progress {
 
 enum Wake {
     Store(StoreEvent),
-    Events,
+    Events(Vec<Vec<Event>>),
     Time,
     Stop,
 }
 
-/// A panicking core takes the process with it, in builds that unwind, too.
+/// Held while the core works: a panicking core takes the process with it, in builds that unwind, too.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -103,56 +110,77 @@ impl Drop for AbortOnPanic {
 
 impl Driver {
     /// Runs until the core was told to stop and every record is on disk. Returns what closing the store said.
-    pub(crate) fn run(mut self) -> Result<(), StoreError> {
+    pub(crate) fn run(self, rest: &Rest) -> Result<(), StoreError> {
         let _abort = AbortOnPanic;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .expect("a runtime without I/O needs only memory");
-        runtime.block_on(self.serve());
-        self.writer.stop()
+        let driver = runtime.block_on(Box::new(self).serve(rest));
+        driver.writer.stop()
     }
 
-    async fn serve(&mut self) {
-        let mut batches = Vec::with_capacity(TURN_BATCHES_MAX);
+    async fn serve(mut self: Box<Self>, rest: &Rest) -> Box<Self> {
         self.execute();
         loop {
             self.give_records();
             self.executor.hand_over().await;
             if self.progress.may_end() {
-                return;
+                return self;
             }
-            match self.wait(&mut batches).await {
+            let (driver, wake) = rest.until_woken(self).await;
+            self = driver;
+            match wake {
                 Wake::Store(event) => self.store_event(event),
-                Wake::Events => self.turn(&mut batches).await,
+                Wake::Events(batches) => self.turn(batches).await,
                 Wake::Time => self.handle(Event::Tick, self.now()),
                 Wake::Stop => self.progress.stopping = true,
             }
         }
     }
 
-    async fn wait(&mut self, batches: &mut Vec<Vec<Event>>) -> Wake {
-        // While events have to wait for the disk, Pongs do, too: then no deadline is over.
-        let take_events = !self.progress.disk_is_behind();
-        let deadline = self.core.poll_timeout().filter(|_| take_events);
-        let machine = self.clock.mono();
-        self.time.pause(machine);
-        let wait = Duration::from_micros(deadline.map_or(0, |at| at.micros_since(self.time.at(machine))));
-        let woken = tokio::select! {
-            biased;
-            Some(event) = self.store_events.recv() => Wake::Store(event),
-            count = self.events.recv_many(batches, TURN_BATCHES_MAX), if take_events => {
-                if count == 0 { Wake::Stop } else { Wake::Events }
-            }
-            () = tokio::time::sleep(wait), if deadline.is_some() => Wake::Time,
-        };
-        let expected = if take_events {
-            deadline
-        } else {
-            Some(self.time.at(machine))
-        };
-        self.time.resume(self.clock.mono(), expected);
-        woken
+    /// What there is to do for the core's thread, but for deadlines.
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if let Poll::Ready(Some(event)) = self.store_events.poll_recv(cx) {
+            return Poll::Ready(Wake::Store(event));
+        }
+        // While events have to wait for the disk, Pongs do, too.
+        if self.progress.disk_is_behind() {
+            return Poll::Pending;
+        }
+        let mut batches = Vec::new();
+        match self.events.poll_recv_many(cx, &mut batches, TURN_BATCHES_MAX) {
+            Poll::Ready(0) => Poll::Ready(Wake::Stop),
+            Poll::Ready(_) => Poll::Ready(Wake::Events(batches)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// When the core has something to do by itself, on its own clock. No deadline is over while Pongs have to wait.
+    fn deadline(&self) -> Option<Mono> {
+        self.core
+            .poll_timeout()
+            .filter(|_| !self.progress.disk_is_behind())
+    }
+
+    /// Nothing is under way in either direction.
+    fn is_idle(&self) -> bool {
+        self.events.is_empty()
+            && !self.progress.stopping
+            && !self.progress.disk_is_behind()
+            && self.executor.is_idle()
+    }
+
+    /// The core's turn on the thread that brings the events. Needs `is_idle`.
+    fn turn_at_rest(&mut self, events: Vec<Event>) {
+        let now = self.now();
+        self.metrics.events.inc_by(events.len() as u64);
+        self.metrics.batch.observe(events.len() as f64);
+        for event in events {
+            self.handle(event, now);
+        }
+        self.give_records();
+        self.executor.hand_over_now();
     }
 
     fn now(&self) -> Now {
@@ -164,10 +192,10 @@ impl Driver {
     }
 
     /// One reading of the clock serves the events of a turn: they arrived together.
-    async fn turn(&mut self, batches: &mut Vec<Vec<Event>>) {
+    async fn turn(&mut self, batches: Vec<Vec<Event>>) {
         let now = self.now();
         let mut count = 0;
-        for batch in batches.drain(..) {
+        for batch in batches {
             for event in batch {
                 count += 1;
                 self.handle(event, now);

@@ -1,13 +1,16 @@
-//! The one way into the core: a bounded queue of batches of events.
+//! The one way into the core: a bounded queue of batches of events, and past it while the core has nothing to do.
 //!
 //! Promise: who sends into a full queue waits, and so reads no more from its own socket; nothing grows (design: back
 //! pressure towards senders). The batches of one sender arrive in order.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::task::Context;
 
 use comet_core::Event;
 use tokio::sync::mpsc;
+
+use crate::driver::Rest;
 
 /// Batches that may wait for the core.
 const BATCHES_MAX: usize = 1024;
@@ -15,7 +18,11 @@ const BATCHES_MAX: usize = 1024;
 /// Makes the queue.
 pub(crate) fn queue() -> (EventSender, mpsc::Receiver<Vec<Event>>) {
     let (sender, receiver) = mpsc::channel(BATCHES_MAX);
-    (EventSender(sender), receiver)
+    let sender = EventSender {
+        queue: sender,
+        rest: Arc::default(),
+    };
+    (sender, receiver)
 }
 
 /// The core has stopped; whoever is told so stops, too.
@@ -24,9 +31,17 @@ pub(crate) struct Stopped;
 
 /// The sending end.
 #[derive(Clone, Debug)]
-pub(crate) struct EventSender(mpsc::Sender<Vec<Event>>);
+pub(crate) struct EventSender {
+    queue: mpsc::Sender<Vec<Event>>,
+    rest: Arc<Rest>,
+}
 
 impl EventSender {
+    /// Where the core is to be while it has nothing to do.
+    pub(crate) fn rest(&self) -> Arc<Rest> {
+        self.rest.clone()
+    }
+
     /// Hands over a batch, waiting while the queue is full. Meanwhile `busy` is polled, so that a connection can go
     /// on writing to its own socket.
     pub(crate) async fn send(
@@ -38,7 +53,7 @@ impl EventSender {
             return Ok(());
         };
         // Boxed: waiting is rare, and every idle connection would carry the room for it.
-        let mut permit = Box::pin(self.0.reserve());
+        let mut permit = Box::pin(self.queue.reserve());
         let permit = std::future::poll_fn(|cx| {
             busy(cx);
             permit.as_mut().poll(cx)
@@ -47,12 +62,15 @@ impl EventSender {
         Ok(())
     }
 
-    /// Hands over a batch if the queue has room for it, and gives it back if not.
+    /// Hands over a batch if the core or the queue takes it at once, and gives it back if not.
     pub(crate) fn offer(&self, events: Vec<Event>) -> Result<Option<Vec<Event>>, Stopped> {
         if events.is_empty() {
             return Ok(None);
         }
-        match self.0.try_send(events) {
+        let Some(events) = self.rest.handle(events) else {
+            return Ok(None);
+        };
+        match self.queue.try_send(events) {
             Ok(()) => Ok(None),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
             Err(mpsc::error::TrySendError::Full(events)) => Ok(Some(events)),
@@ -61,12 +79,12 @@ impl EventSender {
 
     /// Hands over a batch from a thread that may sleep, such as the store's.
     pub(crate) fn blocking_send(&self, events: Vec<Event>) -> Result<(), Stopped> {
-        self.0.blocking_send(events).map_err(|_| Stopped)
+        self.queue.blocking_send(events).map_err(|_| Stopped)
     }
 
     /// Batches that wait at this moment.
     pub(crate) fn depth(&self) -> usize {
-        self.0.max_capacity() - self.0.capacity()
+        self.queue.max_capacity() - self.queue.capacity()
     }
 }
 

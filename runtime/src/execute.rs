@@ -230,6 +230,26 @@ impl Executor {
         std::mem::take(&mut self.records)
     }
 
+    /// Every shard has taken what it was given, and can be given a batch without waiting.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.shards
+            .iter()
+            .all(|lane| lane.batch.is_empty() && lane.to.capacity() == lane.to.max_capacity())
+    }
+
+    /// Hands every shard its batch without waiting. Needs `is_idle`.
+    pub(crate) fn hand_over_now(&mut self) {
+        self.metrics.actions.inc_by(self.actions as u64);
+        self.actions = 0;
+        self.bytes = 0;
+        for lane in &mut self.shards {
+            if !lane.batch.is_empty() {
+                // A shard that is gone has closed its connections, and says so no more.
+                let _ = lane.to.try_send(std::mem::take(&mut lane.batch));
+            }
+        }
+    }
+
     /// Hands every shard its batch, waiting for those that are behind.
     pub(crate) async fn hand_over(&mut self) {
         self.metrics.actions.inc_by(self.actions as u64);

@@ -154,7 +154,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         core: None,
         shards: io.threads,
     };
-    running.core = Some(thread("core", move || driver.run())?);
+    let rest = running.shared.events.rest();
+    running.core = Some(thread("core", move || driver.run(&rest))?);
     running.begin(actions_of, accepted_of);
     running.open(listeners, gates)?;
     Ok(running)

@@ -74,7 +74,11 @@ pub(crate) struct Inbox {
 /// Serves until the core has stopped.
 pub(crate) fn run(runtime: &Runtime, index: u16, shared: Arc<Shared>, inbox: Inbox) {
     let shard = Rc::new(Shard::new(index, shared));
-    LocalSet::new().block_on(runtime, serve(shard, inbox));
+    // A task of the set is woken by its neighbours without a system call; the future of `block_on` is not.
+    let serving = async { tokio::task::spawn_local(serve(shard, inbox)).await };
+    if let Err(panic) = LocalSet::new().block_on(runtime, serving) {
+        std::panic::resume_unwind(panic.into_panic());
+    }
 }
 
 async fn serve(shard: Rc<Shard>, inbox: Inbox) {

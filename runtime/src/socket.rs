@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -92,6 +92,11 @@ impl Socket {
                 ready!(tcp.poll_read_ready(cx))?;
                 match tcp.try_read(buf) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Ok(count) if count > 0 && count < buf.len() => {
+                        // There was no more, so the next read has to wait: known without asking the kernel.
+                        let _ = tcp.try_io(Interest::READABLE, nothing_left);
+                        return Poll::Ready(Ok(count));
+                    }
                     done => return Poll::Ready(done),
                 }
             },
@@ -141,6 +146,11 @@ impl Socket {
             Self::Tls(tls) => SockRef::from(&tls.borrow().get_ref().0.tcp).shutdown(Shutdown::Write),
         }
     }
+}
+
+/// What a read says when there is nothing to read.
+fn nothing_left() -> io::Result<()> {
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 #[cfg(test)]

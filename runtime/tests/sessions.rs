@@ -71,6 +71,33 @@ fn pipelined_statements_are_answered_in_order() {
     }
 }
 
+/// A statement on its own may go past the queue in which a burst before it waits for the core.
+#[test]
+fn single_statements_and_bursts_of_one_session_stay_in_order() {
+    let server = server();
+    let mut client = Client::open(server.cometql());
+    let mut other = Client::open(server.cometql());
+    let mut sent = 0;
+    for burst in [1, 400, 1, 1, 90, 3, 700, 1, 2, 300, 1].repeat(5) {
+        let mut bytes = Vec::new();
+        for _ in 0..burst {
+            sent += 1;
+            bytes.extend_from_slice(&query_packet(&format!(
+                "INSERT INTO users_messages (id, event, message) VALUES (7, 'e', '{sent}')"
+            )));
+        }
+        client.stream.write_all(&bytes).unwrap();
+        // Somebody else has the core now and then.
+        other.run(&insert(1));
+    }
+    for _ in 0..sent {
+        assert_eq!(client.read()[0], 0);
+    }
+    let stored = client.rows("SELECT message FROM users_messages WHERE id = 7");
+    let expected: Vec<[String; 1]> = (1..=sent).map(|n| [n.to_string()]).collect();
+    assert_eq!(stored, expected);
+}
+
 /// How a client goes away.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Leaving {

@@ -82,16 +82,17 @@ fn carry_out(experiment: &'static Experiment, common: &Common, quick: bool) -> O
     } else {
         experiment.command
     };
+    let command = with_overrides(command, common);
     let skip = match experiment.server {
         lines::Server::Own(reason) if common.spawn.is_none() => Some(format!("{reason}: use --spawn")),
         lines::Server::Own(_) | lines::Server::Any => None,
     };
     let result = match skip {
         Some(reason) => Err((false, reason)),
-        None => measure(command, common).map_err(|failure| (true, failure.to_string())),
+        None => measure(&command, common).map_err(|failure| (true, failure.to_string())),
     };
     let judged: &dyn Fn(&'static Line) -> Finding = match &result {
-        Ok(reports) => &|line| line.judge(reports),
+        Ok(reports) => &|line| line.judge(reports, quick),
         Err((_, reason)) => &|line| line.not_measured(reason),
     };
     let findings: Vec<(&'static Line, Finding)> =
@@ -108,13 +109,28 @@ fn carry_out(experiment: &'static Experiment, common: &Common, quick: bool) -> O
     }
 }
 
-/// Runs a command with the server and the overrides of our own command line.
+/// The arguments with our own numbers of rounds and seconds in place of the experiment's.
+fn with_overrides(command: &str, common: &Common) -> String {
+    let rounds = common.rounds.map(|rounds| rounds.to_string());
+    let seconds = common.seconds.map(|seconds| seconds.to_string());
+    let mut words: Vec<&str> = command.split(' ').collect();
+    for (flag, value) in [("--rounds", &rounds), ("--seconds", &seconds)] {
+        let Some(value) = value else { continue };
+        match words.iter().position(|word| *word == flag) {
+            Some(at) => words[at + 1] = value,
+            None => words.extend([flag, value]),
+        }
+    }
+    words.join(" ")
+}
+
+/// Runs a command with the server and the processors of our own command line.
 fn measure(command: &str, common: &Common) -> Result<Vec<Report>, Failure> {
     let words = std::iter::once("comet-bench").chain(command.split(' '));
     let mut cli = Cli::try_parse_from(words).map_err(|error| Failure::told(error.to_string()))?;
     cli.common = Common {
-        seconds: common.seconds.or(cli.common.seconds),
-        rounds: common.rounds.or(cli.common.rounds),
+        seconds: cli.common.seconds,
+        rounds: cli.common.rounds,
         ..common.clone()
     };
     run::run(&cli)
@@ -174,10 +190,11 @@ impl Table {
         };
         writeln!(
             text,
-            "\n{} of {} targets reached, {} not reached, {} not clean, {} not measured here",
+            "\n{} of {} targets reached, {} not reached, {} only tried, {} not clean, {} not measured here",
             count(|verdict| *verdict == Verdict::Reached),
             self.findings().count() + ELSEWHERE.len(),
             count(|verdict| matches!(verdict, Verdict::Missed(_))),
+            count(|verdict| *verdict == Verdict::Works),
             count(|verdict| *verdict == Verdict::NotClean),
             count(|verdict| matches!(verdict, Verdict::NotMeasured(_))) + ELSEWHERE.len(),
         )
@@ -231,4 +248,19 @@ fn spread_json(spread: Spread) -> Value {
         "most": spread.most,
         "rounds": spread.rounds,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_rounds_and_seconds_come_before_the_experiments() {
+        let words = ["comet-bench", "all", "--rounds", "3", "--seconds", "9"];
+        let common = Cli::try_parse_from(words).unwrap().common;
+        assert_eq!(
+            with_overrides("fanout --vs-raw --rounds 7", &common),
+            "fanout --vs-raw --rounds 3 --seconds 9"
+        );
+    }
 }

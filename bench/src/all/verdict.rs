@@ -88,6 +88,8 @@ pub(super) enum Verdict {
     Reached,
     /// With the part of the target.
     Missed(f64),
+    /// Measured with `--quick`, at sizes that no target is about.
+    Works,
     /// Why there is no figure.
     NotMeasured(String),
     /// Something was lost, doubled or disordered: a figure from such a run is not a figure.
@@ -99,6 +101,7 @@ impl Verdict {
         match self {
             Self::Reached => "reached",
             Self::Missed(_) => "not reached",
+            Self::Works => "works",
             Self::NotMeasured(_) => "not measured",
             Self::NotClean => "not clean",
         }
@@ -108,7 +111,7 @@ impl Verdict {
 impl std::fmt::Display for Verdict {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Reached | Self::NotClean => out.write_str(self.name()),
+            Self::Reached | Self::Works | Self::NotClean => out.write_str(self.name()),
             Self::Missed(part) => write!(out, "not reached: {part:.2} of the target"),
             Self::NotMeasured(reason) => write!(out, "not measured: {reason}"),
         }
@@ -134,7 +137,7 @@ impl Line {
         }
     }
 
-    pub(super) fn judge(&self, reports: &[Report]) -> Finding {
+    pub(super) fn judge(&self, reports: &[Report], quick: bool) -> Finding {
         // Of two sides with the same figures the server comes last.
         let find = |name: &str| {
             reports
@@ -149,6 +152,7 @@ impl Line {
         let verdict = match judged {
             _ if !reports.iter().all(Report::is_clean) => Verdict::NotClean,
             None => Verdict::NotMeasured("the server's process is not known, give its --pid".into()),
+            Some(_) if quick => Verdict::Works,
             Some((_, spread)) if self.target.is_reached_by(spread.median) => Verdict::Reached,
             Some((_, spread)) => Verdict::Missed(self.target.part(spread.median)),
         };
@@ -194,10 +198,11 @@ mod tests {
             (Target::AtMost(2.0), Verdict::Reached),
             (Target::AtMost(1.6), Verdict::Missed(1.25)),
         ] {
-            let finding = line(None, target).judge(&rates);
+            let finding = line(None, target).judge(&rates, false);
             assert_eq!(finding.verdict, verdict, "{target}");
             assert_eq!(finding.figure.unwrap().to_string(), "2 (1 – 3)");
             assert_eq!(finding.unit, "1/s");
+            assert_eq!(line(None, target).judge(&rates, true).verdict, Verdict::Works);
         }
     }
 
@@ -208,7 +213,7 @@ mod tests {
             report("rate", &[80.0]),
             report("rate_ratio", &[0.8]),
         ];
-        let finding = line(Some("rate_ratio"), Target::AtLeast(0.9)).judge(&reports);
+        let finding = line(Some("rate_ratio"), Target::AtLeast(0.9)).judge(&reports, false);
         assert_eq!(
             finding.figure.unwrap().median,
             80.0,
@@ -220,7 +225,7 @@ mod tests {
 
     #[test]
     fn without_the_figure_or_with_a_fault_there_is_no_verdict() {
-        let finding = line(Some("cpu_ratio"), Target::AtMost(1.15)).judge(&[report("rate", &[1.0])]);
+        let finding = line(Some("cpu_ratio"), Target::AtMost(1.15)).judge(&[report("rate", &[1.0])], true);
         assert!(
             matches!(finding.verdict, Verdict::NotMeasured(_)),
             "{:?}",
@@ -228,7 +233,7 @@ mod tests {
         );
         let mut faulty = report("rate", &[9.0]);
         faulty.rounds[0].fault("one lost");
-        let finding = line(None, Target::AtLeast(1.0)).judge(&[faulty]);
+        let finding = line(None, Target::AtLeast(1.0)).judge(&[faulty], true);
         assert_eq!(finding.verdict, Verdict::NotClean);
     }
 

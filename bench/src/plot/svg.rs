@@ -21,7 +21,7 @@ const RIGHT_PANEL: f64 = 550.0;
 const STYLE: &str = "\
     .ground{fill:#fff}.frame{fill:none;stroke:#999}.grid{stroke:#e4e4e4}\
     text{font:12px sans-serif;fill:#333}.title{font-size:15px;font-weight:bold}\
-    .line{fill:none;stroke-width:2}.round{fill:none;stroke-width:1;opacity:.4}\
+    .line{fill:none;stroke-width:2}.round{fill:none;stroke-width:1.2;opacity:.6}\
     .s0{stroke:#1f6feb;color:#1f6feb}.s1{stroke:#d1495b;color:#d1495b}.s2{stroke:#2e8540;color:#2e8540}\
     .s3{stroke:#8250df;color:#8250df}.dot{fill:currentColor;stroke:none}\
     @media (prefers-color-scheme:dark){.ground{fill:#16191f}.grid{stroke:#30353d}text{fill:#ddd}\

@@ -24,7 +24,7 @@ impl From<rusqlite::Error> for RowError {
 type Read = fn(&Row<'_>) -> Result<Record, RowError>;
 
 /// One table: its name, how it is read, what a row becomes. Settings come before the history they rule.
-const TABLES: [(&str, &str, Read); 7] = [
+const TABLES: [(&str, &str, Read); 6] = [
     ("users_auth", "SELECT dev_id, user_id, hash FROM users_auth", key),
     ("users_data", "SELECT dev_id, user_id, data FROM users_data", data),
     ("users_time", "SELECT dev_id, user_id, time FROM users_time", time),
@@ -40,34 +40,69 @@ const TABLES: [(&str, &str, Read); 7] = [
         history,
     ),
     (
-        "users_messages",
-        "SELECT dev_id, user_id, seq, uuid, time, event, message FROM users_messages
-         ORDER BY dev_id, seq, user_id",
-        queued,
-    ),
-    (
         "revoked_tokens",
         "SELECT dev_id, token, time FROM revoked_tokens",
         token,
     ),
 ];
 
-/// Gives `apply` the records that make the stored state, table by table, without holding them. The error names the
-/// table.
+const QUEUES: (&str, &str) = (
+    "users_messages",
+    "SELECT dev_id, user_id, seq, uuid, time, event, message FROM users_messages ORDER BY dev_id, seq, user_id",
+);
+
+/// Queued messages that are sorted by user before they are applied: users who are neighbours in memory then get theirs
+/// one after the other, which halves the time of a start. About 30 MiB.
+const SORTED_MAX: usize = 1 << 18;
+
+/// Gives `apply` the records that make the stored state, table by table, holding only some of them at a time. The error
+/// names the table.
 pub(super) fn load(db: &Connection, mut apply: impl FnMut(&Record)) -> Result<(), (&'static str, RowError)> {
     for (table, sql, read) in TABLES {
-        each_row(db, sql, read, &mut apply).map_err(|error| (table, error))?;
+        each_row(db, sql, |row| {
+            apply(&read(row)?);
+            Ok(())
+        })
+        .map_err(|error| (table, error))?;
+    }
+    let (table, sql) = QUEUES;
+    queues(db, sql, apply).map_err(|error| (table, error))
+}
+
+fn each_row(
+    db: &Connection,
+    sql: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<(), RowError>,
+) -> Result<(), RowError> {
+    let mut statement = db.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
     }
     Ok(())
 }
 
-fn each_row(db: &Connection, sql: &str, read: Read, apply: &mut impl FnMut(&Record)) -> Result<(), RowError> {
-    let mut statement = db.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        apply(&read(row)?);
-    }
+/// The queues, each in its order.
+fn queues(db: &Connection, sql: &str, mut apply: impl FnMut(&Record)) -> Result<(), RowError> {
+    let mut messages = Vec::new();
+    let mut latest = None;
+    each_row(db, sql, |row| {
+        messages.push((dev(row)?, user(row, 1)?, queued(row, &mut latest)?));
+        if messages.len() == SORTED_MAX {
+            apply_by_user(&mut messages, &mut apply);
+        }
+        Ok(())
+    })?;
+    apply_by_user(&mut messages, &mut apply);
     Ok(())
+}
+
+fn apply_by_user(messages: &mut Vec<(DevId, UserId, QueuedMessage)>, apply: &mut impl FnMut(&Record)) {
+    // Stable: a user's messages keep their order.
+    messages.sort_by_cached_key(|(dev, user, _)| (*dev, *user));
+    for (dev, user, message) in messages.drain(..) {
+        apply(&Record::MessageQueued { dev, user, message });
+    }
 }
 
 fn key(row: &Row<'_>) -> Result<Record, RowError> {
@@ -131,18 +166,20 @@ fn history(row: &Row<'_>) -> Result<Record, RowError> {
     })
 }
 
-fn queued(row: &Row<'_>) -> Result<Record, RowError> {
-    let message = QueuedMessage {
+/// `latest` is the event of the message before: few are in use, so they are shared instead of stored again.
+fn queued(row: &Row<'_>, latest: &mut Option<EventName>) -> Result<QueuedMessage, RowError> {
+    let name = text(row, 5, "event")?;
+    let event = match latest.take().filter(|latest| latest.as_str() == name) {
+        Some(same) => same,
+        None => event(row)?,
+    };
+    *latest = Some(event.clone());
+    Ok(QueuedMessage {
         seq: seq(row)?,
         id: id(row)?,
         time: seconds(row, 4)?,
-        event: event(row)?,
+        event,
         body: Body::new(text(row, 6, "message")?),
-    };
-    Ok(Record::MessageQueued {
-        dev: dev(row)?,
-        user: user(row, 1)?,
-        message,
     })
 }
 
