@@ -50,9 +50,11 @@ const ORIGINS: [&str; 2] = ["https://www.example.com", "https://chat.example.org
 impl Browser {
     /// Always the same one for a uuid.
     fn of(uuid: &str) -> Self {
-        let mixed = uuid
-            .bytes()
-            .fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        // FNV-1a, its high bits folded into the low ones that decide.
+        let hash = uuid.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        let mixed = hash ^ (hash >> 15);
         let versioned = mixed / VERSIONS;
         let pick = |list: &[&'static str], number: u32| list[number as usize % list.len()];
         Self {
