@@ -125,7 +125,7 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         name: "hold-100000",
         command: "hold --connections 100000 --authorized --subscriptions 2 --ping-interval 10 --rounds 1 --seconds 12",
-        quick: "hold --connections 500 --authorized --subscriptions 2 --ping-interval 1 --rounds 1 --seconds 2",
+        quick: "hold --connections 500 --authorized --subscriptions 2 --ping-interval 2 --rounds 1 --seconds 3",
         server: SETTINGS,
         lines: &[
             Line {
@@ -155,7 +155,7 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         name: "hold-1000000",
         command: "hold --connections 1000000 --authorized --subscriptions 2 --ping-interval 60 --rounds 1 --seconds 65",
-        quick: "hold --connections 1000 --authorized --subscriptions 2 --ping-interval 1 --rounds 1 --seconds 2",
+        quick: "hold --connections 1000 --authorized --subscriptions 2 --ping-interval 2 --rounds 1 --seconds 3",
         server: SETTINGS,
         lines: &[
             figure(
