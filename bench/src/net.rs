@@ -58,6 +58,8 @@ pub(crate) struct Net {
     failed: VecDeque<(Id, String)>,
     connects: usize,
     sources: Sources,
+    /// In seconds.
+    begun: usize,
 }
 
 /// Which addresses of 127.0.0.0/8 connections come from.
@@ -66,13 +68,14 @@ pub(crate) enum Sources {
     /// The kernel's choice as long as its ports suffice, then 127.0.0.1 and those after it.
     FromNeed,
     /// Always 127.(16 + n).x.y, a new address after so many connects: processes with different numbers share no port, and
-    /// connections closed a moment ago keep none.
+    /// connections closed a moment ago keep none, neither our own nor those of a run before.
     Own(u8),
 }
 
 impl Sources {
-    /// The source of connect number `connects` when `open` sockets are open; none leaves it to the kernel.
-    fn address(self, connects: usize, open: usize) -> Option<Ipv4Addr> {
+    /// The source of connect number `connects` when `open` sockets are open; none leaves it to the kernel. `begun` is the
+    /// second in which the first of them was made.
+    fn address(self, connects: usize, open: usize, begun: usize) -> Option<Ipv4Addr> {
         let block = connects / PER_SOURCE;
         let part = |value: usize| u8::try_from(value % 200).unwrap_or(0);
         match self {
@@ -81,7 +84,7 @@ impl Sources {
             Self::Own(number) => Some(Ipv4Addr::new(
                 127,
                 16 + part(usize::from(number)),
-                part(block / 200),
+                part(begun + block / 200),
                 1 + part(block),
             )),
         }
@@ -103,6 +106,7 @@ impl Net {
             failed: VecDeque::new(),
             connects: 0,
             sources,
+            begun: usize::try_from(clock::nanos() / 1_000_000_000).unwrap_or(0),
         })
     }
 
@@ -112,7 +116,9 @@ impl Net {
             RawSocket::new(Domain::for_address(server), Type::STREAM, None).or_while("open a socket")?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        let source = self.sources.address(self.connects, self.sockets.len());
+        let source = self
+            .sources
+            .address(self.connects, self.sockets.len(), self.begun);
         if let Some(source) = source.filter(|_| server.ip().is_loopback()) {
             socket
                 .bind(&SocketAddr::from((source, 0)).into())
