@@ -303,7 +303,9 @@ impl Server {
                 None => thread::sleep(Duration::from_millis(20)),
             }
         }
-        Err(Failure::told("the server did not end within two minutes of SIGTERM"))
+        Err(Failure::told(
+            "the server did not end within two minutes of SIGTERM",
+        ))
     }
 
     /// Settings for the next `restart`, in place of those before.

@@ -21,8 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::descriptors::{Letterbox, Post};
 use crate::shard::Shard;
 
-/// Sockets that may wait for one shard; the others wait in the kernel.
-const WAITING_MAX: usize = 256;
+/// Sockets that may wait for one shard; the others wait in the kernel. Many, as the kernel drops what its queue has no
+/// room for, and a client that was dropped tries again only after seconds.
+const WAITING_MAX: usize = 8192;
 /// Sockets accepted on one port before the other has its turn.
 const TURN_MAX: usize = 64;
 /// Pause after the system refused a descriptor.

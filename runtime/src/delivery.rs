@@ -164,12 +164,13 @@ impl Delivery {
         1
     }
 
-    /// Queues a byte string that holds `count` frames; says to how many connections.
+    /// Queues a byte string that holds `count` frames; says for how many receivers, gone or not: looking for them takes
+    /// its time, too.
     fn send(&mut self, receivers: &[ConnId], except: Option<ConnId>, frames: &Bytes, count: u64) -> usize {
         let since = self.queued;
         self.queued += frames.len() as u64;
         let (shard, dirty) = (&self.shard, &mut self.dirty);
-        let mut receiving = 0;
+        let mut receiving = 0_u64;
         shard.for_each(receivers, except, |conn| {
             receiving += 1;
             conn.push(
@@ -184,8 +185,8 @@ impl Delivery {
                 });
             }
         });
-        shard.shared.metrics.frames.inc_by(receiving as u64 * count);
-        receiving
+        shard.shared.metrics.frames.inc_by(receiving * count);
+        receivers.len()
     }
 
     /// Writes to the connections that have waited longest.

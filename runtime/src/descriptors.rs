@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use nix::sched::{CloneFlags, unshare};
+use rustix::io::retry_on_intr;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -46,8 +47,8 @@ pub(crate) fn way() -> io::Result<(Post, Letterbox)> {
 }
 
 impl Post {
-    /// Sends a socket; the sender's descriptor for it can be closed then. Waits while the kernel holds as many as it
-    /// holds for nobody: more than may wait for a shard.
+    /// Sends a socket; the sender's descriptor for it can be closed then. Waits for the other side while the kernel holds
+    /// as many as a socket's buffer counts, a few hundred.
     ///
     /// # Errors
     /// Too many descriptors of this user are on their way.
@@ -57,7 +58,8 @@ impl Post {
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&sockets));
         // A stream carries descriptors with bytes only.
-        sendmsg(&self.0, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL)?;
+        let byte = [IoSlice::new(&[0])];
+        retry_on_intr(|| sendmsg(&self.0, &byte, &mut control, SendFlags::NOSIGNAL))?;
         Ok(())
     }
 }
@@ -80,7 +82,7 @@ impl Letterbox {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
         let mut slices = [IoSliceMut::new(&mut byte)];
-        recvmsg(&self.0, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        retry_on_intr(|| recvmsg(&self.0, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC))?;
         let socket = control.drain().find_map(|message| {
             let RecvAncillaryMessage::ScmRights(mut sockets) = message else {
                 return None;

@@ -168,7 +168,7 @@ impl Driver {
         self.events.is_empty()
             && !self.progress.stopping
             && !self.progress.disk_is_behind()
-            && self.executor.is_idle()
+            && self.executor.has_room()
     }
 
     /// The core's turn on the thread that brings the events. Needs `is_idle`.

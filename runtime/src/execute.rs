@@ -247,11 +247,11 @@ impl Executor {
         std::mem::take(&mut self.records)
     }
 
-    /// Every shard has taken what it was given, and can be given a batch without waiting.
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Nothing is gathered, and every shard can be given a batch without waiting; all are more or less up to date.
+    pub(crate) fn has_room(&self) -> bool {
         self.shards
             .iter()
-            .all(|lane| lane.batch.is_empty() && lane.to.capacity() == lane.to.max_capacity())
+            .all(|lane| lane.batch.is_empty() && lane.to.capacity() > SHARD_BATCHES_MAX / 2)
     }
 
     /// What was gathered is handed over.
@@ -262,13 +262,17 @@ impl Executor {
         self.latest = None;
     }
 
-    /// Hands every shard its batch without waiting. Needs `is_idle`.
+    /// Hands every shard its batch without waiting. Needs `has_room`.
     pub(crate) fn hand_over_now(&mut self) {
         self.count_anew();
         for lane in &mut self.shards {
             if !lane.batch.is_empty() {
+                let sent = lane.to.try_send(std::mem::take(&mut lane.batch));
                 // A shard that is gone has closed its connections, and says so no more.
-                let _ = lane.to.try_send(std::mem::take(&mut lane.batch));
+                assert!(
+                    !matches!(sent, Err(mpsc::error::TrySendError::Full(_))),
+                    "a batch for a shard that has no room"
+                );
             }
         }
     }

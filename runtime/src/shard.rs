@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use comet_core::{CloseCause, ConnId, Reply, RequestId, SessionId};
+use comet_core::{CloseCause, ConnId, Mono, Reply, RequestId, SessionId};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -42,6 +42,8 @@ pub(crate) struct Shard {
     sessions: RefCell<HashMap<SessionId, Rc<Mailbox>, BySerial>>,
     serial: Cell<u64>,
     session_serial: Cell<u64>,
+    /// Time as its browsers had it: see `keepalive`.
+    lived: Cell<Mono>,
     /// How many `Serving` there are.
     serving: Cell<usize>,
 }
@@ -106,6 +108,7 @@ impl Shard {
             sessions: RefCell::default(),
             serial: Cell::new(0),
             session_serial: Cell::new(0),
+            lived: Cell::default(),
             serving: Cell::new(0),
         }
     }
@@ -120,6 +123,16 @@ impl Shard {
         self.shared.metrics.connections.inc();
         self.shared.metrics.connections_opened.inc();
         conn
+    }
+
+    /// The time to note when something is heard of a browser.
+    pub(crate) fn lived(&self) -> Mono {
+        self.lived.get()
+    }
+
+    pub(crate) fn live(&self, micros: u64) {
+        self.lived
+            .set(Mono::from_micros(self.lived.get().micros() + micros));
     }
 
     pub(crate) fn serving(self: &Rc<Self>) -> Serving {

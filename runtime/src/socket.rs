@@ -1,7 +1,7 @@
 //! One accepted TCP connection, plain or under TLS, that its own task and its shard can both use.
 //!
 //! Promise: reading and writing need no exclusive access, so a shard can write to a socket whose task waits for it to
-//! become readable. A TLS socket is written to by its task only: its records must not be cut by someone else.
+//! become readable. Whoever writes to a TLS socket names the connection's task as the one to wake: only one is.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use harness::browser::{Browser, PING, PONG, frame};
 use harness::request::Request;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -36,8 +37,12 @@ fn command(dir: &tempfile::TempDir, extra: &[&str]) -> Command {
 }
 
 fn start(extra: &[&str]) -> Program {
+    start_with(extra, &[])
+}
+
+fn start_with(extra: &[&str], env: &[(&str, &str)]) -> Program {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = command(&dir, extra).spawn().unwrap();
+    let mut child = command(&dir, extra).envs(env.iter().copied()).spawn().unwrap();
     let stdin = child.stdin.take().unwrap();
     let lines = BufReader::new(child.stdout.as_mut().unwrap())
         .lines()
@@ -276,4 +281,25 @@ fn browsers_leave_descriptors_to_the_back_end() {
     session.read_exact(&mut [0; 4]).unwrap();
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Q12: only a browser's own silence counts. A machine that was paused for longer than 2.5 intervals drops nobody.
+#[test]
+fn a_server_that_stood_still_drops_nobody() {
+    let program = start_with(&[], &[("COMET_WS_PING_INTERVAL", "1")]);
+    let mut browser = Browser::open(program.page().parse().unwrap());
+    let mut answer = || {
+        let ping = browser.next().expect("the connection stands");
+        assert_eq!(ping.first, PING);
+        browser.send_bytes(&frame(PONG, &ping.payload));
+    };
+    answer();
+    program.signal(Signal::STOP);
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    program.signal(Signal::CONT);
+    for _ in 0..3 {
+        answer();
+    }
+    program.signal(Signal::TERM);
+    assert_eq!(program.status(), Some(0));
 }

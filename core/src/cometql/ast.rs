@@ -133,6 +133,21 @@ pub enum Insert {
     Conference,
 }
 
+impl Insert {
+    /// How many rows it brings.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::UsersAuth(rows) => rows.len(),
+            Self::UsersData(rows) => rows.len(),
+            Self::UsersMessages(rows) => rows.len(),
+            Self::PipesMessages(rows) => rows.len(),
+            Self::PipesSettings(rows) => rows.len(),
+            Self::RevokedTokens(rows) => rows.len(),
+            Self::Conference => 0,
+        }
+    }
+}
+
 /// A row for `users_auth`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewKey {

@@ -30,7 +30,7 @@ async fn setup(pages: usize, env: &[(&str, &str)]) -> Setup {
     for _ in 0..pages {
         ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
         let (tcp, _) = listener.accept().await.unwrap();
-        let now = shard.shared.clock.mono();
+        let now = shard.lived();
         list.push(
             shard
                 .register(|id| Conn::new(id, Socket::Plain(tcp), None, now))
@@ -164,6 +164,21 @@ async fn a_reading_page_never_reaches_its_limit() {
     );
     assert!(!setup.delivery.actions.is_empty());
     assert_eq!(setup.received().await, [texts.concat(), texts.concat()]);
+}
+
+/// Receivers that are gone count, too, or a shard would do nothing but look for them.
+#[tokio::test]
+async fn looking_for_the_gone_has_an_end() {
+    let mut setup = setup(0, &[]).await;
+    let gone = (1..=FRAMES_PER_TURN as u64).map(|serial| ConnId::new(0, serial));
+    setup.list = gone.collect();
+    let other = ShardAction::SendOne {
+        conn: ConnId::new(0, 1),
+        frame: Bytes::from_static(b"-"),
+    };
+    setup.give(vec![setup.to_all("a"), other, setup.to_all("b")]);
+    setup.delivery.queue_frames();
+    assert_eq!(setup.delivery.actions.len(), 2, "the others have their turn");
 }
 
 /// A turn is bounded: others have theirs between two writes of a long list.

@@ -18,6 +18,8 @@ use super::{AbortOnPanic, Driver, Wake};
 
 /// More events than this are worth a change of threads: meanwhile the shard decodes the next ones.
 const BORROWED_EVENTS_MAX: usize = 4;
+/// Rows of a statement that are done with in microseconds.
+const SHORT_ROWS_MAX: usize = 16;
 
 /// The place; empty while the core's thread works.
 #[derive(Default)]
@@ -48,7 +50,7 @@ impl Rest {
         let Ok(mut place) = self.0.try_lock() else {
             return Some(events);
         };
-        match place.as_mut().filter(|resting| resting.driver.is_idle()) {
+        match place.as_mut().filter(|resting| resting.may_be_borrowed()) {
             Some(resting) => {
                 resting.borrow(events);
                 None
@@ -94,6 +96,13 @@ impl Rest {
 }
 
 impl Resting {
+    /// Deadlines that are over are the business of the core's thread: there may be many.
+    fn may_be_borrowed(&self) -> bool {
+        let driver = &self.driver;
+        let now = driver.time.at(driver.clock.mono());
+        driver.is_idle() && driver.deadline().is_none_or(|deadline| deadline > now)
+    }
+
     fn begin(&mut self) {
         self.since = self.driver.clock.mono();
         self.driver.time.pause(self.since);
@@ -139,9 +148,21 @@ impl Resting {
 /// What somebody waits for, and the core is done with in microseconds: the shard's sockets wait that long.
 fn is_short(event: &Event) -> bool {
     match event {
-        Event::Query { statement, .. } => {
-            !matches!(statement, Ok(Statement::Select(_) | Statement::Delete(_)))
-        }
+        Event::Query { statement, .. } => match statement {
+            Ok(Statement::Select(_) | Statement::Delete(_)) => false,
+            Ok(Statement::Insert(insert)) => insert.rows() <= SHORT_ROWS_MAX,
+            Ok(
+                Statement::Nothing
+                | Statement::Begin
+                | Statement::End
+                | Statement::Use { .. }
+                | Statement::Constants { .. }
+                | Statement::Show(_)
+                | Statement::ShowHost { .. }
+                | Statement::EmptySet { .. },
+            )
+            | Err(_) => true,
+        },
         Event::Request { .. } => true,
         Event::Opened { .. }
         | Event::ProbeAnswered { .. }

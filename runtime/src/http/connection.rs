@@ -66,7 +66,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, ro
     else {
         return;
     };
-    let now = shard.shared.clock.mono();
+    let now = shard.lived();
     let conn = shard.register(|id| Conn::new(id, socket, room, now));
     let opened = Event::Opened {
         conn: conn.id,

@@ -22,7 +22,7 @@ use crate::socket::Socket;
 pub(crate) struct Conn {
     pub(crate) id: ConnId,
     pub(crate) socket: Socket,
-    /// When anything was last received (Q12).
+    /// When anything was last received, in the shard's lived time (Q12).
     heard: Cell<Mono>,
     out: RefCell<Out>,
     /// `None` between messages.
@@ -157,7 +157,10 @@ impl Out {
             // The stream below wakes whoever wrote last, which has to be the connection's own task.
             Socket::Tls(_) => {
                 if let Some(task) = self.task.clone() {
-                    let _ = self.poll_flush(socket, &mut Context::from_waker(&task), metrics);
+                    let flush = std::future::poll_fn(|cx| self.poll_flush(socket, cx, metrics));
+                    // Without the bound on what a task does in one go: it is the shard's, which has one of its own.
+                    let flush = std::pin::pin!(tokio::task::unconstrained(flush));
+                    let _ = flush.poll(&mut Context::from_waker(&task));
                 }
             }
         }

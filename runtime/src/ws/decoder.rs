@@ -1,7 +1,7 @@
 //! Frames of a browser (RFC 6455, the server's side of reading), without I/O: bytes in, messages out.
 //!
 //! Promise: it owns memory only while a frame or a message is incomplete, so an idle connection needs no decoder at all;
-//! what it owns never exceeds what was received, nor the limit on a message. What breaks the protocol is refused as soon
+//! what it owns is at most twice what was received, and that never exceeds the limit on a message. What breaks the protocol is refused as soon
 //! as it can be told (protocol.md 2.5, Q10).
 //! Must never know: what a message means.
 

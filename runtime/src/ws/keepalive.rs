@@ -1,7 +1,8 @@
 //! Keep-alive (Q12): one sweep per shard pings every connection once per interval and drops the silent ones.
 //!
 //! Promise: no timer per connection; an interval is cut into many small sweeps, and a sweep costs what its connections
-//! cost, so that the Pings of a full server leave evenly and delay nobody.
+//! cost, so that the Pings of a full server leave evenly and delay nobody. Only a browser's own silence counts: time in
+//! which the server stood still, or did not read because the core was behind, is not lived.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::shard::Shard;
 
 /// Connections pinged before the shard's other tasks have their turn.
 const TURN: usize = 64;
+/// How late a sweep may be and all of the time still count.
+const HICCUP_MAX: Duration = Duration::from_secs(1);
 
 /// Sweeps for ever. Returns at once if the keep-alive is off.
 pub(crate) async fn sweep(shard: Rc<Shard>) {
@@ -23,16 +26,29 @@ pub(crate) async fn sweep(shard: Rc<Shard>) {
         return;
     }
     let begun = shard.shared.clock.mono();
+    let pause = Duration::from_millis(interval_ms) / SLICES as u32;
+    let mut last = begun;
     let mut swept = 0;
     loop {
-        tokio::time::sleep(Duration::from_millis(interval_ms) / SLICES as u32).await;
-        let due = slices_due(begun, shard.shared.clock.mono(), interval_ms);
+        tokio::time::sleep(pause).await;
+        let now = shard.shared.clock.mono();
+        if !shard.shared.events.is_full() {
+            shard.live(lived(now.micros_since(last), pause));
+        }
+        last = now;
+        let due = slices_due(begun, now, interval_ms);
         // Whoever slept through several rounds makes up for one: nobody needs two Pings at once.
         for number in swept.max(due.saturating_sub(SLICES as u64))..due {
             sweep_slice(&shard, slice_number(number), interval_ms).await;
         }
         swept = due;
     }
+}
+
+/// What counts of the time since the last sweep, in microseconds.
+fn lived(micros: u64, pause: Duration) -> u64 {
+    let most = HICCUP_MAX.max(pause * 2).as_micros();
+    micros.min(u64::try_from(most).unwrap_or(u64::MAX))
 }
 
 /// How many slices should have been swept by now. By the clock, so that a late sweep does not make all others late.
@@ -47,9 +63,8 @@ fn slice_number(number: u64) -> usize {
 
 async fn sweep_slice(shard: &Shard, slice: usize, interval_ms: u64) {
     for turn in shard.connections(slice).chunks(TURN) {
-        let now = shard.shared.clock.mono();
         for conn in turn {
-            check(shard, conn, now, interval_ms);
+            check(shard, conn, shard.lived(), interval_ms);
         }
         tokio::task::yield_now().await;
     }
@@ -80,6 +95,16 @@ mod tests {
         assert!(!is_silent(heard, heard.plus_ms(75_000), 30_000));
         assert!(is_silent(heard, Mono::from_micros(7 + 75_000_001), 30_000));
         assert!(!is_silent(heard, Mono::ZERO, 30_000));
+    }
+
+    /// Q12: who answered before the server stood still is not silent afterwards.
+    #[test]
+    fn time_in_which_the_server_stood_still_does_not_count() {
+        let pause = Duration::from_millis(117);
+        assert_eq!(lived(117_000, pause), 117_000);
+        assert_eq!(lived(900_000, pause), 900_000);
+        assert_eq!(lived(3_600_000_000, pause), 1_000_000);
+        assert_eq!(lived(3_600_000_000, Duration::from_secs(5)), 10_000_000);
     }
 
     /// Q12: each slice once per interval, evenly, however late each sweep is.

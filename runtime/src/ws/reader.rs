@@ -108,11 +108,17 @@ impl Future for Reader {
             let (left, next) = match (self.shard.shared.events.offer(events), next) {
                 (Ok(None), Next::Sleep) => return Poll::Pending,
                 (Ok(left), next) => (left.unwrap_or_default(), next),
-                (Err(Stopped), _) => (Vec::new(), Next::End(CloseCause::Shutdown)),
+                (Err(Stopped), _) => (Vec::new(), stopped(&self.conn)),
             };
             self.pause(left, next);
         }
     }
+}
+
+/// The core has stopped. What is queued is still sent.
+fn stopped(conn: &Conn) -> Next {
+    conn.close(End::Flush(CloseCause::Shutdown));
+    Next::End(CloseCause::Shutdown)
 }
 
 /// Hands over what the core had no room for, and then does what follows the turn.
@@ -128,7 +134,10 @@ async fn pause(shard: Rc<Shard>, conn: Rc<Conn>, events: Vec<Event>, next: Next)
             return ControlFlow::Continue(());
         }
         (Ok(()), Next::End(cause)) => cause,
-        (Err(Stopped), _) => CloseCause::Shutdown,
+        (Err(Stopped), _) => {
+            stopped(&conn);
+            CloseCause::Shutdown
+        }
     };
     shard.forget(&conn, cause);
     let closed = vec![Event::Closed { conn: conn.id, cause }];
@@ -182,7 +191,7 @@ fn receive(
             Poll::Ready(Ok(count)) => count,
         };
         taken += count;
-        conn.hear(shard.shared.clock.mono());
+        conn.hear(shard.lived());
         let mut unread = &mut scratch[..count];
         decode(shard, conn, &mut input.decoder, &mut unread, events)?;
         input.unread = BytesMut::from(&*unread);

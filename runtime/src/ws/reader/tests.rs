@@ -10,7 +10,7 @@ use crate::socket::Socket;
 async fn connection(shard: &Shard) -> Conn {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let now = shard.shared.clock.mono();
+    let now = shard.lived();
     Conn::new(ConnId::new(0, 1), Socket::Plain(tcp), None, now)
 }
 
