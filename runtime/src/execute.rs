@@ -348,11 +348,13 @@ mod tests {
         assert!(executor.is_full(), "another message counts");
         executor.hand_over().await;
         let batch = inboxes[0].try_recv().unwrap();
-        let frames = batch.iter().map(|action| match action {
-            ShardAction::SendMany(broadcast) => broadcast.frame.as_ptr(),
-            other => panic!("{other:?}"),
-        });
-        let frames: Vec<_> = frames.collect();
+        let place = |action: &ShardAction| {
+            let ShardAction::SendMany(broadcast) = action else {
+                panic!("{action:?}")
+            };
+            broadcast.frame.as_ptr()
+        };
+        let frames: Vec<_> = batch.iter().map(place).collect();
         assert_eq!(frames.len(), 101);
         assert!(frames[..100].iter().all(|&frame| frame == frames[0]));
         assert_ne!(frames[100], frames[0]);

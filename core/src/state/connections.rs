@@ -156,7 +156,7 @@ mod tests {
         for conn in numbers.clone() {
             connections.register(conn, MAX);
         }
-        let newest: Vec<ConnId> = numbers.clone().skip(200_003 - MAX).collect();
+        let newest: Vec<ConnId> = numbers.skip(200_003 - MAX).collect();
         assert_eq!(connections.devices(), newest);
         let everybody = all(&connections);
         assert!(everybody.iter().copied().eq((0..200_003).map(ConnId)));
