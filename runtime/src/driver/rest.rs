@@ -163,10 +163,9 @@ fn is_short(event: &Event) -> bool {
             )
             | Err(_) => true,
         },
-        Event::Request { .. } => true,
-        Event::Opened { .. }
-        | Event::ProbeAnswered { .. }
-        | Event::Closed { .. }
+        // What they make the core send is bounded: a window of private messages or of a history.
+        Event::Request { .. } | Event::Opened { .. } | Event::ProbeAnswered { .. } => true,
+        Event::Closed { .. }
         | Event::SessionOpened { .. }
         | Event::SessionClosed { .. }
         | Event::Persisted { .. }
