@@ -60,7 +60,8 @@ pub(crate) struct Common {
     /// Start this comet-server binary for the run
     #[arg(long, global = true, value_name = "PATH", conflicts_with_all = ["ws", "sql"])]
     pub(crate) spawn: Option<PathBuf>,
-    /// Data directory of the started server, kept afterwards; without it a temporary one, removed
+    /// Where started servers get their data directories, one numbered directory each, kept afterwards; without it a
+    /// temporary one, removed
     #[arg(long, global = true, value_name = "DIR", requires = "spawn")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Argument for the started server, repeatable, e.g. --server-arg=--durability=os
@@ -76,10 +77,11 @@ pub(crate) struct Common {
     /// gets all others; `none`: no binding. (Bind a running server with `taskset -acp 0 PID`.)
     #[arg(long, global = true, value_name = "CPU", default_value = "auto")]
     pub(crate) pin: Pin,
-    /// Length of each measurement in seconds [default: 5, mixed: 300]
+    /// Length of each measurement in seconds [default: 5, roundtrip: 3, mixed: 300]
     #[arg(long, global = true)]
     pub(crate) seconds: Option<u64>,
-    /// Rounds; median, least and most are shown [default: 1, with --vs-raw: 5]
+    /// Rounds; median, least and most are shown [default: 1, with --vs-raw and roundtrip: 5]. Each round of hold, storm,
+    /// churn and drain gets a server that has just been started on an empty data directory
     #[arg(long, global = true)]
     pub(crate) rounds: Option<usize>,
     /// JSON to this file, or without a file name to standard output in place of the table
@@ -188,8 +190,8 @@ pub(crate) struct FanoutArgs {
     /// With --vs-raw: frames per send of the yardstick
     #[arg(long, default_value_t = 1, requires = "vs_raw")]
     pub(crate) coalesce: usize,
-    /// With --vs-raw: first find how many publishes per second each side manages, then measure both at half of the lower
-    /// number. Latency counts from the moment a publish was due
+    /// With --vs-raw: first find how many publishes per second each side manages with --in-flight under way, then measure
+    /// both at half of the lower number. Latency counts from the moment a publish was due
     #[arg(long, requires = "vs_raw", conflicts_with = "rate")]
     pub(crate) half_rate: bool,
 }

@@ -1,6 +1,7 @@
 //! What the kernel says about processes, and what we ask of it: CPU time, memory, open-file limit, processors.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -62,6 +63,22 @@ pub(crate) fn processor() -> Option<String> {
     Some(format!("{} × {}", names().count(), names().next()?))
 }
 
+/// Kind of the file system a path is on.
+pub(crate) fn file_system(path: &Path) -> Option<String> {
+    // Of a directory that does not exist yet its nearest ancestor says it.
+    let path = path.ancestors().find_map(|path| path.canonicalize().ok())?;
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let nearest = mounts
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            Some((words.next()?, words.next()?))
+        })
+        .filter(|(at, _)| path.starts_with(at))
+        .max_by_key(|(at, _)| at.len())?;
+    Some(nearest.1.to_owned())
+}
+
 fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(key))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
@@ -116,6 +133,7 @@ mod tests {
         assert!(!allowed_cpus().is_empty());
         assert!(allowed_connections() > 0);
         assert!(memory_bytes().is_some_and(|bytes| bytes > 1 << 20));
+        assert!(file_system(Path::new("/proc/self/not/there")).is_some_and(|kind| kind == "proc"));
         assert!(kernel_release().is_some_and(|text| text.starts_with("Linux ")));
     }
 }

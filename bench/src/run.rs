@@ -14,6 +14,8 @@ use crate::workers::worker;
 
 const SECONDS: u64 = 5;
 const MIXED_SECONDS: u64 = 300;
+/// The condition that names what a started server was told.
+pub(crate) const SETTINGS: &str = "server settings";
 const COMPARED_ROUNDS: usize = 5;
 
 /// Carries out the command. Of several reports the one that answers the question comes last.
@@ -48,6 +50,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Vec<Report>, Failure> {
             };
             let mut server = Server::from_args(&common, &placement)?;
             let mut reports = against_server(cli, &mut server, &placement, allowed)?;
+            if let (Some(report), Some(settings)) = (reports.last_mut(), started_with(&common)) {
+                report.condition(SETTINGS, settings);
+            }
             if let (Err(failure), Some(round)) = (
                 server.stop(),
                 reports.last_mut().and_then(|report| report.rounds.last_mut()),
@@ -57,6 +62,17 @@ pub(crate) fn run(cli: &Cli) -> Result<Vec<Report>, Failure> {
             Ok(reports)
         }
     }
+}
+
+/// What the started server was told by the scenario and by the command line.
+fn started_with(common: &Common) -> Option<String> {
+    common.spawn.as_ref()?;
+    let settings = common.environment.iter();
+    let words: Vec<String> = settings
+        .map(|(name, value)| format!("{name}={value}"))
+        .chain(common.server_arg.iter().cloned())
+        .collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 fn against_server(

@@ -27,6 +27,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Placement {
     client: Vec<usize>,
     server: Vec<usize>,
+    /// A running server stays where it is.
+    starts_server: bool,
 }
 
 impl Placement {
@@ -42,6 +44,7 @@ impl Placement {
             return Ok(Self {
                 client: all.clone(),
                 server: all,
+                starts_server,
             });
         };
         let others: Vec<usize> = all.iter().copied().filter(|cpu| *cpu != client).collect();
@@ -49,6 +52,7 @@ impl Placement {
         let placement = Self {
             client: vec![client],
             server,
+            starts_server,
         };
         placement.enter_client()?;
         Ok(placement)
@@ -78,11 +82,16 @@ impl Placement {
 
     pub(crate) fn describe(&self) -> String {
         let name = |cpus: &[usize]| cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        format!(
-            "load generator on {}, a started server on {}",
-            name(&self.client),
-            name(&self.server)
-        )
+        let (client, server) = (name(&self.client), name(&self.server));
+        if !self.starts_server {
+            return format!(
+                "load generator on {client}; the running server is not pinned by us, the yardstick is on {server}"
+            );
+        }
+        if client == server {
+            return format!("nothing is pinned, both sides on {client}");
+        }
+        format!("load generator on {client}, a started server on {server}")
     }
 }
 
@@ -108,6 +117,8 @@ struct Started {
 struct Again {
     binary: PathBuf,
     arguments: Vec<String>,
+    /// Made for this server alone.
+    data: PathBuf,
     /// Settings of this run, as environment variables; those of the command line win.
     environment: Vec<(String, String)>,
     log: PathBuf,
@@ -141,7 +152,7 @@ impl Server {
     fn start(common: &Common, binary: &Path, placement: &Placement) -> Result<Self, Failure> {
         let [ws, sql] = free_addresses()?;
         let (home, data) = match &common.data_dir {
-            Some(directory) => (None, directory.clone()),
+            Some(directory) => (None, unused_in(directory)),
             None => {
                 let home = tempfile::Builder::new()
                     .prefix("comet-bench-")
@@ -167,6 +178,7 @@ impl Server {
         let again = Again {
             binary: binary.to_owned(),
             arguments,
+            data,
             environment: common.environment.clone(),
             log,
             placement: placement.clone(),
@@ -277,6 +289,21 @@ impl Server {
         Ok(clock::seconds(begun, clock::nanos()))
     }
 
+    /// Ends a started server in order and starts it again with an empty data directory: nothing of what was measured before
+    /// is left in its memory or on its disk.
+    pub(crate) fn renew(&mut self) -> Result<(), Failure> {
+        self.end()?;
+        if let Some(Started {
+            again: Some(again), ..
+        }) = &self.started
+        {
+            let name = again.data.display();
+            std::fs::remove_dir_all(&again.data).or_while(format!("empty {name}"))?;
+            std::fs::create_dir_all(&again.data).or_while(format!("make {name}"))?;
+        }
+        self.restart().map(|_| ())
+    }
+
     /// Orderly end: SIGTERM, and SIGKILL only if that does not help. Not exiting with 0 is a finding.
     pub(crate) fn stop(mut self) -> Result<(), Failure> {
         match &self.started {
@@ -364,6 +391,14 @@ impl Again {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(5)..].join(" / ")
     }
+}
+
+/// A directory for one server in the one that was given: the first number that is not taken.
+fn unused_in(directory: &Path) -> PathBuf {
+    let mut numbers = (1_u32..).map(|number| directory.join(number.to_string()));
+    numbers
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| directory.to_owned())
 }
 
 fn free_addresses() -> Result<[SocketAddr; 2], Failure> {

@@ -1,4 +1,5 @@
-//! Publishing costs the core the same for ten subscribers and for ten thousand: counted, not timed.
+//! What publishing costs the core, counted, not timed: into a quiet channel the same for ten subscribers and for a
+//! hundred thousand, and what a subscriber who comes or goes adds to that.
 
 #![allow(
     clippy::unwrap_used,
@@ -105,6 +106,44 @@ fn allocations_of_a_publish_do_not_depend_on_the_number_of_subscribers() {
     println!("{blocks:?} allocations per publish to 10, 10,000 and 100,000 subscribers");
     assert!(blocks.iter().all(|&n| n == blocks[0]), "{blocks:?}");
     assert!(blocks[0] <= 2, "{} allocations for one publish", blocks[0]);
+}
+
+/// After a change the channel is in pieces of 1,024 subscribers at most: each is an action, for which the list of
+/// actions has to grow, and nothing else is allocated. The fifth message in a row joins them: the copy of everything,
+/// once, and then a message costs what it did before.
+#[test]
+fn after_a_change_a_publish_allocates_actions_for_pieces_and_one_copy_of_the_list() {
+    const SUBSCRIBERS: u64 = 100_000;
+    const LIST: u64 = SUBSCRIBERS * size_of::<ConnId>() as u64;
+    let mut core = crowded(SUBSCRIBERS);
+    let mut actions = Vec::new();
+    core.handle(LATER, subscription(ConnId(977), "web_olds"), &mut actions);
+    core.handle(LATER, subscription(ConnId(977), "web_news"), &mut actions);
+    let mut counts = Vec::new();
+    for req in 1..=6 {
+        let (mut actions, event) = (Vec::new(), publication(req));
+        let counted = allocation_counter::measure(|| core.handle(LATER, event, &mut actions));
+        assert_eq!(receivers(&actions), SUBSCRIBERS);
+        counts.push((actions.len() as u64, counted.count_total, counted.bytes_total));
+    }
+    println!("(actions, allocations, bytes) of the publishes after a change: {counts:?}");
+    let quiet = counts[5];
+    assert_eq!(quiet.0, 2, "one list, one reply");
+    for &(actions, blocks, bytes) in &counts[..4] {
+        assert!((SUBSCRIBERS / 1024..=4 * SUBSCRIBERS / 1024 + 2).contains(&actions));
+        assert!(
+            blocks <= quiet.1 + u64::from(actions.ilog2()),
+            "{blocks} allocations"
+        );
+        assert!(bytes < LIST / 10, "{bytes} bytes");
+    }
+    let (actions, blocks, bytes) = counts[4];
+    assert_eq!(
+        (actions, blocks),
+        (2, quiet.1 + 2),
+        "the copy, and where it is gathered"
+    );
+    assert!(bytes <= 2 * LIST + 1024, "{bytes} bytes");
 }
 
 /// Somebody goes, somebody comes, a message is sent, again and again: nothing of it costs a list of everybody.

@@ -10,9 +10,10 @@ mod harness;
 
 use comet_core::cometql::{Keys, Output, Select, Statement, Table};
 use comet_core::wire::{ClientRequest, Dialect, SendRequest, Subscribe, SubscribeMode};
-use comet_core::{Answer, Body, Event, EventName, Marker};
+use comet_core::{Action, Answer, Body, ConnId, Event, EventName, Marker, Recipients};
 use harness::{World, channel, config, user};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn say(name: &str, text: &str) -> ClientRequest {
     ClientRequest::Send(SendRequest {
@@ -51,6 +52,74 @@ fn s42_s45_q58_a_message_reaches_the_others_and_the_report_counts_them() {
     assert_eq!(report["pipe"], "_answer_to_web_chat");
     assert_eq!(report["data"]["number_messages"], 3);
     assert_eq!(report["data"]["message"], "hi");
+}
+
+/// How often each connection was sent this, and in how many actions.
+fn receivers(w: &World, text: &str) -> (BTreeMap<u64, usize>, usize) {
+    let mut receivers = BTreeMap::new();
+    let mut actions = 0;
+    for action in &w.actions {
+        let Action::Send { to, frame } = action else {
+            continue;
+        };
+        if !frame.as_str().contains(text) || frame.as_str().contains("_answer") {
+            continue;
+        }
+        actions += 1;
+        let list: &[ConnId] = match to {
+            Recipients::One(conn) => &[*conn],
+            Recipients::Many { list, except } => {
+                assert!(except.is_none_or(|conn| list.contains(&conn)));
+                assert!(list.len() > usize::from(except.is_some()), "a message to nobody");
+                list
+            }
+        };
+        let except = match to {
+            Recipients::One(_) => None,
+            Recipients::Many { except, .. } => *except,
+        };
+        for conn in list.iter().filter(|&&conn| Some(conn) != except) {
+            *receivers.entry(conn.0).or_default() += 1;
+        }
+    }
+    (receivers, actions)
+}
+
+/// More subscribers than a piece of a list holds, in two dialects: before and after the pieces are joined, everybody
+/// but the sender gets a message once.
+#[test]
+fn q58_a_sender_in_a_large_channel_does_not_get_his_own_message() {
+    const EACH: u64 = 1025;
+    let mut w = World::new();
+    w.checks = false;
+    for conn in 1..=2 * EACH {
+        let dialect = if conn <= EACH { Dialect::V4 } else { Dialect::V5 };
+        w.open_as(conn, 0, None, "", "u", dialect);
+        w.subscribe(conn, &["web_chat"]);
+    }
+    w.checks = true;
+    // The first and the last of each dialect; the last is alone in the second piece.
+    for sender in [1, EACH, EACH + 1, 2 * EACH] {
+        let mut shapes = Vec::new();
+        for n in 0..6 {
+            w.take();
+            let text = format!("message {n} of {sender}");
+            w.request(sender, say("web_chat", &format!("\"{text}\"")));
+            let (found, actions) = receivers(&w, &text);
+            let expected = (1..=2 * EACH)
+                .filter(|&conn| conn != sender)
+                .map(|conn| (conn, 1));
+            assert!(found.into_iter().eq(expected), "{text}");
+            shapes.push(actions);
+        }
+        assert!(shapes[0] > 2, "in pieces: {shapes:?}");
+        assert_eq!(shapes[5], 2, "joined: {shapes:?}");
+        // Somebody else goes and comes in both dialects: the lists are in pieces again.
+        for conn in [2, 2 * EACH - 1] {
+            w.subscribe(conn, &[]);
+            w.subscribe(conn, &["web_chat"]);
+        }
+    }
 }
 
 #[test]
@@ -281,7 +350,7 @@ fn orderly_stop_closes_everybody_and_records_them_as_offline_once() {
     let persisted = w
         .actions
         .iter()
-        .filter(|action| matches!(action, comet_core::Action::Persist { .. }));
+        .filter(|action| matches!(action, Action::Persist { .. }));
     assert_eq!(persisted.count(), 1);
 }
 

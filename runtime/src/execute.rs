@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use comet_core::{Action, CloseCause, ConnId, OpId, Recipients, Record, Reply, RequestId, SessionId};
+use comet_core::{Action, CloseCause, ConnId, Frame, OpId, Recipients, Record, Reply, RequestId, SessionId};
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
@@ -96,9 +96,11 @@ pub(crate) struct Executor {
     records: Vec<(OpId, Record)>,
     ready: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
-    /// Actions and bytes gathered since the last hand-over.
+    /// Actions and bytes gathered since the last hand-over; a frame for several lists counts once.
     actions: usize,
     bytes: usize,
+    /// The latest broadcast since then, as the core gave it and as it is sent: it may go to several lists.
+    latest: Option<(Frame, Bytes)>,
 }
 
 #[derive(Debug)]
@@ -132,6 +134,7 @@ impl Executor {
             metrics,
             actions: 0,
             bytes: 0,
+            latest: None,
         }
     }
 
@@ -150,7 +153,7 @@ impl Executor {
                 to: Recipients::Many { list, except },
                 frame,
             } => {
-                let frame = self.text_frame(frame.bytes());
+                let frame = self.broadcast_frame(frame);
                 self.broadcast(&list, except, &frame);
             }
             Action::Probe { conn, probe } => {
@@ -177,6 +180,20 @@ impl Executor {
     fn text_frame(&mut self, payload: &[u8]) -> Bytes {
         let frame = frame::text(payload);
         self.bytes += frame.len();
+        frame
+    }
+
+    /// Encodes what goes to several lists for the first of them. The payload is kept meanwhile, so nothing else can
+    /// come to lie where it lies.
+    fn broadcast_frame(&mut self, payload: Frame) -> Bytes {
+        let place = |frame: &Frame| frame.bytes().as_ptr_range();
+        if let Some((latest, frame)) = &self.latest
+            && place(latest) == place(&payload)
+        {
+            return frame.clone();
+        }
+        let frame = self.text_frame(payload.bytes());
+        self.latest = Some((payload, frame.clone()));
         frame
     }
 
@@ -237,11 +254,17 @@ impl Executor {
             .all(|lane| lane.batch.is_empty() && lane.to.capacity() > SHARD_BATCHES_MAX / 2)
     }
 
-    /// Hands every shard its batch without waiting. Needs `has_room`.
-    pub(crate) fn hand_over_now(&mut self) {
+    /// What was gathered is handed over.
+    fn count_anew(&mut self) {
         self.metrics.actions.inc_by(self.actions as u64);
         self.actions = 0;
         self.bytes = 0;
+        self.latest = None;
+    }
+
+    /// Hands every shard its batch without waiting. Needs `has_room`.
+    pub(crate) fn hand_over_now(&mut self) {
+        self.count_anew();
         for lane in &mut self.shards {
             if !lane.batch.is_empty() {
                 let sent = lane.to.try_send(std::mem::take(&mut lane.batch));
@@ -256,9 +279,7 @@ impl Executor {
 
     /// Hands every shard its batch, waiting for those that are behind.
     pub(crate) async fn hand_over(&mut self) {
-        self.metrics.actions.inc_by(self.actions as u64);
-        self.actions = 0;
-        self.bytes = 0;
+        self.count_anew();
         for lane in &mut self.shards {
             if !lane.batch.is_empty() {
                 // A shard that is gone has closed its connections, and says so no more.
@@ -270,8 +291,6 @@ impl Executor {
 
 #[cfg(test)]
 mod tests {
-    use comet_core::Frame;
-
     use super::*;
 
     fn executor(shards: usize) -> (Executor, Vec<mpsc::Receiver<Vec<ShardAction>>>) {
@@ -309,6 +328,36 @@ mod tests {
             });
             assert_eq!(found, expected, "shard {shard}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_frame_for_several_lists_is_encoded_and_counted_once() {
+        let (mut executor, mut inboxes) = executor(1);
+        let body = "x".repeat(BATCH_BYTES_MAX / 2);
+        let (frame, equal) = (Frame::new(body.clone()), Frame::new(body));
+        for n in 1..=100 {
+            let list: Arc<[ConnId]> = [ConnId::new(0, n)].into();
+            let to = Recipients::Many { list, except: None };
+            let frame = frame.clone();
+            executor.execute(Action::Send { to, frame });
+        }
+        assert!(!executor.is_full(), "a frame was counted for each list");
+        let list: Arc<[ConnId]> = [ConnId::new(0, 1)].into();
+        let to = Recipients::Many { list, except: None };
+        executor.execute(Action::Send { to, frame: equal });
+        assert!(executor.is_full(), "another message counts");
+        executor.hand_over().await;
+        let batch = inboxes[0].try_recv().unwrap();
+        let place = |action: &ShardAction| {
+            let ShardAction::SendMany(broadcast) = action else {
+                panic!("{action:?}")
+            };
+            broadcast.frame.as_ptr()
+        };
+        let frames: Vec<_> = batch.iter().map(place).collect();
+        assert_eq!(frames.len(), 101);
+        assert!(frames[..100].iter().all(|&frame| frame == frames[0]));
+        assert_ne!(frames[100], frames[0]);
     }
 
     #[tokio::test]

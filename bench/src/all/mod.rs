@@ -31,6 +31,17 @@ struct Outcome {
     failed: bool,
 }
 
+impl Outcome {
+    /// What the server was told for this experiment, besides the arguments of all.
+    fn settings(&self) -> String {
+        let known = self.reports.last().and_then(|report| {
+            let mut conditions = report.conditions.iter();
+            conditions.find(|(name, _)| *name == run::SETTINGS)
+        });
+        known.map_or_else(String::new, |(_, settings)| format!("   ({settings})"))
+    }
+}
+
 /// The whole table.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -44,7 +55,7 @@ pub(crate) fn run(common: &Common, args: &AllArgs) -> Result<Table, Failure> {
     let chosen = choose(&args.only)?;
     let placement = Placement::choose(common.pin, common.spawn.is_some())?;
     let server = Server::from_args(common, &placement)?;
-    let conditions = conditions::conditions(&placement.describe(), Some(&server));
+    let conditions = conditions::conditions(common, &placement.describe(), &server);
     server.stop()?;
     let mut outcomes = Vec::new();
     for (number, experiment) in chosen.iter().enumerate() {
@@ -140,7 +151,7 @@ fn row(line: &Line, finding: &Finding) -> String {
     let shown = |spread: Option<Spread>| spread.map_or_else(|| "–".into(), |spread| spread.to_string());
     let (target, ratio) = (line.target.to_string(), shown(finding.ratio));
     let what = line.what;
-    let verdict = &finding.verdict;
+    let verdict = finding.text();
     let figure = shown(finding.figure);
     format!("{what:<54} {figure:>32}  {ratio:>22}  {target:>11}  {verdict}")
 }
@@ -167,11 +178,22 @@ impl Table {
         for (line, finding) in self.findings() {
             writeln!(text, "{}", row(line, finding)).expect("writing to a String cannot fail");
         }
-        for (what, target, command) in ELSEWHERE {
+        for (what, target, place) in ELSEWHERE {
             writeln!(
                 text,
-                "{what:<54} {:>32}  {:>22}  {target:>11}  see `{command}`",
+                "{what:<54} {:>32}  {:>22}  {target:>11}  see {place}",
                 "–", "–"
+            )
+            .expect("writing to a String cannot fail");
+        }
+        text.push_str("\nas run\n");
+        for outcome in &self.outcomes {
+            writeln!(
+                text,
+                "{:<14} {}{}",
+                outcome.experiment.name,
+                outcome.command,
+                outcome.settings()
             )
             .expect("writing to a String cannot fail");
         }
@@ -219,10 +241,10 @@ impl Table {
                 "ratio": finding.ratio.map(spread_json),
                 "target": line.target.to_string(),
                 "verdict": finding.verdict.name(),
-                "text": finding.verdict.to_string(),
+                "text": finding.text(),
             })).collect::<Vec<_>>(),
-            "elsewhere": ELSEWHERE.iter().map(|(what, target, command)| json!({
-                "what": what, "target": target, "command": command,
+            "elsewhere": ELSEWHERE.iter().map(|(what, target, place)| json!({
+                "what": what, "target": target, "see": place,
             })).collect::<Vec<_>>(),
             "experiments": self.outcomes.iter().map(|outcome| json!({
                 "name": outcome.experiment.name,

@@ -52,7 +52,15 @@ pub(super) struct Line {
     /// The ratio to the yardstick that the target is about.
     pub(super) ratio: Option<&'static str>,
     pub(super) target: Target,
+    /// Figures that belong beside it, of every side that has them.
+    pub(super) beside: &'static [&'static str],
 }
+
+/// Fewer rounds than these are said in the row.
+pub(super) const ROUNDS: usize = 5;
+
+/// A load generator that is busier than this, in percent, is what limits the rate.
+const SATURATED: f64 = 95.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spread {
@@ -112,7 +120,8 @@ impl std::fmt::Display for Verdict {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Reached | Self::Works | Self::NotClean => out.write_str(self.name()),
-            Self::Missed(part) => write!(out, "not reached: {part:.2} of the target"),
+            Self::Missed(part) if part.is_finite() => write!(out, "not reached: {part:.2} of the target"),
+            Self::Missed(_) => out.write_str(self.name()),
             Self::NotMeasured(reason) => write!(out, "not measured: {reason}"),
         }
     }
@@ -125,6 +134,18 @@ pub(super) struct Finding {
     pub(super) unit: &'static str,
     pub(super) ratio: Option<Spread>,
     pub(super) verdict: Verdict,
+    /// What has to be known to read the figure.
+    pub(super) notes: Vec<String>,
+}
+
+impl Finding {
+    /// The verdict with everything that qualifies it.
+    pub(super) fn text(&self) -> String {
+        std::iter::once(self.verdict.to_string())
+            .chain(self.notes.iter().cloned())
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
 }
 
 impl Line {
@@ -134,6 +155,7 @@ impl Line {
             unit: "",
             ratio: None,
             verdict: Verdict::NotMeasured(reason.to_owned()),
+            notes: Vec::new(),
         }
     }
 
@@ -151,17 +173,53 @@ impl Line {
         let judged = if self.ratio.is_some() { &ratio } else { &figure };
         let verdict = match judged {
             _ if !reports.iter().all(Report::is_clean) => Verdict::NotClean,
-            None => Verdict::NotMeasured("the server's process is not known, give its --pid".into()),
+            None => Verdict::NotMeasured(format!(
+                "the run has no {}: CPU and memory of a running server need its --pid, keep-alive a window of a ping \
+                 interval",
+                self.ratio.unwrap_or(self.figure)
+            )),
             Some(_) if quick => Verdict::Works,
             Some((_, spread)) if self.target.is_reached_by(spread.median) => Verdict::Reached,
             Some((_, spread)) => Verdict::Missed(self.target.part(spread.median)),
         };
+        let rounds = judged.as_ref().map(|(_, spread)| spread.rounds);
         Finding {
+            notes: self.notes(reports, rounds),
             unit: figure.map_or("", |(unit, _)| unit),
             figure: figure.map(|(_, spread)| spread),
             ratio: ratio.map(|(_, spread)| spread),
             verdict,
         }
+    }
+}
+
+impl Line {
+    fn notes(&self, reports: &[Report], rounds: Option<usize>) -> Vec<String> {
+        let mut notes = Vec::new();
+        match rounds {
+            Some(1) => notes.push("1 round".to_owned()),
+            Some(rounds) if rounds < ROUNDS => notes.push(format!("{rounds} rounds")),
+            Some(_) | None => {}
+        }
+        let medians = |name: &str| -> Vec<f64> {
+            let values = reports.iter().filter_map(|report| report.figure(name));
+            values.map(|(_, values)| median(&values)).collect()
+        };
+        // The yardstick comes first.
+        let is_limited = self.ratio == Some("rate_ratio")
+            && medians("client_busy")
+                .first()
+                .is_some_and(|busy| *busy >= SATURATED);
+        if is_limited {
+            notes.push("limited by the load generator".to_owned());
+        }
+        for name in self.beside {
+            let values: Vec<String> = medians(name).into_iter().map(number_text).collect();
+            if !values.is_empty() {
+                notes.push(format!("{name} {}", values.join(" / ")));
+            }
+        }
+        notes
     }
 }
 
@@ -186,6 +244,7 @@ mod tests {
             figure: "rate",
             ratio,
             target,
+            beside: &["client_busy"],
         }
     }
 
@@ -235,6 +294,33 @@ mod tests {
         faulty.rounds[0].fault("one lost");
         let finding = line(None, Target::AtLeast(1.0)).judge(&[faulty], true);
         assert_eq!(finding.verdict, Verdict::NotClean);
+    }
+
+    /// A saturated client makes both sides look alike.
+    #[test]
+    fn a_busy_load_generator_is_part_of_the_verdict() {
+        let reports = |busy| {
+            [
+                report("client_busy", &[busy]),
+                report("client_busy", &[80.0]),
+                report("rate_ratio", &[0.99]),
+            ]
+        };
+        let line = line(Some("rate_ratio"), Target::AtLeast(0.9));
+        assert_eq!(
+            line.judge(&reports(95.0), false).text(),
+            "reached; 1 round; limited by the load generator; client_busy 95 / 80"
+        );
+        assert_eq!(
+            line.judge(&reports(94.0), false).text(),
+            "reached; 1 round; client_busy 94 / 80"
+        );
+    }
+
+    #[test]
+    fn nothing_allowed_has_no_part() {
+        let finding = line(None, Target::AtMost(0.0)).judge(&[report("rate", &[3.0; 5])], false);
+        assert_eq!(finding.text(), "not reached");
     }
 
     #[test]

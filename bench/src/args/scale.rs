@@ -1,6 +1,7 @@
 //! The command line of the scenarios that need many connections, many users or a full store.
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HoldArgs {
@@ -16,8 +17,8 @@ pub(crate) struct HoldArgs {
     /// Handshakes in progress at once
     #[arg(long, default_value_t = 512)]
     pub(crate) opening: usize,
-    /// Seconds between keep-alive Pings of a started server
-    #[arg(long, default_value_t = 60)]
+    /// Seconds between keep-alive Pings of a started server; tell it for a running one, so that missing Pings are noticed
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) ping_interval: u64,
 }
 
@@ -52,7 +53,7 @@ pub(crate) struct ChurnArgs {
     #[arg(long, default_value_t = 500_000)]
     pub(crate) cycles: usize,
     /// Connections open at any time
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = 5000, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) level: usize,
     /// Cycles before the memory is first looked at
     #[arg(long, default_value_t = 50_000)]

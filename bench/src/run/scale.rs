@@ -1,12 +1,12 @@
 //! Reports of the scenarios with many connections, many users or a full store: their conditions, and what a server that is
 //! started for them needs to be told.
 
-use super::{new_report, rounds, seconds};
+use super::{new_report, seconds};
 use crate::args::scale::{ChurnArgs, DrainArgs, HoldArgs, RoundtripArgs, StartupArgs, StormArgs};
 use crate::args::{Command, Common};
 use crate::failure::Failure;
 use crate::proc;
-use crate::report::Report;
+use crate::report::{Report, Round};
 use crate::scenario::{churn, drain, hold, roundtrip, startup, storm};
 use crate::server::{Placement, Server};
 
@@ -14,8 +14,10 @@ use crate::server::{Placement, Server};
 const STARTS: usize = 5;
 /// Rounds of a comparison in turn unless `--rounds` says otherwise.
 const TURNS: usize = 5;
-/// A started server has this many descriptors per table free for browsers, besides its own.
-const PER_TABLE: u64 = 19_000;
+/// How long one turn lasts unless `--seconds` says otherwise.
+const TURN_SECONDS: u64 = 3;
+/// Part of a table of open files that is planned for: connections do not spread quite evenly.
+const FILLED_PERCENT: u64 = 98;
 
 /// Settings a scenario wants of a server it starts, as environment variables.
 pub(super) fn environment(command: &Command) -> Vec<(String, String)> {
@@ -42,8 +44,9 @@ pub(super) fn environment(command: &Command) -> Vec<(String, String)> {
         | Command::All(_)
         | Command::Worker(_) => 0,
     };
-    let tables = connections.div_ceil(PER_TABLE);
-    if connections > proc::allowed_connections() {
+    let allowed = proc::allowed_connections();
+    if connections > allowed {
+        let tables = connections.div_ceil((allowed.saturating_mul(FILLED_PERCENT) / 100).max(1));
         // Each I/O thread of the server then has a table of open files of its own.
         set("COMET_WS_SHARD_DESCRIPTORS", "true".into());
         set("COMET_WS_SHARDS", tables.to_string());
@@ -51,10 +54,35 @@ pub(super) fn environment(command: &Command) -> Vec<(String, String)> {
     settings
 }
 
+/// Rounds that remember what came before them, in memory or in the store, each on a server that has just been started. A
+/// running server is fresh once at most, so it gets one round.
+fn fresh_rounds(
+    mut report: Report,
+    common: &Common,
+    server: &mut Server,
+    mut round: impl FnMut(&mut Server) -> Result<Round, Failure>,
+) -> Result<Report, Failure> {
+    let wanted = common.rounds.unwrap_or(1).max(1);
+    let count = if server.can_restart() { wanted } else { 1 };
+    let said = match (server.can_restart(), wanted) {
+        (true, _) => "a fresh server and an empty data directory for each round",
+        (false, 1) => "the running server as it is",
+        (false, _) => "one only: a running server does not become fresh again",
+    };
+    report.condition("rounds", said);
+    for number in 0..count {
+        if number > 0 {
+            server.renew()?;
+        }
+        report.rounds.push(round(server)?);
+    }
+    Ok(report)
+}
+
 pub(super) fn hold(
     common: &Common,
     args: &HoldArgs,
-    server: &Server,
+    server: &mut Server,
     placement: &Placement,
 ) -> Result<Report, Failure> {
     let mut report = new_report("hold: connections that only listen", placement);
@@ -75,13 +103,15 @@ pub(super) fn hold(
         "ping interval",
         format!("{} s of a started server", args.ping_interval),
     );
-    rounds(report, common, || hold::round(server, args, seconds(common)))
+    fresh_rounds(report, common, server, |server| {
+        hold::round(server, args, seconds(common))
+    })
 }
 
 pub(super) fn storm(
     common: &Common,
     args: &StormArgs,
-    server: &Server,
+    server: &mut Server,
     placement: &Placement,
 ) -> Result<Report, Failure> {
     let mut report = new_report("storm: all users cut off at once under load", placement);
@@ -93,13 +123,15 @@ pub(super) fn storm(
             args.rate, args.sessions, args.room_rate
         ),
     );
-    rounds(report, common, || storm::round(server, args, seconds(common)))
+    fresh_rounds(report, common, server, |server| {
+        storm::round(server, args, seconds(common))
+    })
 }
 
 pub(super) fn churn(
     common: &Common,
     args: &ChurnArgs,
-    server: &Server,
+    server: &mut Server,
     placement: &Placement,
 ) -> Result<Report, Failure> {
     let mut report = new_report("churn: visitors come and go", placement);
@@ -108,7 +140,7 @@ pub(super) fn churn(
         format!("{} after {} to warm up", args.cycles, args.warm_up),
     );
     report.condition("here at any time", args.level);
-    rounds(report, common, || churn::round(server, args))
+    fresh_rounds(report, common, server, |server| churn::round(server, args))
 }
 
 pub(super) fn drain(
@@ -124,7 +156,7 @@ pub(super) fn drain(
         "fan-out before",
         format!("1 × {}, 128 byte bodies", args.subscribers),
     );
-    rounds(report, common, || drain::round(server, args))
+    fresh_rounds(report, common, server, |server| drain::round(server, args))
 }
 
 pub(super) fn startup(
@@ -171,7 +203,7 @@ pub(super) fn roundtrip(
     );
     let no_op = Server::no_op(placement)?;
     for _ in 0..common.rounds.unwrap_or(TURNS).max(1) {
-        let round = roundtrip::round(server, &no_op, args, seconds(common).min(3))?;
+        let round = roundtrip::round(server, &no_op, args, common.seconds.unwrap_or(TURN_SECONDS))?;
         report.rounds.push(round);
     }
     Ok(report)

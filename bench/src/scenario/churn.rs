@@ -81,6 +81,11 @@ pub(crate) fn round(server: &Server, args: &ChurnArgs) -> Result<Round, Failure>
     round.add("cycles_per_s", args.cycles as f64 / lasted, "1/s");
     round.add("answers", churn.answers as f64, "to questions of visitors");
     if let Some((warm, end)) = warm.zip(end) {
+        round.add(
+            "rss_per_visit",
+            (end - warm) * 1024.0 / args.cycles as f64,
+            "bytes more in the end, per visit",
+        );
         let ratio = end / warm;
         round.add("rss_ratio", ratio, "at the end : when the first of them had left");
         let allowed = 1.0 + f64::from(args.tolerance) / 100.0;
@@ -122,7 +127,8 @@ impl Churn<'_> {
             }
             self.turn()?;
             self.welcome();
-            while self.present.len() > self.args.level {
+            // Once each at most: who waits for an answer has to stay for another turn.
+            for _ in self.args.level..self.present.len() {
                 self.first_leaves();
             }
             progress.tick(|| {

@@ -66,6 +66,11 @@ pub(crate) fn round(server: &Server, args: &HoldArgs, seconds: u64) -> Result<Ro
         round.add("rss_with_users", users / 1024.0, "KiB");
         round.add("rss_with_connections", full / 1024.0, "KiB");
         round.add("rss_per_connection", (full - users) / 1024.0 / connections, "KiB");
+        round.add(
+            "rss_with_user",
+            (full - before) / 1024.0 / connections,
+            "KiB per connection and the key of its user",
+        );
     }
     if let (Some(before), Some(after)) = (with_users.kernel, full.kernel) {
         let bytes = after as f64 - before as f64;
@@ -81,13 +86,22 @@ pub(crate) fn round(server: &Server, args: &HoldArgs, seconds: u64) -> Result<Ro
         used / 1024.0 / connections,
         "KiB of the load generator",
     );
-    idle(server, &mut workers, seconds, &mut round)?;
+    idle(server, &mut workers, args, seconds, &mut round)?;
+    grown(server, &with_users, connections, "rss_after_idle", &mut round);
     if plan.rooms > 0 {
         publish(&mut control, &mut workers, args.connections as u64, &mut round)?;
+        grown(server, &with_users, connections, "rss_after_message", &mut round);
     }
     alive(&mut workers, args.connections as u64, &mut round)?;
     judge(&workers.news()?, &mut round);
     Ok(round)
+}
+
+/// What a connection takes at a later moment.
+fn grown(server: &Server, with_users: &Memory, connections: f64, name: &'static str, round: &mut Round) {
+    if let Some((before, now)) = with_users.rss.zip(server.rss_bytes()) {
+        round.add(name, (now - before) / 1024.0 / connections, "KiB per connection");
+    }
 }
 
 /// Everybody connects, authorizes and subscribes.
@@ -140,7 +154,13 @@ fn open(
 }
 
 /// Does nothing for a while but answer Pings, and measures what that costs the server.
-fn idle(server: &Server, workers: &mut Workers, seconds: u64, round: &mut Round) -> Result<(), Failure> {
+fn idle(
+    server: &Server,
+    workers: &mut Workers,
+    args: &HoldArgs,
+    seconds: u64,
+    round: &mut Round,
+) -> Result<(), Failure> {
     let pings = workers.news()?.pings;
     let begun = clock::nanos();
     let cpu_begun = server.cpu_seconds();
@@ -152,7 +172,11 @@ fn idle(server: &Server, workers: &mut Workers, seconds: u64, round: &mut Round)
         progress.tick(|| format!("{} open, {} Pings", news.open, news.pings));
     }
     let lasted = clock::seconds(begun, clock::nanos());
-    if let Some((before, after)) = cpu_begun.zip(server.cpu_seconds()) {
+    // In less than an interval hardly anybody may be due: what that costs says nothing about keep-alive.
+    let intervals = seconds / args.ping_interval.max(1);
+    if intervals > 0
+        && let Some((before, after)) = cpu_begun.zip(server.cpu_seconds())
+    {
         round.add(
             "idle_cpu",
             (after - before) / lasted * 100.0,
@@ -165,7 +189,15 @@ fn idle(server: &Server, workers: &mut Workers, seconds: u64, round: &mut Round)
         pings as f64 / lasted,
         "keep-alive Pings answered per second",
     );
+    let due = args.connections as u64 * intervals;
+    round.faults.extend(missing_pings(pings, due));
     Ok(())
+}
+
+/// Every connection is due once per interval; a tenth may fall outside of the window.
+fn missing_pings(answered: u64, due: u64) -> Option<String> {
+    (answered < due - due / 10)
+        .then(|| format!("only {answered} keep-alive Pings came of at least {due} that were due"))
 }
 
 /// One message to everybody, and how long until the last one has it.
@@ -230,7 +262,7 @@ pub(super) fn wait(
         progress.tick(|| format!("{now} of {wanted}"));
         Ok((now, workers.is_done(&news) && now >= wanted))
     });
-    reached.map_err(|failure| Failure::told(format!("{what}: {failure}")))
+    reached.map_err(|failure| Failure::told(format!("{what}: {failure} of {wanted}")))
 }
 
 /// Looks again and again until it is done; fails when the value does not change for so long.
@@ -248,5 +280,22 @@ fn until(patience: Duration, mut look: impl FnMut() -> Result<(u64, bool), Failu
             return Err(Failure::told(format!("no progress any more at {value}")));
         }
         std::thread::sleep(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_alive_without_pings_is_a_fault() {
+        assert_eq!(
+            missing_pings(0, 0),
+            None,
+            "the window is shorter than the interval"
+        );
+        assert_eq!(missing_pings(90, 100), None);
+        assert!(missing_pings(89, 100).is_some());
+        assert!(missing_pings(0, 100).is_some());
     }
 }

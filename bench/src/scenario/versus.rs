@@ -48,7 +48,8 @@ impl Versus<'_> {
         Ok(sides)
     }
 
-    /// Compares at half of the publishes per second that the slower side manages: loaded, but far from falling behind.
+    /// Compares at half of the publishes per second that the slower side manages with as many in flight as the shape says:
+    /// loaded, but far from falling behind.
     pub(crate) fn at_half_rate(
         self,
         report: &mut Report,
@@ -68,8 +69,9 @@ impl Versus<'_> {
         report.condition(
             "publishes per second",
             format!(
-                "{:.1}, half of the {most:.1} that the slower side manages",
-                most / 2.0
+                "{:.1}, half of the {most:.1} that both manage with {} publish in flight per session",
+                most / 2.0,
+                shape.in_flight
             ),
         );
         let shape = FanoutShape {

@@ -23,6 +23,65 @@ impl Identity {
     }
 }
 
+/// What a browser says about itself: a server that reads or keeps it should pay for that here as well. There are 480
+/// different ones, about as long as real ones are.
+#[derive(Debug, Clone, Copy)]
+struct Browser {
+    system: &'static str,
+    version: u32,
+    languages: &'static str,
+    origin: &'static str,
+}
+
+const SYSTEMS: [&str; 4] = [
+    "Windows NT 10.0; Win64; x64",
+    "Macintosh; Intel Mac OS X 10_15_7",
+    "X11; Linux x86_64",
+    "Linux; Android 10; K",
+];
+const VERSIONS: u32 = 20;
+const LANGUAGES: [&str; 3] = [
+    "en-US,en;q=0.9",
+    "de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7",
+    "fr-FR,fr;q=0.9,en;q=0.8",
+];
+const ORIGINS: [&str; 2] = ["https://www.example.com", "https://chat.example.org"];
+
+impl Browser {
+    /// Always the same one for a uuid.
+    fn of(uuid: &str) -> Self {
+        // FNV-1a, its high bits folded into the low ones that decide.
+        let hash = uuid.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        let mixed = hash ^ (hash >> 15);
+        let versioned = mixed / VERSIONS;
+        let pick = |list: &[&'static str], number: u32| list[number as usize % list.len()];
+        Self {
+            version: 120 + mixed % VERSIONS,
+            system: pick(&SYSTEMS, versioned),
+            languages: pick(&LANGUAGES, versioned / 4),
+            origin: pick(&ORIGINS, versioned / 12),
+        }
+    }
+}
+
+impl std::fmt::Display for Browser {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            system,
+            version,
+            languages,
+            origin,
+        } = self;
+        write!(
+            out,
+            "User-Agent: Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 \
+             Safari/537.36\r\nOrigin: {origin}\r\nAccept-Language: {languages}\r\n"
+        )
+    }
+}
+
 /// The nonce of a whole run. RFC 6455 asks for one per connection so that caches cannot answer; none sits between us
 /// and a loopback server, and a shared one costs no memory per connection.
 #[derive(Debug)]
@@ -44,10 +103,11 @@ impl Nonce {
     pub(crate) fn request(&self, identity: &Identity) -> Vec<u8> {
         let Identity { user, key, uuid } = identity;
         let nonce = &self.key;
+        let browser = Browser::of(uuid);
         format!(
             "GET /ws/sesion={key}&myid={user}&devid=0&v=4.08&uuid={uuid}&api=js HTTP/1.1\r\nHost: localhost\r\n\
-             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {nonce}\r\n\
-             Sec-WebSocket-Version: 13\r\n\r\n"
+             Connection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n{browser}Upgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nSec-WebSocket-Key: {nonce}\r\n\r\n"
         )
         .into_bytes()
     }
@@ -120,6 +180,24 @@ mod tests {
                 .check(right.replace("Accept:", "Accept:x").as_bytes())
                 .is_err()
         );
+    }
+
+    #[test]
+    fn pages_are_many_browsers_and_each_stays_what_it_is() {
+        let head = |number: usize| {
+            let identity = Identity::anonymous(crate::scenario::stage::uuid_of(number));
+            String::from_utf8(Nonce::new(1).request(&identity)).unwrap()
+        };
+        let browsers: std::collections::HashSet<String> = (0..5000)
+            .map(|number| {
+                let head = head(number);
+                ["user-agent", "origin", "accept-language"]
+                    .map(|name| header(&head, name).unwrap().to_owned())
+                    .join(" ")
+            })
+            .collect();
+        assert!(browsers.len() > 300, "{}", browsers.len());
+        assert_eq!(head(7), head(7));
     }
 
     /// 2.2: the URL is the one unmodified clients send, names and order included.

@@ -84,11 +84,8 @@ impl Core {
 
     /// Drops all connections of a user; he reconnects and learns that he is not authorized (S18).
     pub(super) fn kick(&mut self, dev: DevId, user: UserId, out: &mut Vec<Action>) {
-        let mut connections = self
-            .tenants
-            .user(dev, user)
-            .map(|live| live.connections.all().to_vec())
-            .unwrap_or_default();
+        let live = self.tenants.user(dev, user);
+        let mut connections: Vec<_> = live.into_iter().flat_map(|live| live.connections.all()).collect();
         connections.sort_unstable();
         for conn in connections {
             self.close(conn, CloseCause::Kicked, out);

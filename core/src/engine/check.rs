@@ -106,7 +106,7 @@ impl Core {
                 devices.len() <= self.config.devices_per_user_max,
                 "too many devices"
             );
-            for &id in live.connections.all() {
+            for id in live.connections.all() {
                 let conn = self.conns.get(id);
                 assert!(
                     conn.is_some_and(|c| c.dev == dev && c.user == Some(user)),

@@ -62,3 +62,42 @@ impl Clients {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn browser(user_agent: &str, origin: Option<&str>) -> ClientInfo {
+        ClientInfo {
+            user_agent: user_agent.into(),
+            origin: origin.map(Arc::from),
+            ..ClientInfo::default()
+        }
+    }
+
+    #[test]
+    fn what_several_browsers_say_is_kept_once_until_the_last_of_them_leaves() {
+        let mut clients = Clients::default();
+        let same = browser("Firefox", Some("https://a.example"));
+        let [first, second, third] = [(); 3].map(|()| clients.enter(&same));
+        let elsewhere = clients.enter(&browser("Firefox", Some("https://b.example")));
+        let nowhere = clients.enter(&browser("Firefox", None));
+        assert!(Arc::ptr_eq(&first.headers, &second.headers) && Arc::ptr_eq(&second.headers, &third.headers));
+        assert_eq!(clients.0.len(), 3);
+        for client in [second, first] {
+            clients.leave(client);
+            clients.check();
+            assert_eq!(clients.0.len(), 3, "others still say it");
+        }
+        let again = clients.enter(&same);
+        assert!(Arc::ptr_eq(&again.headers, &third.headers));
+        clients.leave(third);
+        clients.leave(again);
+        clients.check();
+        assert_eq!(clients.0.len(), 2, "nobody says it any more");
+        assert!(clients.0.contains(&elsewhere.headers) && clients.0.contains(&nowhere.headers));
+        clients.leave(elsewhere);
+        clients.leave(nowhere);
+        assert!(clients.0.is_empty());
+    }
+}

@@ -2,11 +2,12 @@
 //! every user has a single connection, and that takes no memory of its own.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::id::ConnId;
 
-/// The connections of one user, in the order of registration.
+/// The connections of one user.
 #[derive(Debug, Default)]
 pub(crate) enum Connections {
     /// None.
@@ -18,35 +19,38 @@ pub(crate) enum Connections {
     Several(Box<Several>),
 }
 
-/// Connections in the order of registration.
+/// More than one connection. Only the number of devices has a limit.
 #[derive(Debug, Default)]
 pub(crate) struct Several {
-    all: Vec<ConnId>,
-    /// How many of the first ones are no devices any more: newer ones took their places (Q29).
-    retired: usize,
+    /// Devices no more: newer ones took their places (Q29).
+    retired: BTreeSet<ConnId>,
+    /// In the order of registration.
+    devices: Vec<ConnId>,
 }
 
 impl Connections {
-    /// All of them, in the order of registration.
-    pub(crate) fn all(&self) -> &[ConnId] {
-        match self {
-            Self::None => &[],
-            Self::One(conn) => core::slice::from_ref(conn),
-            Self::Several(several) => &several.all,
-        }
+    /// All of them, in no particular order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = ConnId> {
+        let retired = match self {
+            Self::None | Self::One(_) => None,
+            Self::Several(several) => Some(&several.retired),
+        };
+        let retired = retired.into_iter().flatten();
+        retired.chain(self.devices()).copied()
     }
 
     /// Those that get private messages, in the order of registration.
     pub(crate) fn devices(&self) -> &[ConnId] {
         match self {
-            Self::None | Self::One(_) => self.all(),
-            Self::Several(several) => several.all.get(several.retired..).unwrap_or_default(),
+            Self::None => &[],
+            Self::One(conn) => core::slice::from_ref(conn),
+            Self::Several(several) => &several.devices,
         }
     }
 
     /// True if there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all().is_empty()
+    pub(crate) const fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
     }
 
     /// Registers a connection as a device; the oldest of more than `max` devices retires.
@@ -54,8 +58,9 @@ impl Connections {
         let several = match self {
             Self::Several(several) => several,
             Self::One(first) => {
-                let all = Vec::from([*first]);
-                *self = Self::Several(Box::new(Several { all, retired: 0 }));
+                let devices = Vec::from([*first]);
+                let retired = BTreeSet::new();
+                *self = Self::Several(Box::new(Several { retired, devices }));
                 return self.register(conn, max);
             }
             Self::None => {
@@ -63,9 +68,11 @@ impl Connections {
                 return;
             }
         };
-        several.all.push(conn);
-        several.retired += usize::from(several.all.len() - several.retired > max);
-        assert!(self.devices().len() <= max, "too many devices");
+        several.devices.push(conn);
+        if several.devices.len() > max {
+            several.retired.insert(several.devices.remove(0));
+        }
+        assert!(several.devices.len() <= max, "too many devices");
     }
 
     /// A connection is gone.
@@ -78,22 +85,15 @@ impl Connections {
                 }
             }
             Self::Several(several) => {
-                several.remove(conn);
-                match (several.all.as_slice(), several.retired) {
-                    ([], _) => *self = Self::None,
-                    (&[only], 0) => *self = Self::One(only),
+                if !several.retired.remove(&conn) {
+                    several.devices.retain(|&device| device != conn);
+                }
+                match (several.devices.as_slice(), several.retired.is_empty()) {
+                    ([], true) => *self = Self::None,
+                    (&[only], true) => *self = Self::One(only),
                     _ => {}
                 }
             }
-        }
-    }
-}
-
-impl Several {
-    fn remove(&mut self, conn: ConnId) {
-        if let Some(at) = self.all.iter().position(|&other| other == conn) {
-            self.all.remove(at);
-            self.retired -= usize::from(at < self.retired);
         }
     }
 }
@@ -106,18 +106,25 @@ mod tests {
     const B: ConnId = ConnId(1);
     const C: ConnId = ConnId(2);
 
+    /// Ascending.
+    fn all(connections: &Connections) -> Vec<ConnId> {
+        let mut all: Vec<_> = connections.all().collect();
+        all.sort_unstable();
+        all
+    }
+
     #[test]
     fn the_newest_devices_win_and_a_retired_one_does_not_come_back() {
         let mut connections = Connections::default();
         for conn in [A, B, C] {
             connections.register(conn, 2);
         }
-        assert_eq!(connections.all(), [A, B, C]);
+        assert_eq!(all(&connections), [B, C, A]);
         assert_eq!(connections.devices(), [B, C]);
         connections.unregister(C);
         assert_eq!(connections.devices(), [B]);
         connections.unregister(B);
-        assert_eq!((connections.all(), connections.devices()), (&[A][..], &[][..]));
+        assert_eq!((all(&connections), connections.devices()), (vec![A], &[][..]));
         connections.register(B, 2);
         assert_eq!(connections.devices(), [B]);
         connections.unregister(A);
@@ -134,9 +141,28 @@ mod tests {
         }
         connections.unregister(A);
         assert_eq!(
-            (connections.all(), connections.devices()),
-            (&[B, C][..], &[B, C][..])
+            (all(&connections), connections.devices()),
+            (vec![B, C], &[B, C][..])
         );
         assert_eq!(size_of::<Connections>(), 16);
+    }
+
+    /// Nothing limits the number of retired ones: each goes without a walk over the others.
+    #[test]
+    fn very_many_connections_of_one_user_come_and_go() {
+        const MAX: usize = 16;
+        let numbers = (0..200_003).map(|n| ConnId(n * 7919 % 200_003));
+        let mut connections = Connections::default();
+        for conn in numbers.clone() {
+            connections.register(conn, MAX);
+        }
+        let newest: Vec<ConnId> = numbers.skip(200_003 - MAX).collect();
+        assert_eq!(connections.devices(), newest);
+        let everybody = all(&connections);
+        assert!(everybody.iter().copied().eq((0..200_003).map(ConnId)));
+        for conn in everybody {
+            connections.unregister(conn);
+        }
+        assert!(connections.is_empty());
     }
 }

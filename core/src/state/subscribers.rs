@@ -1,6 +1,7 @@
-//! Who is subscribed to a channel, per frame dialect, as lists that messages to them share: publishing allocates the
-//! same for ten subscribers and for a million, and whoever comes or goes costs the copy of one short piece of a list,
-//! even between two messages. A channel with one subscriber, the commonest kind, is two words.
+//! Who is subscribed to a channel, per frame dialect, as lists that messages to them share: publishing into a quiet
+//! channel allocates the same for ten subscribers and for a million, and whoever comes or goes costs the copy of one
+//! short piece of a list, even between two messages. The first messages after that cost an action for each piece, and
+//! one of them a copy of everything. A channel with one subscriber, the commonest kind, is two words.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -36,7 +37,8 @@ pub(crate) struct Groups {
 /// The subscribers of one dialect.
 #[derive(Debug, Default)]
 struct Group {
-    /// All of them in pieces, each neither empty nor too long, ascending within and across them.
+    /// All of them in pieces, each neither empty nor too long, ascending within and across them. Two neighbours have
+    /// more than half a piece between them, so there are at most four times as many as are needed, and one.
     pieces: Vec<Arc<[ConnId]>>,
     len: usize,
     /// All of them in one list, if there are several pieces and they have not changed for a while.
@@ -241,8 +243,11 @@ impl Group {
         if piece.len() < PIECE_MAX {
             self.pieces[at] = joined(before, &[conn], after);
         } else if after.is_empty() {
-            // Ids ascend, so this is where the next ones come.
-            self.pieces.insert(at + 1, Arc::new([conn]));
+            // Ids ascend, so this is where the next ones come: into a piece of their own, unless a short one follows.
+            match self.pieces.get(at + 1) {
+                Some(next) if next.len() < PIECE_MAX / 2 => self.pieces[at + 1] = joined(&[conn], next, &[]),
+                Some(_) | None => self.pieces.insert(at + 1, Arc::new([conn])),
+            }
         } else {
             let (first, second) = piece.split_at(piece.len() / 2);
             let (first, second) = (Arc::from(first), Arc::from(second));
@@ -270,7 +275,7 @@ impl Group {
         self.join_with_next(at.saturating_sub(1));
     }
 
-    /// Makes one of two pieces that have become short.
+    /// Makes one of two neighbours if they have become short.
     fn join_with_next(&mut self, at: usize) {
         if let Some([first, second]) = self.pieces.get(at..at + 2)
             && first.len() + second.len() <= PIECE_MAX / 2
@@ -288,6 +293,8 @@ impl Group {
         assert_eq!(self.iter().count(), self.len, "the number of recipients drifted");
         let fits = |piece: &Arc<[ConnId]>| (1..=PIECE_MAX).contains(&piece.len());
         assert!(self.pieces.iter().all(fits), "a piece too long or empty");
+        let short = |pair: &[Arc<[ConnId]>]| pair[0].len() + pair[1].len() <= PIECE_MAX / 2;
+        assert!(!self.pieces.windows(2).any(short), "more pieces than are needed");
         let whole = self.whole.iter().flat_map(|whole| whole.iter().copied());
         assert!(
             self.whole.is_none() || whole.eq(self.iter()),
@@ -328,6 +335,34 @@ mod tests {
         let lengths = group.pieces.iter().map(|piece| piece.len());
         assert!(lengths.clone().filter(|&len| len == PIECE_MAX).count() >= 4);
         assert_eq!(lengths.sum::<usize>(), 6000);
+    }
+
+    /// However they come, there are not many more pieces than the subscribers need.
+    #[track_caller]
+    fn takes_few_pieces(comers: impl IntoIterator<Item = u64>) {
+        let mut group = Group::default();
+        for conn in comers {
+            group.insert(ConnId(conn));
+        }
+        group.check();
+        let (pieces, len) = (group.pieces.len(), group.len);
+        assert!(pieces <= 4 * len / PIECE_MAX + 1, "{pieces} pieces for {len}");
+    }
+
+    #[test]
+    fn subscribers_in_descending_order_share_pieces() {
+        takes_few_pieces((1..=3000).rev());
+        takes_few_pieces((1..=1024).chain((1025..=3000).rev()));
+    }
+
+    #[test]
+    fn subscribers_in_any_order_share_pieces() {
+        takes_few_pieces((0..30_011).map(|n| n * 7919 % 30_011));
+        // Between full pieces, from both sides.
+        let full = (1..=10_240).map(|n| n * 4);
+        let between = (1..=40_960).filter(|n| n % 4 > 0);
+        takes_few_pieces(full.clone().chain(between.clone()));
+        takes_few_pieces(full.chain(between.rev()));
     }
 
     #[test]
