@@ -66,7 +66,7 @@ pub(crate) enum Sources {
     /// The kernel's choice as long as its ports suffice, then 127.0.0.1 and those after it.
     FromNeed,
     /// Always 127.(16 + n).x.y, a new address after so many connects: processes with different numbers share no port, and
-    /// connections closed a moment ago keep none.
+    /// connections closed a moment ago, also those of the run before, keep none.
     Own(u8),
 }
 
@@ -81,7 +81,7 @@ impl Sources {
             Self::Own(number) => Some(Ipv4Addr::new(
                 127,
                 16 + part(usize::from(number)),
-                part(block / 200),
+                part(block / 200 + std::process::id() as usize),
                 1 + part(block),
             )),
         }

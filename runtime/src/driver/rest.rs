@@ -163,9 +163,10 @@ fn is_short(event: &Event) -> bool {
             )
             | Err(_) => true,
         },
-        // What they make the core send is bounded: a window of private messages or of a history.
-        Event::Request { .. } | Event::Opened { .. } | Event::ProbeAnswered { .. } => true,
-        Event::Closed { .. }
+        Event::Request { .. } => true,
+        Event::Opened { .. }
+        | Event::ProbeAnswered { .. }
+        | Event::Closed { .. }
         | Event::SessionOpened { .. }
         | Event::SessionClosed { .. }
         | Event::Persisted { .. }
