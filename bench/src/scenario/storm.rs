@@ -22,8 +22,8 @@ use crate::workers::{self, Order, Plan, Workers};
 
 /// Without any progress for this long, a stage has failed.
 const STALL: Duration = Duration::from_secs(30);
-/// Traffic after everybody is back, so that every room gets a message.
-const AFTERMATH: Duration = Duration::from_secs(3);
+/// Traffic after everybody is back lasts until every room must have got a message, and this much longer.
+const AFTERMATH: Duration = Duration::from_secs(2);
 /// Longer than `reload_grace`: a page that came back before its old connection was seen to end is waited for that long.
 const PAID_WITHIN: Duration = Duration::from_secs(90);
 /// Messages a room keeps.
@@ -58,7 +58,9 @@ pub(crate) fn round(server: &Server, args: &StormArgs, seconds: u64) -> Result<R
     storm.send_until(|_, lasted| lasted >= Duration::from_secs(seconds))?;
     storm.cut(&mut round)?;
     let least = (args.users * args.messages) as u64;
-    storm.send_until(|storm, lasted| lasted >= AFTERMATH && storm.private.writers.acknowledged() >= least)?;
+    let round_of_rooms = storm.rooms.share.users as f64 / args.room_rate;
+    let aftermath = AFTERMATH + Duration::from_secs_f64(round_of_rooms);
+    storm.send_until(|storm, lasted| lasted >= aftermath && storm.private.writers.acknowledged() >= least)?;
     storm.finish(&mut round)?;
     Ok(round)
 }
