@@ -15,7 +15,7 @@ use bytes::Bytes;
 use comet_core::ConnId;
 use tokio::sync::mpsc;
 
-use crate::execute::{Broadcast, SHARD_BATCHES_MAX, ShardAction};
+use crate::execute::{Broadcast, ShardAction};
 use crate::shard::Shard;
 use crate::ws::conn::{Conn, End};
 
@@ -34,23 +34,14 @@ const QUEUED_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Delivery {
     shard: Rc<Shard>,
     inbox: mpsc::Receiver<Vec<ShardAction>>,
-    /// Taken from the inbox and not executed yet. No replies: they have an order of their own and do not wait.
+    /// Taken from the inbox and not executed yet.
     actions: VecDeque<ShardAction>,
-    /// A message under way when nothing else was: written to each socket as it is found.
-    alone: Option<Alone>,
     /// Connections with frames to write, in the order of their first one.
     dirty: VecDeque<Dirty>,
     /// Bytes of all frames queued so far, each counted once however many receive it.
     queued: u64,
     /// How far `queued` may be beyond that of the first dirty connection.
     queued_max: u64,
-}
-
-struct Alone {
-    /// Its range is what is left of it.
-    message: Broadcast,
-    frames: Bytes,
-    count: u64,
 }
 
 struct Dirty {
@@ -66,7 +57,6 @@ impl Delivery {
             shard,
             inbox,
             actions: VecDeque::new(),
-            alone: None,
             dirty: VecDeque::new(),
             queued: 0,
             queued_max,
@@ -76,7 +66,8 @@ impl Delivery {
     /// Serves until the core has stopped and everything it said is done.
     pub(crate) async fn run(mut self) {
         while self.wait().await {
-            self.turn();
+            self.queue_frames();
+            self.write();
             if !self.is_idle() {
                 tokio::task::yield_now().await;
             }
@@ -84,55 +75,7 @@ impl Delivery {
     }
 
     fn is_idle(&self) -> bool {
-        self.actions.is_empty() && self.dirty.is_empty() && self.alone.is_none()
-    }
-
-    /// A message alone is written as it is found, which spares each connection a second look. Whatever comes meanwhile
-    /// gathers behind it. Several messages are queued first, so that each socket gets in one call what waits for it.
-    fn turn(&mut self) {
-        self.look_ahead();
-        if self.alone.is_none() && self.dirty.is_empty() && self.actions.len() == 1 {
-            self.begin_alone();
-        }
-        if self.alone.is_some() {
-            self.write_alone();
-        } else {
-            self.queue_frames();
-            self.write();
-        }
-    }
-
-    fn begin_alone(&mut self) {
-        if let Some(ShardAction::SendMany(message)) = self
-            .actions
-            .pop_front_if(|action| matches!(action, ShardAction::SendMany(_)))
-        {
-            let (frames, count) = message.frames();
-            self.queued += frames.len() as u64;
-            self.alone = Some(Alone {
-                message,
-                frames,
-                count,
-            });
-        }
-    }
-
-    fn write_alone(&mut self) {
-        let Some(alone) = &mut self.alone else { return };
-        let (shared, message) = (&self.shard.shared, &mut alone.message);
-        let end = message.range.end.min(message.range.start + WRITES_PER_TURN);
-        let receivers = &message.list[message.range.start..end];
-        let mut receiving = 0_u64;
-        self.shard.for_each(receivers, message.except, |conn| {
-            receiving += 1;
-            conn.push(alone.frames.clone(), shared.ws.send_buffer_bytes, &shared.metrics);
-            conn.flush_now(&shared.metrics);
-        });
-        shared.metrics.frames.inc_by(receiving * alone.count);
-        message.range.start = end;
-        if message.range.is_empty() {
-            self.alone = None;
-        }
+        self.actions.is_empty() && self.dirty.is_empty()
     }
 
     /// Waits for work if there is none. False: there will be none any more.
@@ -166,10 +109,7 @@ impl Delivery {
     }
 
     fn look_ahead(&mut self) {
-        for _ in 0..SHARD_BATCHES_MAX {
-            if self.actions.len() >= ACTIONS_AHEAD {
-                return;
-            }
+        while self.actions.len() < ACTIONS_AHEAD {
             match self.inbox.try_recv() {
                 Ok(batch) => self.take_up(batch),
                 Err(_) => return,
@@ -181,14 +121,16 @@ impl Delivery {
         for action in batch {
             match action {
                 ShardAction::SendMany(message) => self.join(message),
-                ShardAction::Reply { .. } | ShardAction::CloseSession { .. } => drop(self.execute(action)),
-                ShardAction::SendOne { .. } | ShardAction::Close { .. } => self.actions.push_back(action),
+                other @ (ShardAction::SendOne { .. }
+                | ShardAction::Close { .. }
+                | ShardAction::Reply { .. }
+                | ShardAction::CloseSession { .. }) => self.actions.push_back(other),
             }
         }
     }
 
     /// A message joins an earlier one to the same receivers, if nothing between concerns any of them: then it costs each
-    /// of them no write of its own.
+    /// of them no write of its own. Replies have an order of their own.
     fn join(&mut self, message: Broadcast) {
         for earlier in self.actions.iter_mut().rev().take(ACTIONS_OVERTAKEN) {
             match earlier {
@@ -200,11 +142,8 @@ impl Delivery {
                     return;
                 }
                 ShardAction::SendMany(first) if first.is_apart_from(&message) => {}
-                ShardAction::SendMany(_)
-                | ShardAction::SendOne { .. }
-                | ShardAction::Close { .. }
-                | ShardAction::Reply { .. }
-                | ShardAction::CloseSession { .. } => break,
+                ShardAction::Reply { .. } | ShardAction::CloseSession { .. } => {}
+                ShardAction::SendMany(_) | ShardAction::SendOne { .. } | ShardAction::Close { .. } => break,
             }
         }
         self.actions.push_back(ShardAction::SendMany(message));

@@ -166,28 +166,6 @@ async fn a_reading_page_never_reaches_its_limit() {
     assert_eq!(setup.received().await, [texts.concat(), texts.concat()]);
 }
 
-/// A message alone is written as it is found; what comes while it is under way gathers behind it, for everybody.
-#[tokio::test]
-async fn what_comes_behind_a_message_under_way_gathers() {
-    let mut setup = setup(WRITES_PER_TURN + 10, &[]).await;
-    setup.give(vec![setup.to_all("a")]);
-    setup.delivery.turn();
-    assert!(setup.delivery.dirty.is_empty());
-    let left = setup
-        .delivery
-        .alone
-        .as_ref()
-        .map(|alone| alone.message.receivers().len());
-    assert_eq!(left, Some(10));
-    setup.give(vec![setup.to_all("b")]);
-    setup.give(vec![setup.to_all("c"), close(setup.list[0])]);
-    setup.delivery.turn();
-    assert!(setup.delivery.alone.is_none());
-    assert_eq!(setup.delivery.actions.len(), 2, "b and c are one");
-    let received = setup.received().await;
-    assert!(received.iter().all(|text| text == "abc"));
-}
-
 /// Receivers that are gone count, too, or a shard would do nothing but look for them.
 #[tokio::test]
 async fn looking_for_the_gone_has_an_end() {
