@@ -182,7 +182,7 @@ fn half_of_what_the_slower_side_manages_is_what_both_are_asked_for() {
         .split([' ', ','])
         .filter_map(|word| word.parse().ok())
         .collect();
-    let [half, most] = numbers[..] else {
+    let Some(&[half, most]) = numbers.first_chunk() else {
         panic!("{asked}")
     };
     assert!(half > 0.0 && (most - 2.0 * half).abs() < 0.2, "{asked}");

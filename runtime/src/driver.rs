@@ -163,7 +163,7 @@ impl Driver {
             .filter(|_| !self.progress.disk_is_behind())
     }
 
-    /// Nothing is under way in either direction.
+    /// No event waits, and no shard is far behind.
     fn is_idle(&self) -> bool {
         self.events.is_empty()
             && !self.progress.stopping

@@ -82,11 +82,6 @@ impl EventSender {
         self.queue.blocking_send(events).map_err(|_| Stopped)
     }
 
-    /// The core is behind: senders have to wait.
-    pub(crate) fn is_full(&self) -> bool {
-        self.queue.capacity() == 0
-    }
-
     /// Batches that wait at this moment.
     pub(crate) fn depth(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()

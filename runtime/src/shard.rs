@@ -44,6 +44,8 @@ pub(crate) struct Shard {
     session_serial: Cell<u64>,
     /// Time as its browsers had it: see `keepalive`.
     lived: Cell<Mono>,
+    /// Nobody stays any more.
+    stopping: Cell<bool>,
     /// How many `Serving` there are.
     serving: Cell<usize>,
 }
@@ -109,6 +111,7 @@ impl Shard {
             serial: Cell::new(0),
             session_serial: Cell::new(0),
             lived: Cell::default(),
+            stopping: Cell::default(),
             serving: Cell::new(0),
         }
     }
@@ -119,6 +122,9 @@ impl Shard {
         self.serial.set(serial);
         let id = ConnId::new(self.index, serial);
         let conn = Rc::new(new(id));
+        if self.stopping.get() {
+            conn.close(End::Now(CloseCause::Shutdown));
+        }
         self.conns.borrow_mut().insert(conn.clone());
         self.shared.metrics.connections.inc();
         self.shared.metrics.connections_opened.inc();
@@ -202,6 +208,7 @@ impl Shard {
     }
 
     fn close_all(&self) {
+        self.stopping.set(true);
         for conn in self.conns.borrow().iter() {
             conn.close(End::Flush(CloseCause::Shutdown));
         }

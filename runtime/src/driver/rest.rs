@@ -1,16 +1,16 @@
 //! Where the core is while its thread waits, and where a shard may borrow it.
 //!
 //! A statement on its own would otherwise cost two changes of threads, there and back, which take several times as long
-//! as deciding about it. Promise: a borrower never waits, has only what is short, and comes while nothing else is under
-//! way: neither events, so that the batches of one sender stay in order, nor actions, because under load it is better
-//! when many messages gather and leave together. Everything else goes the way through the queue.
+//! as deciding about it. Promise: a borrower never waits, has only what is short, and comes while no events wait, so that
+//! the batches of one sender stay in order, and while no shard is far behind. Everything else goes the way through the
+//! queue.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use comet_core::cometql::Statement;
+use comet_core::cometql::{Insert, Statement};
 use comet_core::{Event, Mono};
 use tokio::time::Sleep;
 
@@ -150,6 +150,8 @@ fn is_short(event: &Event) -> bool {
     match event {
         Event::Query { statement, .. } => match statement {
             Ok(Statement::Select(_) | Statement::Delete(_)) => false,
+            // One token may end very many connections.
+            Ok(Statement::Insert(Insert::RevokedTokens(_))) => false,
             Ok(Statement::Insert(insert)) => insert.rows() <= SHORT_ROWS_MAX,
             Ok(
                 Statement::Nothing

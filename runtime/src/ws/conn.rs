@@ -39,6 +39,8 @@ struct Out {
     broken: bool,
     /// In the shard's list of connections to flush.
     marked: bool,
+    /// Not read from, because the core is behind.
+    held_up: bool,
     /// The connection's task, while it waits.
     task: Option<Waker>,
 }
@@ -90,6 +92,15 @@ impl Conn {
 
     pub(crate) fn heard(&self) -> Mono {
         self.heard.get()
+    }
+
+    /// Until this is taken back nothing can be heard, and so silence means nothing.
+    pub(crate) fn hold_up(&self, held_up: bool) {
+        self.out.borrow_mut().held_up = held_up;
+    }
+
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.out.borrow().held_up
     }
 
     pub(crate) fn end(&self) -> Option<End> {

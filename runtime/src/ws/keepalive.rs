@@ -2,7 +2,7 @@
 //!
 //! Promise: no timer per connection; an interval is cut into many small sweeps, and a sweep costs what its connections
 //! cost, so that the Pings of a full server leave evenly and delay nobody. Only a browser's own silence counts: time in
-//! which the server stood still, or did not read because the core was behind, is not lived.
+//! which the server stood still is not lived, and a connection that is not read because the core is behind is not judged.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,9 +32,7 @@ pub(crate) async fn sweep(shard: Rc<Shard>) {
     loop {
         tokio::time::sleep(pause).await;
         let now = shard.shared.clock.mono();
-        if !shard.shared.events.is_full() {
-            shard.live(lived(now.micros_since(last), pause));
-        }
+        shard.live(lived(now.micros_since(last), pause));
         last = now;
         let due = slices_due(begun, now, interval_ms);
         // Whoever slept through several rounds makes up for one: nobody needs two Pings at once.
@@ -71,7 +69,7 @@ async fn sweep_slice(shard: &Shard, slice: usize, interval_ms: u64) {
 }
 
 fn check(shard: &Shard, conn: &Conn, now: Mono, interval_ms: u64) {
-    if is_silent(conn.heard(), now, interval_ms) {
+    if !conn.is_held_up() && is_silent(conn.heard(), now, interval_ms) {
         conn.close(End::Now(CloseCause::Silent));
     } else {
         shard.queue(conn, frame::KEEP_ALIVE_PING);

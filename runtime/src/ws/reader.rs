@@ -108,17 +108,13 @@ impl Future for Reader {
             let (left, next) = match (self.shard.shared.events.offer(events), next) {
                 (Ok(None), Next::Sleep) => return Poll::Pending,
                 (Ok(left), next) => (left.unwrap_or_default(), next),
-                (Err(Stopped), _) => (Vec::new(), stopped(&self.conn)),
+                // What the core said before still comes, and then the end of everybody.
+                (Err(Stopped), Next::Sleep) => return Poll::Pending,
+                (Err(Stopped), next) => (Vec::new(), next),
             };
             self.pause(left, next);
         }
     }
-}
-
-/// The core has stopped. What is queued is still sent.
-fn stopped(conn: &Conn) -> Next {
-    conn.close(End::Flush(CloseCause::Shutdown));
-    Next::End(CloseCause::Shutdown)
 }
 
 /// Hands over what the core had no room for, and then does what follows the turn.
@@ -127,17 +123,18 @@ async fn pause(shard: Rc<Shard>, conn: Rc<Conn>, events: Vec<Event>, next: Next)
     let busy = |cx: &mut Context<'_>| {
         let _ = conn.poll_flush(cx, &shared.metrics);
     };
-    let cause = match (shared.events.send(events, busy).await, next) {
-        (Ok(()), Next::Sleep) => return ControlFlow::Continue(()),
-        (Ok(()), Next::Again) => {
+    conn.hold_up(true);
+    // The core may have stopped; the end of everybody follows.
+    let _ = shared.events.send(events, busy).await;
+    conn.hold_up(false);
+    conn.hear(shard.lived());
+    let cause = match next {
+        Next::Sleep => return ControlFlow::Continue(()),
+        Next::Again => {
             tokio::task::yield_now().await;
             return ControlFlow::Continue(());
         }
-        (Ok(()), Next::End(cause)) => cause,
-        (Err(Stopped), _) => {
-            stopped(&conn);
-            CloseCause::Shutdown
-        }
+        Next::End(cause) => cause,
     };
     shard.forget(&conn, cause);
     let closed = vec![Event::Closed { conn: conn.id, cause }];
