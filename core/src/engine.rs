@@ -9,6 +9,7 @@ mod durability;
 mod expiry;
 mod ids;
 mod jwt;
+mod memory;
 mod presence;
 mod private;
 mod query;
@@ -33,6 +34,7 @@ use crate::wire::{self, CommandNumber, Content, Dialect, FrameBody};
 
 use durability::Durability;
 use ids::MessageIds;
+use memory::Budget;
 use query::Sessions;
 use statistics::Statistics;
 
@@ -58,6 +60,7 @@ pub struct Core {
     last_seq: Seq,
     last_gone: GoneId,
     statistics: Statistics,
+    budget: Budget,
 }
 
 impl Core {
@@ -89,12 +92,14 @@ impl Core {
             last_seq,
             last_gone: GoneId(0),
             statistics: Statistics::default(),
+            budget: Budget::default(),
         };
         core.everybody_offline(out);
         core.arm_periodic_timers();
         if core.config.queue_ttl_ms > 0 {
             core.watch_stored_ttls();
         }
+        core.weigh(out);
         core
     }
 
@@ -119,7 +124,7 @@ impl Core {
                 session,
                 login,
                 database,
-            } => self.session_opened(session, login, database),
+            } => self.session_opened(session, login, database, out),
             Event::Query {
                 session,
                 req,
@@ -128,9 +133,11 @@ impl Core {
             Event::SessionClosed { session } => self.session_closed(session),
             Event::Persisted { upto } => self.persisted(upto, out),
             Event::PersistFailed { upto } => self.persist_failed(upto, out),
+            Event::Memory(outside) => self.outside(outside),
             Event::Shutdown => self.shutdown(out),
             Event::Tick => {}
         }
+        self.weigh(out);
     }
 
     /// The next instant at which `handle(now, Event::Tick, …)` would do something.

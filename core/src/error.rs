@@ -45,11 +45,13 @@ pub enum ErrorCode {
     AccessDenied,
     /// 500: internal error, storage failure, no video server.
     Internal,
+    /// 1114: the memory limit is reached (protocol.md 8.6). Nothing of the statement was done.
+    Full,
 }
 
 impl ErrorCode {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NotImplemented,
         Self::Syntax,
         Self::ReadOnly,
@@ -66,6 +68,7 @@ impl ErrorCode {
         Self::TooManyNames,
         Self::AccessDenied,
         Self::Internal,
+        Self::Full,
     ];
 
     /// The number on the wire.
@@ -87,6 +90,7 @@ impl ErrorCode {
             Self::TooManyNames => 21,
             Self::AccessDenied => 403,
             Self::Internal => 500,
+            Self::Full => 1114,
         }
     }
 }
@@ -117,6 +121,7 @@ impl From<ErrorCode> for QueryError {
             ErrorCode::TooManyNames => "too many names",
             ErrorCode::AccessDenied => "access denied",
             ErrorCode::Internal => "internal error",
+            ErrorCode::Full => "the server is full",
         };
         Self { code, text }
     }

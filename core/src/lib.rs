@@ -25,16 +25,16 @@ mod state;
 mod time;
 pub mod wire;
 
-pub use action::{Action, Answer, Delivered, Done, Frame, Recipients, Reply};
+pub use action::{Action, Answer, Delivered, Done, Frame, Recipients, Reply, Room};
 pub use config::{CheckedConfig, Config, ConfigError};
 pub use engine::Core;
 pub use error::{ErrorCode, QueryError};
-pub use event::{ClientInfo, CloseCause, Event, Login};
+pub use event::{ClientInfo, CloseCause, Event, Login, Outside};
 pub use id::{ConnId, DevId, MessageId, OpId, RequestId, Seq, SessionId, UserId};
 pub use name::{
     AuthHash, Body, ChannelKind, ChannelName, ClientUuid, EventName, Marker, NameError, Secret, SendKey,
     Token, is_name_byte,
 };
 pub use record::{HistoryLength, HistoryMessage, QueuedMessage, Record, Removal};
-pub use state::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
+pub use state::{Account, Category, Durable, DurableChannel, DurableTenant, DurableUser, LastSeen, Usage};
 pub use time::{Mono, Now, UnixMillis, UnixSeconds};

@@ -240,6 +240,8 @@ pub enum BadReason {
     StoreUnavailable,
     /// The id of an `ack` is malformed.
     BadMessageId,
+    /// The memory limit is reached (protocol.md 8.6).
+    ServerFull,
 }
 
 impl BadReason {
@@ -260,6 +262,7 @@ impl BadReason {
             Self::TooManyCommands => "too many commands",
             Self::StoreUnavailable => "the server cannot store messages at present",
             Self::BadMessageId => "invalid message id",
+            Self::ServerFull => "the server is full",
         }
     }
 
@@ -280,6 +283,7 @@ impl BadReason {
             Self::TooManyCommands => "too_many_commands",
             Self::StoreUnavailable => "store_unavailable",
             Self::BadMessageId => "bad_message_id",
+            Self::ServerFull => "server_full",
         }
     }
 }

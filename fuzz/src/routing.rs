@@ -337,7 +337,7 @@ impl World {
                     dropped.push((conn, cause));
                 }
                 Action::Reply { req, .. } => assert!(self.asked.remove(&req), "one reply per query"),
-                Action::CloseSession { .. } | Action::Ready(_) => {}
+                Action::CloseSession { .. } | Action::Ready(_) | Action::Room(_) => {}
                 Action::Persist { op, record } => {
                     assert_eq!(op.0, self.last_op.0 + 1, "records are numbered without gaps");
                     self.last_op = op;

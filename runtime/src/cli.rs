@@ -36,6 +36,10 @@ pub struct Cli {
     /// What an acknowledgement survives: fsync = loss of power, os = death of the process [env: COMET_DURABILITY]
     #[arg(long, value_name = "fsync|os")]
     pub durability: Option<String>,
+    /// Memory for everything peers can make grow, like 512M or 2G, 0 = no limit; three fifths of what the machine has if
+    /// not said [env: COMET_MEMORY_LIMIT]
+    #[arg(long, value_name = "BYTES")]
+    pub memory_limit: Option<String>,
     /// off, critical, error, warning, info, debug, all, or 0 to 600 [env: COMET_LOG_LEVEL]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -70,6 +74,7 @@ impl Cli {
             ("--password", "main.password", &self.password),
             ("--data-dir", "main.data_dir", &self.data_dir),
             ("--durability", "main.durability", &self.durability),
+            ("--memory-limit", "main.memory_limit", &self.memory_limit),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),
         ]

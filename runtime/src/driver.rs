@@ -17,7 +17,9 @@ use comet_core::{Action, Core, Event, Mono, Now, OpId, Record};
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, LivedTime};
+use crate::events;
 use crate::execute::Executor;
+use crate::memory::Use;
 use crate::metrics::Metrics;
 use crate::store::{StoreError, StoreEvent, Writer};
 
@@ -40,6 +42,8 @@ pub(crate) struct Driver {
     /// Reused between events.
     pub(crate) actions: Vec<Action>,
     pub(crate) progress: Progress,
+    /// Bytes of records that are counted.
+    pub(crate) records_told: usize,
     pub(crate) time: LivedTime,
 }
 
@@ -174,6 +178,7 @@ impl Driver {
     /// The core's turn on the thread that brings the events. Needs `is_idle`.
     fn turn_at_rest(&mut self, events: Vec<Event>) {
         let now = self.now();
+        self.weigh(now);
         self.metrics.events.inc_by(events.len() as u64);
         self.metrics.batch.observe(events.len() as f64);
         for event in events {
@@ -181,6 +186,14 @@ impl Driver {
         }
         self.give_records();
         self.executor.hand_over_now();
+    }
+
+    /// Before anything else is decided: what the runtime takes of the memory budget, if that has changed much.
+    fn weigh(&mut self, now: Now) {
+        if let Some(news) = self.metrics.memory.news() {
+            self.handle(news, now);
+            self.metrics.core_memory(&self.core.memory());
+        }
     }
 
     fn now(&self) -> Now {
@@ -194,8 +207,10 @@ impl Driver {
     /// One reading of the clock serves the events of a turn: they arrived together.
     async fn turn(&mut self, batches: Vec<Vec<Event>>) {
         let now = self.now();
+        self.weigh(now);
         let mut count = 0;
         for batch in batches {
+            self.metrics.memory.give_back(Use::Events, events::bytes(&batch));
             for event in batch {
                 count += 1;
                 self.handle(event, now);
@@ -251,6 +266,9 @@ impl Driver {
         for (op, record) in records {
             self.writer.append(op, record);
         }
+        let memory = &self.metrics.memory;
+        memory.change(Use::Records, self.records_told, self.progress.waiting_bytes);
+        self.records_told = self.progress.waiting_bytes;
         let waiting = self.progress.issued.0 - self.progress.persisted.0;
         self.metrics
             .records_waiting

@@ -22,6 +22,7 @@ pub mod host;
 mod http;
 mod io_threads;
 pub mod logging;
+mod memory;
 mod metrics;
 mod outbox;
 pub mod server;

@@ -22,6 +22,7 @@ use tokio::task::LocalSet;
 use crate::accept::Arrivals;
 use crate::delivery::Delivery;
 use crate::execute::ShardAction;
+use crate::memory::Use;
 use crate::shared::Shared;
 use crate::sql::Mailbox;
 use crate::ws::conn::{Conn, End};
@@ -89,6 +90,7 @@ async fn serve(shard: Rc<Shard>, inbox: Inbox) {
     let Inbox { actions, accepted } = inbox;
     tokio::task::spawn_local(crate::accept::adopt(shard.clone(), accepted));
     tokio::task::spawn_local(crate::ws::keepalive::sweep(shard.clone()));
+    tokio::task::spawn_local(crate::memory::shed(shard.clone()));
     Delivery::new(shard.clone(), actions).run().await;
     shard.close_all();
     let gone = async {
@@ -122,6 +124,7 @@ impl Shard {
         self.serial.set(serial);
         let id = ConnId::new(self.index, serial);
         let conn = Rc::new(new(id));
+        self.shared.metrics.memory.take(Use::Sockets, conn.socket.room());
         if self.stopping.get() {
             conn.close(End::Now(CloseCause::Shutdown));
         }
@@ -204,6 +207,18 @@ impl Shard {
     pub(crate) fn close_session(&self, session: SessionId) {
         if let Some(mailbox) = self.sessions.borrow().get(&session) {
             mailbox.close();
+        }
+    }
+
+    /// Closes those connections that have more than half as much waiting as the one with most, and at least `min` bytes.
+    pub(crate) fn cut_largest(&self, min: usize) {
+        let conns = self.conns.borrow();
+        let open = || conns.iter().filter(|conn| conn.end().is_none());
+        let most = open().map(|conn| conn.waiting()).max().unwrap_or(0);
+        let bound = min.max(most / 2);
+        for conn in open().filter(|conn| conn.waiting() >= bound) {
+            self.shared.metrics.turned_away("slow_connection");
+            conn.close(End::Now(CloseCause::SlowConsumer));
         }
     }
 

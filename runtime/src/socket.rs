@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::memory::{SOCKET_BYTES, TLS_BYTES};
+
 /// A TCP stream whose first bytes were already read by someone else.
 #[derive(Debug)]
 pub(crate) struct Rewound {
@@ -83,6 +85,14 @@ pub(crate) enum Socket {
 impl Socket {
     pub(crate) fn tls(stream: Tls) -> Self {
         Self::Tls(Box::new(RefCell::new(stream)))
+    }
+
+    /// The heap it takes with the task that serves it.
+    pub(crate) fn room(&self) -> usize {
+        match self {
+            Self::Plain(_) => SOCKET_BYTES,
+            Self::Tls(_) => SOCKET_BYTES + TLS_BYTES,
+        }
     }
 
     /// Reads what is there; 0 is the end of the stream.

@@ -122,7 +122,8 @@ pub(crate) fn text_of(action: &Action) -> &str {
         | Action::Reply { .. }
         | Action::CloseSession { .. }
         | Action::Persist { .. }
-        | Action::Ready(_) => "",
+        | Action::Ready(_)
+        | Action::Room(_) => "",
     }
 }
 

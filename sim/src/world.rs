@@ -373,7 +373,11 @@ impl World {
                 self.begin_commit();
             }
             (
-                Action::Send { .. } | Action::Reply { .. } | Action::CloseSession { .. } | Action::Ready(_),
+                Action::Send { .. }
+                | Action::Reply { .. }
+                | Action::CloseSession { .. }
+                | Action::Ready(_)
+                | Action::Room(_),
                 _,
             ) => {}
         }

@@ -14,6 +14,7 @@ impl Core {
         self.accepted.check(self.config.send_memory_max);
         self.clients.check();
         self.check_conns();
+        self.check_memory();
         for (dev, tenant) in self.tenants.iter() {
             self.check_tenant(dev, tenant);
         }

@@ -3,10 +3,11 @@
 use alloc::vec::Vec;
 
 use super::Core;
+use super::memory::CONNECTION;
 use crate::action::{Action, Recipients};
 use crate::event::{ClientInfo, CloseCause};
 use crate::id::ConnId;
-use crate::state::{Conn, Timer};
+use crate::state::{Category, Conn, Timer, Usage};
 use crate::wire::{FrameBody, Hello, Refusal};
 
 impl Core {
@@ -31,12 +32,21 @@ impl Core {
             Ok(hello) => hello,
             Err(refusal) => return self.refuse(id, refusal, out),
         };
+        if self.is_full() {
+            self.count_refused(1);
+            return out.push(Action::Close {
+                conn: id,
+                cause: CloseCause::NoMemory,
+            });
+        }
         let identity = self.identify(&hello);
         let user = identity.user();
         let client = self.clients.enter(client);
         self.conns
             .insert(id, Conn::new(&hello, user, client, self.now.mono));
         self.tenants.entry(hello.dev).connections += 1;
+        self.tenants
+            .charge(hello.dev, Category::Connections, Usage::NONE, CONNECTION);
         self.statistics.ws.accepted += 1;
         let server = self.config.product.clone();
         let info = FrameBody::ServerInfo {
@@ -86,11 +96,15 @@ impl Core {
     fn forget_conn(&mut self, id: ConnId, out: &mut Vec<Action>) {
         let Some(conn) = self.conns.remove(id) else { return };
         self.statistics.ws.closed += 1;
-        let tenant = self.tenants.entry(conn.dev);
-        tenant.connections -= 1;
+        self.tenants.entry(conn.dev).connections -= 1;
         for channel in &conn.channels {
-            tenant.unsubscribe(channel, id, conn.dialect);
+            self.tenants.unsubscribe(conn.dev, channel, id, conn.dialect);
         }
+        self.tenants
+            .charge(conn.dev, Category::Connections, CONNECTION, Usage::NONE);
+        let pending = conn.pending_usage();
+        self.tenants
+            .charge(conn.dev, Category::Deliveries, pending, Usage::NONE);
         if let Some(probe) = conn.pending().probe {
             self.timers.disarm(probe.deadline, Timer::Probe(id));
         }

@@ -3,7 +3,8 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
-use crate::id::{MessageId, OpId};
+use super::memory::{Usage, cost};
+use crate::id::{DevId, MessageId, OpId};
 use crate::time::Mono;
 
 /// What became of a message in a channel.
@@ -21,20 +22,33 @@ pub(crate) struct Published {
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
     known: BTreeMap<MessageId, (Mono, Published)>,
-    order: VecDeque<(Mono, MessageId)>,
+    order: VecDeque<(Mono, MessageId, DevId)>,
 }
 
 impl Accepted {
-    /// Remembers a message that is not known at present until `until`. Of more than `max` the oldest is forgotten.
-    pub(crate) fn remember(&mut self, id: MessageId, published: Published, until: Mono, max: usize) {
+    /// What each of them takes.
+    pub(crate) const EACH: Usage = Usage::new(1, cost::SEND);
+
+    /// Remembers a message of a tenant, that is not known at present, until `until`. Of more than `max` the oldest is
+    /// forgotten; returns whose it was.
+    pub(crate) fn remember(
+        &mut self,
+        dev: DevId,
+        id: MessageId,
+        published: Published,
+        until: Mono,
+        max: usize,
+    ) -> Option<DevId> {
         let previous = self.known.insert(id, (until, published));
         assert!(
             previous.is_none_or(|(over, _)| over < until),
             "a message was accepted twice"
         );
-        self.order.push_back((until, id));
+        self.order.push_back((until, id, dev));
         if self.order.len() > max {
-            self.forget_oldest();
+            self.forget_oldest()
+        } else {
+            None
         }
     }
 
@@ -44,40 +58,41 @@ impl Accepted {
         (*until > now).then_some(*published)
     }
 
-    /// Forgets what is over at `now`, at most `max` of it.
-    pub(crate) fn forget_until(&mut self, now: Mono, max: usize) {
-        let over = self.order.iter().take(max);
-        let count = over.take_while(|(until, _)| *until <= now).count();
-        for _ in 0..count {
-            self.forget_oldest();
-        }
+    /// Forgets the oldest message if its time is over at `now`; returns whose it was.
+    pub(crate) fn forget_over(&mut self, now: Mono) -> Option<DevId> {
+        let is_over = self.next().is_some_and(|until| until <= now);
+        if is_over { self.forget_oldest() } else { None }
+    }
+
+    /// Of which tenants there are how many messages, one by one.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = DevId> {
+        self.order.iter().map(|&(.., dev)| dev)
     }
 
     /// When the oldest message is over.
     pub(crate) fn next(&self) -> Option<Mono> {
-        self.order.front().map(|&(until, _)| until)
+        self.order.front().map(|&(until, ..)| until)
     }
 
-    fn forget_oldest(&mut self) {
-        let Some((until, id)) = self.order.pop_front() else {
-            return;
-        };
+    fn forget_oldest(&mut self) -> Option<DevId> {
+        let (until, id, dev) = self.order.pop_front()?;
         // The same message may have been accepted anew after its time.
         if self.known.get(&id).is_some_and(|&(newest, _)| newest == until) {
             self.known.remove(&id);
         }
+        Some(dev)
     }
 
     /// Asserts that both sides know the same.
     pub(crate) fn check(&self, max: usize) {
         assert!(self.order.len() <= max, "too many accepted messages remembered");
         assert!(
-            self.order.iter().is_sorted_by_key(|&(until, _)| until),
+            self.order.iter().is_sorted_by_key(|&(until, ..)| until),
             "accepted messages out of order"
         );
         assert!(
             self.known.len() <= self.order.len()
-                && self.order.iter().all(|(_, id)| self.known.contains_key(id)),
+                && self.order.iter().all(|(_, id, _)| self.known.contains_key(id)),
             "the memory of accepted messages drifted"
         );
     }

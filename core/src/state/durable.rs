@@ -7,6 +7,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
+use super::memory::{Account, Category, Usage, cost, room, shrink, text};
 use crate::id::{DevId, Seq, UserId};
 use crate::name::{AuthHash, Body, ChannelKind, ChannelName, Token};
 use crate::record::{HistoryLength, HistoryMessage, QueuedMessage, Record};
@@ -16,6 +17,8 @@ use crate::time::UnixSeconds;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Durable {
     tenants: BTreeMap<DevId, DurableTenant>,
+    /// What all of it takes.
+    memory: Account,
 }
 
 /// The durable state of one tenant.
@@ -27,6 +30,8 @@ pub struct DurableTenant {
     pub channels: BTreeMap<ChannelName, DurableChannel>,
     /// Revoked tokens and when they were revoked.
     pub revoked: BTreeMap<Token, UnixSeconds>,
+    /// What all of it takes.
+    pub(crate) memory: Account,
 }
 
 /// What is known of a user.
@@ -60,36 +65,89 @@ pub struct DurableChannel {
     pub history: VecDeque<HistoryMessage>,
 }
 
+/// The texts of messages that left and that came, bytes.
+#[derive(Default)]
+struct Exchange {
+    left: u64,
+    came: u64,
+}
+
+/// An account and those it is a part of.
+struct Accounts<'a>([&'a mut Account; 2]);
+
+impl Accounts<'_> {
+    fn change(&mut self, category: Category, before: Usage, after: Usage) {
+        for account in &mut self.0 {
+            account.change(category, before, after);
+        }
+    }
+}
+
+impl QueuedMessage {
+    fn texts(&self) -> u64 {
+        text(self.event.as_str().len()) + text(self.body.as_str().len())
+    }
+}
+
+impl HistoryMessage {
+    fn texts(&self) -> u64 {
+        text(self.event.as_str().len()) + text(self.body.as_str().len())
+    }
+}
+
 impl DurableUser {
+    /// What he takes without his queue.
+    fn usage(&self) -> Usage {
+        if self.is_empty() {
+            return Usage::NONE;
+        }
+        let data = self.data.as_ref().map_or(0, |data| text(data.as_str().len()));
+        Usage::new(1, cost::USER + data)
+    }
+
+    /// What his queue takes without the texts.
+    fn queue_usage(&self) -> Usage {
+        Usage::new(self.queue.len(), room(self.queue.len(), cost::QUEUED))
+    }
+
     fn is_empty(&self) -> bool {
         self.hash.is_none() && self.data.is_none() && self.last_seen.is_none() && self.queue.is_empty()
     }
 
-    fn push(&mut self, message: QueuedMessage) {
+    fn push(&mut self, message: QueuedMessage) -> Exchange {
         assert!(
             self.queue.back().is_none_or(|last| last.seq < message.seq),
             "queue out of order"
         );
+        let came = message.texts();
         self.queue.push_back(message);
+        Exchange { left: 0, came }
     }
 
     /// Removes messages from the queue: usually its first ones, then in constant time each.
-    fn remove_queued(&mut self, seqs: &[Seq]) {
+    fn remove_queued(&mut self, seqs: &[Seq]) -> Exchange {
         assert!(seqs.is_sorted(), "removals out of order");
+        let mut texts = 0;
         let mut left = seqs;
         while let (Some(front), Some((first, rest))) = (self.queue.front(), left.split_first()) {
             if front.seq < *first {
                 break;
             }
             if front.seq == *first {
+                texts += front.texts();
                 self.queue.pop_front();
             }
             left = rest;
         }
         if !left.is_empty() {
-            self.queue
-                .retain(|message| left.binary_search(&message.seq).is_err());
+            self.queue.retain(|message| {
+                let stays = left.binary_search(&message.seq).is_err();
+                texts += if stays { 0 } else { message.texts() };
+                stays
+            });
         }
+        shrink(&mut self.queue);
+        Exchange { left: texts, came: 0 }
     }
 
     /// The queued message with this position.
@@ -100,6 +158,16 @@ impl DurableUser {
 }
 
 impl DurableChannel {
+    /// What it takes without the texts of its messages.
+    fn usage(&self, name: &ChannelName) -> Usage {
+        if self.is_empty() {
+            return Usage::NONE;
+        }
+        let slots = room(self.history.len(), cost::HISTORY);
+        let bytes = cost::STORED_CHANNEL + text(name.as_str().len()) + slots;
+        Usage::new(1 + self.history.len(), bytes)
+    }
+
     fn is_empty(&self) -> bool {
         self.setting.is_none() && self.history.is_empty()
     }
@@ -115,19 +183,35 @@ impl DurableChannel {
         effective_length(name, self.setting)
     }
 
-    fn append(&mut self, message: HistoryMessage, keep_from: Seq) {
+    fn append(&mut self, message: HistoryMessage, keep_from: Seq) -> Exchange {
         assert!(
             self.history.back().is_none_or(|last| last.seq < message.seq),
             "history out of order"
         );
+        let came = message.texts();
         self.history.push_back(message);
-        self.trim_before(keep_from);
+        let Exchange { left, .. } = self.trim_before(keep_from);
+        Exchange { left, came }
     }
 
-    fn trim_before(&mut self, keep_from: Seq) {
-        while self.history.front().is_some_and(|m| m.seq < keep_from) {
-            self.history.pop_front();
+    fn trim_before(&mut self, keep_from: Seq) -> Exchange {
+        let mut left = 0;
+        while let Some(message) = self.history.pop_front_if(|message| message.seq < keep_from) {
+            left += message.texts();
         }
+        shrink(&mut self.history);
+        Exchange { left, came: 0 }
+    }
+
+    fn remove(&mut self, seqs: &[Seq]) -> Exchange {
+        let mut left = 0;
+        self.history.retain(|message| {
+            let stays = !seqs.contains(&message.seq);
+            left += if stays { 0 } else { message.texts() };
+            stays
+        });
+        shrink(&mut self.history);
+        Exchange { left, came: 0 }
     }
 }
 
@@ -191,18 +275,23 @@ impl Durable {
         users.any(|u| u.last_seen == Some(LastSeen::Online))
     }
 
+    /// What all tenants take.
+    pub fn memory(&self) -> &Account {
+        &self.memory
+    }
+
     /// The only way to change durable state. Depends on nothing but the record and the state.
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::KeySet { dev, user, hash } => self.edit(*dev, *user, |u| u.hash = Some(hash.clone())),
-            Record::KeyDeleted { dev, user } => self.edit(*dev, *user, |u| u.hash = None),
-            Record::DataSet { dev, user, data } => self.edit(*dev, *user, |u| u.data = Some(data.clone())),
-            Record::DataDeleted { dev, user } => self.edit(*dev, *user, |u| u.data = None),
+            Record::KeySet { dev, user, hash } => self.set(*dev, *user, |u| u.hash = Some(hash.clone())),
+            Record::KeyDeleted { dev, user } => self.set(*dev, *user, |u| u.hash = None),
+            Record::DataSet { dev, user, data } => self.set(*dev, *user, |u| u.data = Some(data.clone())),
+            Record::DataDeleted { dev, user } => self.set(*dev, *user, |u| u.data = None),
             Record::UserOnline { dev, user } => {
-                self.edit(*dev, *user, |u| u.last_seen = Some(LastSeen::Online));
+                self.set(*dev, *user, |u| u.last_seen = Some(LastSeen::Online));
             }
             Record::UserOffline { dev, user, time } => {
-                self.edit(*dev, *user, |u| u.last_seen = Some(LastSeen::Offline(*time)));
+                self.set(*dev, *user, |u| u.last_seen = Some(LastSeen::Offline(*time)));
             }
             Record::EverybodyOffline { time } => self.everybody_offline(*time),
             Record::MessageQueued { dev, user, message } => {
@@ -221,11 +310,11 @@ impl Durable {
                 keep_from,
             } => self.edit_channel(*dev, channel, |c| {
                 c.setting = Some(*length);
-                c.trim_before(*keep_from);
+                c.trim_before(*keep_from)
             }),
             Record::HistorySettingDeleted { dev, channel } => self.edit_channel(*dev, channel, |c| {
                 c.setting = None;
-                c.history.clear();
+                c.trim_before(Seq::END)
             }),
             Record::HistoryAppended {
                 dev,
@@ -233,47 +322,75 @@ impl Durable {
                 message,
                 keep_from,
             } => self.edit_channel(*dev, channel, |c| c.append(message.clone(), *keep_from)),
-            Record::HistoryRemoved { dev, channel, seqs } => self.edit_channel(*dev, channel, |c| {
-                c.history.retain(|m| !seqs.contains(&m.seq));
-            }),
-            Record::TokenRevoked { dev, token, time } => {
-                self.tenants
-                    .entry(*dev)
-                    .or_default()
-                    .revoked
-                    .insert(token.clone(), *time);
+            Record::HistoryRemoved { dev, channel, seqs } => {
+                self.edit_channel(*dev, channel, |c| c.remove(seqs));
             }
-            Record::TokenRestored { dev, token } => {
-                if let Some(tenant) = self.tenants.get_mut(dev) {
-                    tenant.revoked.remove(token);
-                }
-                self.forget_empty(*dev);
-            }
+            Record::TokenRevoked { dev, token, time } => self.revoke(*dev, token, *time),
+            Record::TokenRestored { dev, token } => self.restore(*dev, token),
         }
     }
 
-    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser)) {
-        let users = &mut self.tenants.entry(dev).or_default().users;
+    /// Changes a user without his queue.
+    fn set(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser)) {
+        self.edit(dev, user, |entry| {
+            change(entry);
+            Exchange::default()
+        });
+    }
+
+    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser) -> Exchange) {
+        let DurableTenant { users, memory, .. } = self.tenants.entry(dev).or_default();
+        let mut accounts = Accounts([memory, &mut self.memory]);
         let entry = users.entry(user).or_default();
-        change(entry);
+        let (before, queue_before) = (entry.usage(), entry.queue_usage());
+        let Exchange { left, came } = change(entry);
+        accounts.change(Category::Users, before, entry.usage());
+        let (left, came) = (Usage::new(0, left), Usage::new(0, came));
+        accounts.change(Category::Queues, queue_before + left, entry.queue_usage() + came);
         if entry.is_empty() {
             users.remove(&user);
             self.forget_empty(dev);
         }
     }
 
-    fn edit_channel(&mut self, dev: DevId, name: &ChannelName, change: impl FnOnce(&mut DurableChannel)) {
-        let channels = &mut self.tenants.entry(dev).or_default().channels;
+    fn edit_channel(
+        &mut self,
+        dev: DevId,
+        name: &ChannelName,
+        change: impl FnOnce(&mut DurableChannel) -> Exchange,
+    ) {
+        let DurableTenant { channels, memory, .. } = self.tenants.entry(dev).or_default();
+        let mut accounts = Accounts([memory, &mut self.memory]);
         if !channels.contains_key(name) {
             channels.insert(name.clone(), DurableChannel::default());
         }
         if let Some(channel) = channels.get_mut(name) {
-            change(channel);
+            let before = channel.usage(name);
+            let Exchange { left, came } = change(channel);
+            let (left, came) = (Usage::new(0, left), Usage::new(0, came));
+            accounts.change(Category::Histories, before + left, channel.usage(name) + came);
             if channel.is_empty() {
                 channels.remove(name);
                 self.forget_empty(dev);
             }
         }
+    }
+
+    fn revoke(&mut self, dev: DevId, token: &Token, time: UnixSeconds) {
+        let DurableTenant { revoked, memory, .. } = self.tenants.entry(dev).or_default();
+        if revoked.insert(token.clone(), time).is_none() {
+            Accounts([memory, &mut self.memory]).change(Category::Tokens, Usage::NONE, token_usage(token));
+        }
+    }
+
+    fn restore(&mut self, dev: DevId, token: &Token) {
+        let Some(DurableTenant { revoked, memory, .. }) = self.tenants.get_mut(&dev) else {
+            return;
+        };
+        if revoked.remove(token).is_some() {
+            Accounts([memory, &mut self.memory]).change(Category::Tokens, token_usage(token), Usage::NONE);
+        }
+        self.forget_empty(dev);
     }
 
     fn everybody_offline(&mut self, time: UnixSeconds) {
@@ -291,8 +408,41 @@ impl Durable {
         }
     }
 
+    /// What everything takes, counted anew; O(n).
+    fn counted(tenant: &DurableTenant) -> Account {
+        let mut account = Account::default();
+        for user in tenant.users.values() {
+            let texts = user.queue.iter().map(QueuedMessage::texts).sum();
+            account.take(Category::Users, user.usage());
+            account.take(Category::Queues, user.queue_usage() + Usage::new(0, texts));
+        }
+        for (name, channel) in &tenant.channels {
+            let texts = channel.history.iter().map(HistoryMessage::texts).sum();
+            account.take(Category::Histories, channel.usage(name) + Usage::new(0, texts));
+        }
+        for token in tenant.revoked.keys() {
+            account.take(Category::Tokens, token_usage(token));
+        }
+        account
+    }
+
+    /// Asserts that the running figures are those of a full count; O(n).
+    fn check_memory(&self) {
+        let mut sum = Account::default();
+        for tenant in self.tenants.values() {
+            assert_eq!(
+                tenant.memory,
+                Self::counted(tenant),
+                "the memory of a tenant drifted"
+            );
+            sum = sum.plus(&tenant.memory);
+        }
+        assert_eq!(self.memory, sum, "the memory of stored things drifted");
+    }
+
     /// Asserts the invariants; O(n).
     pub fn check(&self) {
+        self.check_memory();
         for tenant in self.tenants.values() {
             for user in tenant.users.values() {
                 assert!(!user.is_empty(), "an empty user occupies memory");
@@ -314,4 +464,8 @@ impl Durable {
             }
         }
     }
+}
+
+fn token_usage(token: &Token) -> Usage {
+    Usage::new(1, cost::TOKEN + text(token.reveal().len()))
 }

@@ -22,11 +22,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::access::Asked;
-use super::answer::{Answer, Answered, bad_upgrade, upgrade};
+use super::answer::{Answer, Answered, bad_upgrade, no_memory, upgrade};
 use super::proxies::client_address;
 use super::routes::{Route, route};
 use super::{console, demo};
 use crate::accept::Room;
+use crate::memory::{REQUEST_BYTES, TLS_BYTES, Use};
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
 use crate::ws::accept;
@@ -77,6 +78,13 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, ro
 }
 
 async fn request(shard: &Rc<Shard>, tcp: TcpStream, peer: SocketAddr) -> Option<Upgraded> {
+    let tls = if shard.shared.ws_tls.is_some() {
+        TLS_BYTES
+    } else {
+        0
+    };
+    let memory = &shard.shared.metrics.memory;
+    let _held = memory.hold(Use::Input, REQUEST_BYTES + tls);
     let Some(port) = &shard.shared.ws_tls else {
         let (tcp, rest, upgrade) = http(shard, tcp, peer).await?;
         let socket = Socket::Plain(tcp);
@@ -184,6 +192,10 @@ fn web_socket(shard: &Shard, target: &str, asked: &Asked, upgraded: &RefCell<Opt
         Err(why) => return bad_upgrade(why),
     };
     let shared = &shard.shared;
+    if shared.metrics.memory.is_full() {
+        shared.metrics.turned_away("connection");
+        return no_memory();
+    }
     let value = |name: HeaderName| headers.get(name).map(|value| value.as_bytes());
     let origin = value(ORIGIN);
     let info = wire::RequestHeaders {

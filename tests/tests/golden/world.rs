@@ -116,6 +116,7 @@ impl World {
                 Action::CloseSession { session } => self.say(&format!("session {} is dropped\n", session.0)),
                 Action::Persist { op, record } => self.unwritten.push((op, record)),
                 Action::Ready(ready) => self.say(&format!("ready: {ready}\n")),
+                Action::Room(room) => self.say(&format!("room: {}\n", room.name())),
             }
         }
         for (conn, cause) in closed {
