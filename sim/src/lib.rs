@@ -26,4 +26,4 @@ pub mod world;
 pub use generate::generate;
 pub use planted::{Bug, Planted};
 pub use step::Script;
-pub use world::{Outcome, run};
+pub use world::{Outcome, run, run_restoring};
