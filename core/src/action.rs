@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::cometql::Rows;
 use crate::error::QueryError;
@@ -17,7 +18,7 @@ use crate::id::{ConnId, MessageId, OpId, RequestId, SessionId};
 use crate::record::Record;
 
 /// One thing to do.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub enum Action {
     /// Send one text frame. Never waits for the store.
     Send {
@@ -69,7 +70,7 @@ pub enum Action {
 }
 
 /// What there is room for (protocol.md 8.6).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
 pub enum Room {
     /// Everything.
     #[default]
@@ -92,7 +93,7 @@ impl Room {
 }
 
 /// Who gets a frame.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub enum Recipients {
     /// One connection.
     One(ConnId),
@@ -106,7 +107,7 @@ pub enum Recipients {
 }
 
 /// One encoded text frame: JSON on one line. UTF-8 by construction.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Frame(Bytes);
 
 impl Frame {
@@ -133,7 +134,7 @@ impl core::fmt::Debug for Frame {
 }
 
 /// The answer to a statement.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub struct Reply {
     /// What came out.
     pub result: Result<Answer, QueryError>,
@@ -142,7 +143,7 @@ pub struct Reply {
 }
 
 /// A statement that worked.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub enum Answer {
     /// An OK packet.
     Done(Done),
@@ -151,7 +152,7 @@ pub enum Answer {
 }
 
 /// Contents of an OK packet (protocol.md 7.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Done {
     /// Rows stored, replaced or deleted.
     pub affected: u64,
@@ -162,7 +163,7 @@ pub struct Done {
 }
 
 /// The info text of a message INSERT: `delivered=<connections> queued=<messages>`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Delivered {
     /// Connections the messages were sent to.
     pub connections: u64,

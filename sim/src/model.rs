@@ -8,6 +8,7 @@ mod channels;
 mod conns;
 pub mod facts;
 mod histories;
+mod memory;
 mod oracle;
 mod outputs;
 mod pages;
@@ -74,6 +75,8 @@ pub enum Cause {
     Persisted { upto: OpId },
     /// Records could not be written.
     PersistFailed,
+    /// The world around the core uses so many bytes of the memory budget.
+    Memory { bytes: u64 },
     /// The server is told to stop.
     Shutdown,
     /// Time passed.
@@ -259,6 +262,8 @@ pub struct Model {
     checked: Option<OpId>,
     /// What the core last said about itself.
     ready: bool,
+    /// What it last said about memory, and what it was told.
+    memory: memory::Memory,
     life: u32,
     /// When the server ended, in whatever way.
     crashes: Vec<u64>,
@@ -314,6 +319,7 @@ impl Model {
             failing: false,
             checked: None,
             ready: true,
+            memory: memory::Memory::default(),
             life: 0,
             crashes: Vec::new(),
             now: 0,
@@ -360,6 +366,7 @@ impl Model {
         for out in &outs {
             match out {
                 Out::Record { op, record } => self.note_record(*op, record)?,
+                Out::Room(room) => self.room_told(*room)?,
                 Out::Frame { .. }
                 | Out::Probe { .. }
                 | Out::Close { .. }
@@ -397,6 +404,7 @@ impl Model {
         self.failing = false;
         self.checked = None;
         self.ready = true;
+        self.memory = memory::Memory::default();
         self.shutting_down = false;
     }
 

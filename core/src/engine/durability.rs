@@ -8,6 +8,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::Core;
 use crate::action::{Action, Answer, Reply};
 use crate::error::{ErrorCode, QueryError};
@@ -18,7 +20,7 @@ use crate::state::{Category, Usage, cost, shrink, text};
 use crate::wire::{BadReason, CommandNumber, FrameBody};
 
 /// The numbering of records and the list of those who wait.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Durability {
     last: OpId,
     persisted: OpId,
@@ -28,7 +30,7 @@ pub(crate) struct Durability {
 }
 
 /// Who waits for which record.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Waiting {
     op: OpId,
     /// Whose memory it takes.
@@ -37,7 +39,7 @@ struct Waiting {
 }
 
 /// Somebody who is told when a record is safe.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Waiter {
     /// A statement.
     Reply {
@@ -62,7 +64,7 @@ impl Waiter {
 }
 
 /// What F9 tells. The body is shared with the history.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) conn: ConnId,
     pub(crate) number: Option<CommandNumber>,

@@ -6,6 +6,8 @@
 
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::Core;
 use crate::action::{Action, Room};
 use crate::cometql::Insert;
@@ -32,7 +34,7 @@ pub(super) const SESSIONS_KEPT: usize = 16;
 const FULL: QueryError = QueryError::new(ErrorCode::Full, "the memory limit of the server is reached");
 
 /// How the limit is kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Budget {
     /// What the caller uses for what the core does not see.
     outside: Outside,
@@ -206,26 +208,26 @@ mod tests {
     /// At n and n - 1 of every bound, and what was refused at it comes again below 95 % of it.
     #[test]
     fn the_bounds_and_where_they_let_go() {
-        let room = |stored, living, before| super::room(8_000, stored, stored + living, before);
-        assert_eq!(room(6_999, 1_000, Room::Enough), Room::Enough);
-        assert_eq!(room(7_000, 0, Room::Enough), Room::ToCome);
-        assert_eq!(room(6_999, 1_001, Room::Enough), Room::None);
+        let at = |stored, living, before| room(8_000, stored, stored + living, before);
+        assert_eq!(at(6_999, 1_000, Room::Enough), Room::Enough);
+        assert_eq!(at(7_000, 0, Room::Enough), Room::ToCome);
+        assert_eq!(at(6_999, 1_001, Room::Enough), Room::None);
         assert_eq!(
-            room(7_001, 999, Room::Enough),
+            at(7_001, 999, Room::Enough),
             Room::ToCome,
             "browsers may come and fetch it"
         );
         assert_eq!(
-            room(90_000, 999, Room::Enough),
+            at(90_000, 999, Room::Enough),
             Room::ToCome,
             "however much there was"
         );
-        assert_eq!(room(0, 8_000, Room::Enough), Room::None);
-        assert_eq!(room(6_650, 0, Room::ToCome), Room::ToCome);
-        assert_eq!(room(6_649, 0, Room::ToCome), Room::Enough);
-        assert_eq!(room(0, 7_600, Room::None), Room::None);
-        assert_eq!(room(0, 7_599, Room::None), Room::Enough);
-        assert_eq!(room(7_500, 950, Room::None), Room::None);
-        assert_eq!(room(7_500, 949, Room::None), Room::ToCome);
+        assert_eq!(at(0, 8_000, Room::Enough), Room::None);
+        assert_eq!(at(6_650, 0, Room::ToCome), Room::ToCome);
+        assert_eq!(at(6_649, 0, Room::ToCome), Room::Enough);
+        assert_eq!(at(0, 7_600, Room::None), Room::None);
+        assert_eq!(at(0, 7_599, Room::None), Room::Enough);
+        assert_eq!(at(7_500, 950, Room::None), Room::None);
+        assert_eq!(at(7_500, 949, Room::None), Room::ToCome);
     }
 }

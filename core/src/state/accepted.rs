@@ -3,12 +3,14 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::memory::{Usage, cost};
 use crate::id::{DevId, MessageId, OpId};
 use crate::time::Mono;
 
 /// What became of a message in a channel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Published {
     /// To how many connections it was sent.
     pub(crate) receivers: u64,
@@ -19,7 +21,7 @@ pub(crate) struct Published {
 }
 
 /// The memory, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Accepted {
     known: BTreeMap<MessageId, (Mono, Published)>,
     order: VecDeque<(Mono, MessageId, DevId)>,

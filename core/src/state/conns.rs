@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::memory::{Usage, cost, shrink, text};
 use super::{Client, Party};
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
@@ -12,7 +14,7 @@ use crate::time::Mono;
 use crate::wire::{CommandNumber, Dialect, Hello};
 
 /// One open connection. There are very many and nearly all are idle, so it is kept small.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Conn {
     pub(crate) dev: DevId,
     /// The proven user; `None` = anonymous.
@@ -33,7 +35,7 @@ pub(crate) struct Conn {
 }
 
 /// What is on its way to a page and has not come to its end.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Pending {
     /// Private messages on their way, ascending.
     pub(crate) in_flight: InFlight,
@@ -85,7 +87,7 @@ impl Pending {
 }
 
 /// A probe that was sent and has not come back; for V5 the acknowledgement that is waited for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Probe {
     /// Its payload.
     pub(crate) id: MessageId,
@@ -187,14 +189,14 @@ impl Conn {
 }
 
 /// Private messages sent and not acknowledged.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct InFlight {
     sent: VecDeque<Sent>,
     bytes: usize,
 }
 
 /// A private message that was sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Sent {
     pub(crate) seq: Seq,
     pub(crate) id: MessageId,
@@ -253,7 +255,7 @@ impl InFlight {
 }
 
 /// Histories on their way to a page, one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Replay {
     readings: VecDeque<Reading>,
     /// The probe that must come back before more is sent.
@@ -285,7 +287,7 @@ impl Replay {
 }
 
 /// One history being read.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Reading {
     pub(crate) channel: ChannelName,
     pub(crate) marker: Marker,
@@ -306,7 +308,7 @@ impl Reading {
 }
 
 /// All open connections. A connection that is not here is gone, whatever events about it still arrive.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Conns {
     /// Boxed: the nodes of a tree are half empty.
     open: BTreeMap<ConnId, Box<Conn>>,
@@ -332,6 +334,10 @@ impl Conns {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
         self.open.iter().map(|(&id, conn)| (id, &**conn))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnId, &mut Conn)> {
+        self.open.iter_mut().map(|(&id, conn)| (id, &mut **conn))
     }
 
     pub(crate) fn len(&self) -> usize {

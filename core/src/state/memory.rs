@@ -8,6 +8,8 @@
 
 use alloc::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// What memory is used for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Category {
@@ -82,7 +84,7 @@ impl Category {
 }
 
 /// How many things there are and what they take.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Things.
     pub items: u64,
@@ -115,7 +117,7 @@ impl core::ops::Add for Usage {
 }
 
 /// What somebody uses, by category.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Account {
     used: [Usage; CATEGORIES],
 }

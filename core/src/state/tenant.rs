@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::memory::{Account, Category, Usage, cost, text};
 use super::{Connections, Debts, Subscribers};
 use crate::id::{ConnId, DevId, UserId};
@@ -11,7 +13,7 @@ use crate::time::Mono;
 use crate::wire::Dialect;
 
 /// All tenants that have connections, sessions or counters.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tenants {
     tenants: BTreeMap<DevId, LiveTenant>,
     /// What all of them take.
@@ -19,7 +21,7 @@ pub(crate) struct Tenants {
 }
 
 /// The live part of one tenant.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LiveTenant {
     /// Users with connections or with messages in flight.
     pub(crate) users: BTreeMap<UserId, LiveUser>,
@@ -36,7 +38,7 @@ pub(crate) struct LiveTenant {
 }
 
 /// The live part of one user.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LiveUser {
     /// His authorized connections.
     pub(crate) connections: Connections,
@@ -45,7 +47,7 @@ pub(crate) struct LiveUser {
 }
 
 /// What a user is owed, as far as a restart may forget it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Owed {
     /// What is in flight to his devices.
     pub(crate) debts: Debts,
@@ -160,6 +162,12 @@ impl Tenants {
 
     pub(crate) fn channel(&self, dev: DevId, name: &ChannelName) -> Option<&Subscribers> {
         self.tenants.get(&dev)?.channels.get(name)
+    }
+
+    /// The one shared name of a channel with subscribers.
+    pub(crate) fn channel_name(&self, dev: DevId, name: &ChannelName) -> Option<&ChannelName> {
+        let (shared, _) = self.tenants.get(&dev)?.channels.get_key_value(name)?;
+        Some(shared)
     }
 
     pub(crate) fn channel_mut(&mut self, dev: DevId, name: &ChannelName) -> Option<&mut Subscribers> {

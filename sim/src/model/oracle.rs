@@ -69,6 +69,7 @@ impl Model {
                     wanted.may_fail = true;
                 }
             }
+            Cause::Memory { bytes } => self.memory.outside = *bytes,
             Cause::Shutdown => self.shutting_down = true,
         }
     }
@@ -92,6 +93,7 @@ impl Model {
             Out::Reply { session, req, reply } => self.reply(*session, *req, reply),
             Out::CloseSession { session } => wrong("session", format!("session {session} was closed")),
             Out::Record { op, record } => self.note_record(*op, record),
+            Out::Room(room) => self.room_told(*room),
             Out::Ready(ready) => {
                 if *ready == self.ready {
                     return wrong("ready", format!("ready({ready}) again"));
