@@ -30,7 +30,7 @@ impl World {
         }
         self.compare_durable()?;
         if let Some(core) = &self.core
-            && self.disk.fold_all() != *core.durable()
+            && !self.is_same(core.durable(), &self.disk.fold_all())
         {
             return wrong("durable", "the disk holds something else than the core");
         }
