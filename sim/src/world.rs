@@ -8,6 +8,7 @@ mod coming;
 mod exact;
 mod finish;
 mod pages;
+mod restore;
 mod server;
 mod steps;
 
@@ -100,6 +101,7 @@ pub struct World {
     messages: u64,
     retries: u32,
     luck: Prng,
+    restores: restore::Restores,
 }
 
 /// When every run begins, virtual microseconds.
@@ -111,7 +113,17 @@ const EVENTS_MAX: u64 = 3_000_000;
 
 /// Runs a script to its end or its first failure.
 pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
-    let mut world = World::new(script.profile.clone(), planted);
+    play(World::new(script.profile.clone(), planted), script, trace)
+}
+
+/// Runs a script with a core that is replaced by its own checkpoint after one in `every` events; 0 = never.
+pub fn run_restoring(script: &Script, every: u64) -> Outcome {
+    let mut world = World::new(script.profile.clone(), Planted::none());
+    world.restores.every = every;
+    play(world, script, false)
+}
+
+fn play(mut world: World, script: &Script, trace: bool) -> Outcome {
     if trace {
         world.trace = Some(Vec::new());
     }
@@ -143,6 +155,7 @@ impl World {
     fn new(profile: Profile, planted: Planted) -> Self {
         let mut luck = Prng::keyed(profile.seed, 3);
         let mut chance = Prng::keyed(profile.seed, 4);
+        let restores = restore::Restores::new(profile.seed);
         let mut browsers = Vec::new();
         for number in 0..profile.get(Knob::Browsers) {
             browsers.push(Browser {
@@ -204,6 +217,7 @@ impl World {
             messages: 0,
             retries: 0,
             luck,
+            restores,
         }
     }
 
@@ -328,7 +342,8 @@ impl World {
         self.check()?;
         let result = self.execute(&actions, &outs);
         self.actions = actions;
-        result
+        result?;
+        self.restores.maybe(&mut self.core)
     }
 
     fn check(&mut self) -> Result<(), Failure> {
@@ -463,28 +478,6 @@ impl World {
                 self.feed(Event::PersistFailed { upto }, &Cause::PersistFailed)
             }
         }
-    }
-
-    /// Equal, but for `users_time` where it is not kept.
-    fn is_same(&self, core: &Durable, stored: &Durable) -> bool {
-        if self.profile.get(Knob::SaveOnline) == 1 {
-            return core == stored;
-        }
-        let rows = |durable: &Durable| -> Vec<String> {
-            let mut rows = Vec::new();
-            for (dev, tenant) in durable.tenants() {
-                rows.push(format!("{dev:?} {:?} {:?}", tenant.channels, tenant.revoked));
-                for (user, known) in &tenant.users {
-                    if known.hash.is_some() || known.data.is_some() || !known.queue.is_empty() {
-                        let (hash, data, queue) = (&known.hash, &known.data, &known.queue);
-                        rows.push(format!("{dev:?} {user:?} {hash:?} {data:?} {queue:?}"));
-                    }
-                }
-            }
-            rows.retain(|row| !row.ends_with("{} {}"));
-            rows
-        };
-        rows(core) == rows(stored)
     }
 
     fn compare_durable(&self) -> Result<(), Failure> {
