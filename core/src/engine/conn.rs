@@ -97,8 +97,10 @@ impl Core {
         let Some(conn) = self.conns.remove(id) else { return };
         self.statistics.ws.closed += 1;
         self.tenants.entry(conn.dev).connections -= 1;
+        let piece_max = self.config.recipients_piece_max;
         for channel in &conn.channels {
-            self.tenants.unsubscribe(conn.dev, channel, id, conn.dialect);
+            self.tenants
+                .unsubscribe(conn.dev, channel, id, conn.dialect, piece_max);
         }
         self.tenants
             .charge(conn.dev, Category::Connections, CONNECTION, Usage::NONE);

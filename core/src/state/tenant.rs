@@ -174,27 +174,36 @@ impl Tenants {
         self.tenants.get_mut(&dev)?.channels.get_mut(name)
     }
 
-    /// Adds a subscriber. Returns the channel's one shared name, so that a million subscribers keep one text.
+    /// Adds a subscriber; recipient lists are cut into pieces of at most `piece_max`. Returns the channel's one shared
+    /// name, so that a million subscribers keep one text.
     pub(crate) fn subscribe(
         &mut self,
         dev: DevId,
         name: &ChannelName,
         conn: ConnId,
         dialect: Dialect,
+        piece_max: usize,
     ) -> ChannelName {
         let tenant = self.entry(dev);
         let before = tenant.channel_usage(name);
-        let shared = tenant.subscribe(name, conn, dialect);
+        let shared = tenant.subscribe(name, conn, dialect, piece_max);
         let after = tenant.channel_usage(name);
         self.charge(dev, Category::Subscriptions, before, after);
         shared
     }
 
     /// Removes a subscriber; a channel without subscribers occupies nothing (Q82).
-    pub(crate) fn unsubscribe(&mut self, dev: DevId, name: &ChannelName, conn: ConnId, dialect: Dialect) {
+    pub(crate) fn unsubscribe(
+        &mut self,
+        dev: DevId,
+        name: &ChannelName,
+        conn: ConnId,
+        dialect: Dialect,
+        piece_max: usize,
+    ) {
         let tenant = self.entry(dev);
         let before = tenant.channel_usage(name);
-        tenant.unsubscribe(name, conn, dialect);
+        tenant.unsubscribe(name, conn, dialect, piece_max);
         let after = tenant.channel_usage(name);
         self.charge(dev, Category::Subscriptions, before, after);
     }
@@ -227,11 +236,17 @@ impl LiveTenant {
         account
     }
 
-    fn subscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) -> ChannelName {
+    fn subscribe(
+        &mut self,
+        name: &ChannelName,
+        conn: ConnId,
+        dialect: Dialect,
+        piece_max: usize,
+    ) -> ChannelName {
         if let Some((shared, _)) = self.channels.get_key_value(name) {
             let shared = shared.clone();
             if let Some(subscribers) = self.channels.get_mut(name) {
-                subscribers.insert(conn, dialect);
+                subscribers.insert(conn, dialect, piece_max);
             }
             return shared;
         }
@@ -240,9 +255,9 @@ impl LiveTenant {
         name.clone()
     }
 
-    fn unsubscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) {
+    fn unsubscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect, piece_max: usize) {
         let subscribers = self.channels.get_mut(name);
-        if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect)) {
+        if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect, piece_max)) {
             self.channels.remove(name);
         }
     }
