@@ -48,6 +48,7 @@ topics! {
     history
     jwt
     limits
+    memory
     online
     presence_of_tracks
     private_messages
