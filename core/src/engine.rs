@@ -179,6 +179,8 @@ impl Core {
                 Timer::WsStatistics => self.measure_ws(),
                 Timer::SqlStatistics => self.measure_sql(),
             }
+            // What a deadline gave back is there for whatever comes after it, however late this is called.
+            self.weigh(out);
         }
     }
 

@@ -7,6 +7,7 @@ mod clocks;
 mod coming;
 mod exact;
 mod finish;
+mod memory;
 mod pages;
 mod restore;
 mod server;
@@ -101,6 +102,8 @@ pub struct World {
     messages: u64,
     retries: u32,
     luck: Prng,
+    /// How much of the memory limit what is around the core takes, and when.
+    appetite: Prng,
     restores: restore::Restores,
 }
 
@@ -155,6 +158,7 @@ impl World {
     fn new(profile: Profile, planted: Planted) -> Self {
         let mut luck = Prng::keyed(profile.seed, 3);
         let mut chance = Prng::keyed(profile.seed, 4);
+        let appetite = Prng::keyed(profile.seed, 11);
         let restores = restore::Restores::new(profile.seed);
         let mut browsers = Vec::new();
         for number in 0..profile.get(Knob::Browsers) {
@@ -217,6 +221,7 @@ impl World {
             messages: 0,
             retries: 0,
             luck,
+            appetite,
             restores,
         }
     }
@@ -318,6 +323,7 @@ impl World {
             Coming::LogIn { life, session, ended } => self.log_in_again(life, session, ended),
             Coming::SessionEnd { life, session } => self.session_end(life, session),
             Coming::Retry { session, ask } => self.submit(session, ask),
+            Coming::Memory { life } => self.take_memory(life),
             Coming::Restart => self.start_server(),
         }
     }

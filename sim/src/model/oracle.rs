@@ -39,6 +39,7 @@ impl Model {
             self.compare(out)?;
         }
         self.settle()?;
+        self.check_room()?;
         Ok(outs)
     }
 

@@ -30,6 +30,7 @@ impl World {
             return Ok(());
         }
         self.life += 1;
+        self.plan_memory();
         self.boot = self.now - super::BEGIN_US;
         self.shadow = self.disk.fold();
         let now = self.clock();
