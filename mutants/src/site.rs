@@ -3,6 +3,11 @@
 //! Only code that runs is looked at: no tests, constants, patterns or macros (an assertion is no rule of its own). A
 //! `while` keeps its condition: making loops endless teaches nothing.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the language has many more kinds of expressions than there are mistakes"
+)]
+
 use std::ops::Range;
 
 use syn::spanned::Spanned;
@@ -87,7 +92,7 @@ impl Finder<'_> {
             .trim();
         if !inner.is_empty() {
             let mistakes = returns(output)
-                .into_iter()
+                .iter()
                 .filter(|value| **value != inner)
                 .map(|value| Mistake {
                     what: format!("return {value} at once").replace("return () at", "return at"),
