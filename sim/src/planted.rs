@@ -7,6 +7,7 @@ use comet_core::{
 
 use comet_core::wire::ClientRequest;
 
+use crate::backend::Ask;
 use crate::model::Cause;
 
 macro_rules! bugs {
@@ -104,6 +105,10 @@ bugs! {
     RefuseAcks "refuse_acks",
     /// `unsubscribe` keeps the first of the channels.
     KeepSubscriber "keep_subscriber",
+    /// A pipelined statement is overtaken by the next one of its session, before it reaches the core.
+    Overtake "overtake",
+    /// Every 7th INSERT into channels is handed to the core twice.
+    InsertTwice "insert_twice",
 }
 
 /// The faulty adapter of a run.
@@ -198,6 +203,16 @@ impl Planted {
     /// True if the core is told too early that records are safe.
     pub fn lies_about_disk(&self) -> bool {
         self.bug == Some(Bug::AcknowledgeEarly)
+    }
+
+    /// True if a statement is held back for the next one.
+    pub fn overtakes(&mut self) -> bool {
+        self.bug == Some(Bug::Overtake) && self.every(3)
+    }
+
+    /// True if a statement is handed to the core twice.
+    pub fn repeats(&mut self, ask: &Ask) -> bool {
+        self.bug == Some(Bug::InsertTwice) && matches!(ask, Ask::Publish(_)) && self.every(7)
     }
 
     /// True if the core does not get to see the event.
@@ -304,7 +319,9 @@ impl Planted {
             | Bug::DeafToMemory
             | Bug::RefuseAcks
             | Bug::ForgetSends
-            | Bug::KeepSubscriber => {}
+            | Bug::KeepSubscriber
+            | Bug::Overtake
+            | Bug::InsertTwice => {}
             Bug::DuplicatePrivate
             | Bug::StaleConnection
             | Bug::StrangerGetsPrivate
