@@ -30,6 +30,9 @@ const RECORDS_WAITING_MAX: u64 = 65_536;
 /// … and the bytes they may take.
 const RECORD_BYTES_WAITING_MAX: usize = 256 << 20;
 
+/// Time between two settings of the gauges of memory, microseconds.
+const GAUGE_PAUSE_US: u64 = 100_000;
+
 /// The core and everything its thread needs.
 pub(crate) struct Driver {
     pub(crate) core: Core,
@@ -53,6 +56,8 @@ pub(crate) use rest::Rest;
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     last: Mono,
+    /// When the gauges of memory were set last.
+    gauged: Mono,
     issued: OpId,
     persisted: OpId,
     /// The newest record of each batch that waits, and the bytes of the batch.
@@ -192,6 +197,9 @@ impl Driver {
     fn weigh(&mut self, now: Now) {
         if let Some(news) = self.metrics.memory.news() {
             self.handle(news, now);
+        }
+        if now.mono.micros_since(self.progress.gauged) >= GAUGE_PAUSE_US {
+            self.progress.gauged = now.mono;
             self.metrics.core_memory(&self.core.memory());
         }
     }

@@ -259,15 +259,7 @@ impl Planted {
     /// Spoils what the core wants.
     pub fn spoil(&mut self, cause: &Cause, actions: &mut Vec<Action>) {
         let Some(bug) = self.bug else { return };
-        for action in &*actions {
-            if let Action::Room(room) = action {
-                self.full = *room == Room::None;
-            }
-        }
-        if let Cause::Opened(claim) = cause {
-            self.conns.push((claim.conn, claim.dev, claim.user));
-        }
-        self.exact.notice(cause, actions);
+        self.notice(cause, actions);
         match bug {
             Bug::DropRedelivery => {
                 actions.retain(|a| !(is_private(a) && text_of(a).contains(r#""fromQueue":true"#)))
@@ -336,6 +328,18 @@ impl Planted {
             | Bug::OtherId
             | Bug::EverybodyAuthorized => *actions = self.spoil_each(bug, actions),
         }
+    }
+
+    fn notice(&mut self, cause: &Cause, actions: &[Action]) {
+        for action in actions {
+            if let Action::Room(room) = action {
+                self.full = *room == Room::None;
+            }
+        }
+        if let Cause::Opened(claim) = cause {
+            self.conns.push((claim.conn, claim.dev, claim.user));
+        }
+        self.exact.notice(cause, actions);
     }
 
     fn spoil_each(&mut self, bug: Bug, actions: &[Action]) -> Vec<Action> {

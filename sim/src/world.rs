@@ -108,8 +108,6 @@ pub struct World {
     messages: u64,
     retries: u32,
     luck: Prng,
-    /// How much of the memory limit what is around the core takes, and when.
-    appetite: Prng,
     restores: restore::Restores,
 }
 
@@ -165,7 +163,6 @@ impl World {
     fn new(profile: Profile, planted: Planted) -> Self {
         let mut luck = Prng::keyed(profile.seed, 3);
         let mut chance = Prng::keyed(profile.seed, 4);
-        let appetite = Prng::keyed(profile.seed, 11);
         let restores = restore::Restores::new(profile.seed);
         let mut browsers = Vec::new();
         for number in 0..profile.get(Knob::Browsers) {
@@ -230,7 +227,6 @@ impl World {
             messages: 0,
             retries: 0,
             luck,
-            appetite,
             restores,
         }
     }
