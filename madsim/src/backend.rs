@@ -19,10 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(100);
 
 /// What a statement said.
 enum Said {
-    Private { number: u64, user: u32 },
+    Private {
+        number: u64,
+        user: u32,
+    },
     /// Its place in the ledger.
     Message(usize),
-    History { number: u64 },
+    History {
+        number: u64,
+    },
     Nothing,
 }
 
@@ -48,7 +53,7 @@ pub(crate) async fn log_in(host: IpAddr) -> Option<Session> {
 async fn work(world: &World, mut session: Session) {
     let sender = world.ledger.borrow_mut().new_sender();
     let mut number = 0;
-    for _ in 0..draw(1..60) {
+    for _ in 0..draw(1..300) {
         if world.phase() != Phase::Turmoil {
             break;
         }
@@ -61,7 +66,7 @@ async fn work(world: &World, mut session: Session) {
         if !send(world, &mut session, sender, batch).await {
             return;
         }
-        sleep(Duration::from_millis(draw(1..400))).await;
+        sleep(Duration::from_millis(draw(1..world.pause_max_ms))).await;
     }
     leave(world, session).await;
 }
@@ -72,28 +77,16 @@ fn statement(world: &World, sender: Sender, number: u64) -> (String, Said) {
         0..5 => {
             let user = 1 + draw(0..u64::from(world.users)) as u32;
             let body = text('p', sender, number, padding);
-            let sql = format!("INSERT INTO users_messages (id, event, message) VALUES ({user}, 'ev', '{body}')");
+            let sql =
+                format!("INSERT INTO users_messages (id, event, message) VALUES ({user}, 'ev', '{body}')");
             (sql, Said::Private { number, user })
         }
-        5..8 => {
-            let channel = draw(0..2) as usize;
-            let body = text('c', sender, number, padding);
-            let name = CHANNELS[channel];
-            let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('{name}', 'ev', '{body}')");
-            let publications = &mut world.ledger.borrow_mut().publications;
-            publications.push(Publication {
-                channel,
-                sender,
-                number,
-                begun: elapsed(),
-                answered: None,
-            });
-            (sql, Said::Message(publications.len() - 1))
-        }
+        5..8 => to_channel(world, sender, number, padding),
         8 if world.history_has_room() => {
             let body = text('h', sender, number, 0);
-            let sql =
-                format!("INSERT INTO pipes_messages (name, event, message) VALUES ('{HISTORY}', 'ev', '{body}')");
+            let sql = format!(
+                "INSERT INTO pipes_messages (name, event, message) VALUES ('{HISTORY}', 'ev', '{body}')"
+            );
             (sql, Said::History { number })
         }
         _ => (
@@ -101,6 +94,22 @@ fn statement(world: &World, sender: Sender, number: u64) -> (String, Said) {
             Said::Nothing,
         ),
     }
+}
+
+fn to_channel(world: &World, sender: Sender, number: u64, padding: usize) -> (String, Said) {
+    let channel = draw(0..2) as usize;
+    let body = text('c', sender, number, padding);
+    let name = CHANNELS[channel];
+    let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('{name}', 'ev', '{body}')");
+    let publications = &mut world.ledger.borrow_mut().publications;
+    publications.push(Publication {
+        channel,
+        sender,
+        number,
+        begun: elapsed(),
+        answered: None,
+    });
+    (sql, Said::Message(publications.len() - 1))
 }
 
 /// False: the connection is gone.
@@ -141,6 +150,14 @@ fn note(world: &World, sender: Sender, sql: &str, said: &Said, answer: &Answer) 
         (Said::Nothing, Answer::Rows(_)) => {}
         (_, answer) => panic!("answered with {answer:?}: {sql}"),
     }
+}
+
+/// Sends many small messages at once, fewer than a reader is allowed to be behind.
+pub(crate) async fn burst(world: &World, mut session: Session) {
+    let sender = world.ledger.borrow_mut().new_sender();
+    let batch = (1..=20).map(|number| to_channel(world, sender, number, 100));
+    let all_answered = send(world, &mut session, sender, batch.collect()).await;
+    assert!(all_answered, "a session of the administrator ends");
 }
 
 async fn leave(world: &World, mut session: Session) {

@@ -14,7 +14,10 @@ const MASK: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 /// What a page sees next.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    Frame { first: u8, payload: Vec<u8> },
+    Frame {
+        first: u8,
+        payload: Vec<u8>,
+    },
     /// The server has ended the stream, between two frames.
     End,
     /// The connection is broken, perhaps within a frame.
@@ -114,7 +117,10 @@ fn parse(bytes: &[u8]) -> Option<(u8, Vec<u8>, usize)> {
     assert_eq!(second & 0x80, 0, "frames of the server are not masked");
     assert_ne!(first & 0x0F, 0x08, "2.4: the server never sends a Close frame");
     let (length, header) = match second {
-        126 => (u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
+        126 => (
+            u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
+            4,
+        ),
         127 => (u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?), 10),
         short => (u64::from(short), 2),
     };

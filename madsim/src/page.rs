@@ -85,7 +85,7 @@ async fn visit(world: &World, browser: &Browser) {
         asked: VecDeque::new(),
         unreported: VecDeque::new(),
         heard: elapsed(),
-        prompt_since: elapsed(),
+        prompt_since: Duration::ZERO,
     };
     if page.stay().await {
         page.leave().await;
@@ -107,13 +107,19 @@ impl Page<'_> {
                 if !self.act(steady).await {
                     return false;
                 }
-                acts = now + Duration::from_millis(if steady { 1000 } else { draw(50..3000) });
+                acts = now
+                    + Duration::from_millis(if steady {
+                        1000
+                    } else {
+                        draw(10..self.world.pause_max_ms)
+                    });
             }
             let wait = acts.saturating_sub(elapsed());
             match timeout(wait, self.socket.next()).await {
                 Err(_) => {}
-                Ok(Seen::Broken) => return false,
-                Ok(Seen::End) => {
+                Ok(Seen::Broken) if self.world.phase() == Phase::Turmoil => return false,
+                // When nothing else is wrong, an orderly end does not break off.
+                Ok(Seen::End | Seen::Broken) => {
                     self.check_last_words();
                     return false;
                 }
@@ -151,7 +157,7 @@ impl Page<'_> {
             _ if steady => self.sync(false).await,
             0..4 => self.sync(false).await,
             4..8 => self.publish().await,
-            8 if self.world.is_rough => {
+            8 if self.world.is_rough && draw(0..4) == 0 => {
                 sleep(Duration::from_millis(draw(500..8000))).await;
                 self.prompt_since = elapsed();
                 true
@@ -216,7 +222,11 @@ impl Page<'_> {
     async fn private(&mut self, body: &str, uuid: &str) -> bool {
         let (_, sender, number) = parse(body);
         self.seeing.private(sender, number);
-        if self.browser.is_v5 && self.world.phase() == Phase::Turmoil && self.world.is_rough && draw(0..10) == 0 {
+        if self.browser.is_v5
+            && self.world.phase() == Phase::Turmoil
+            && self.world.is_rough
+            && draw(0..10) == 0
+        {
             return false;
         }
         self.world.ledger.borrow_mut().read.insert((sender, number));
@@ -254,11 +264,11 @@ impl Page<'_> {
     /// A server that stops in order lets everybody who listens have what was said before.
     fn check_last_words(&self) {
         let prompt_since = self.prompt_since.max(self.world.quiet_since(self.browser.host));
-        if self.world.is_stopping.get() && elapsed() > prompt_since + Duration::from_secs(10) {
+        let is_prompt = prompt_since.is_zero() || elapsed() > prompt_since + Duration::from_secs(10);
+        if self.world.is_stopping.get() && self.world.is_quick.get() && is_prompt {
             let ledger = self.world.ledger.borrow();
             let when = "at the orderly end";
-            self.seeing
-                .check_complete(&ledger, self.sender, elapsed(), when);
+            self.seeing.check_complete(&ledger, self.sender, elapsed(), when);
         }
     }
 

@@ -60,7 +60,10 @@ pub(crate) struct World {
     /// When each host was last cut off.
     cuts: RefCell<BTreeMap<IpAddr, Duration>>,
     pub(crate) faults: Cell<u64>,
-    weather: Weather,
+    /// Whatever waits for a reader can be there within a second.
+    pub(crate) is_quick: Cell<bool>,
+    /// Between two things a client does.
+    pub(crate) pause_max_ms: u64,
     browsers: Vec<Browser>,
     backends: Vec<IpAddr>,
 }
@@ -94,7 +97,7 @@ fn weather(is_rough: bool) -> Weather {
         segment_bytes: 1..segment + 1,
         send_buffer_bytes: pick(&[600, 4096, 65_536]) as usize,
         receive_buffer_bytes: pick(&[600, 4096, 65_536]) as usize,
-        disk_ms: 0..pick(&[1, 5, 40]),
+        disk_ms: 0..pick(&[1, 5, 40, 800]),
         disk_refuses_percent: pick(&[0, 0, 10]) as u32,
     }
 }
@@ -145,7 +148,8 @@ impl World {
             fresh: Cell::default(),
             cuts: RefCell::default(),
             faults: Cell::default(),
-            weather: weather(is_rough),
+            is_quick: Cell::new(true),
+            pause_max_ms: pick(&[20, 300, 3000]),
             browsers: browsers.collect(),
             backends: (0..1 + draw(0..3) as usize)
                 .map(|number| host(2, number))
@@ -171,6 +175,13 @@ impl World {
         last(&host).max(last(&SERVER))
     }
 
+    fn change_weather(&self) {
+        let weather = weather(self.is_rough);
+        let is_quick = weather.latency_ms.end <= 10 && weather.segment_bytes.end >= 300;
+        self.is_quick.set(self.is_quick.get() && is_quick);
+        sim::set_weather(weather);
+    }
+
     fn fault(&self, what: &str) {
         sim::note(what, 0, &[]);
         self.faults.set(self.faults.get() + 1);
@@ -185,7 +196,7 @@ pub(crate) async fn run(data_dir: &Path, mistake: Option<sim::Mistake>, verbose:
     let server = Host::new(settings(data_dir, is_rough));
     server.start().await;
     prepare(&world).await;
-    sim::set_weather(world.weather.clone());
+    world.change_weather();
     for browser in world.browsers.clone() {
         madsim::task::spawn_local(page::live(world.clone(), browser));
     }
@@ -196,7 +207,7 @@ pub(crate) async fn run(data_dir: &Path, mistake: Option<sim::Mistake>, verbose:
         .collect();
     let ends = elapsed() + Duration::from_secs(draw(5..40));
     while elapsed() < ends {
-        sleep(Duration::from_millis(draw(100..4000))).await;
+        sleep(Duration::from_millis(draw(100..3000))).await;
         if is_rough {
             trouble(&world, &server).await;
         }
@@ -277,7 +288,7 @@ async fn trouble(world: &Rc<World>, server: &Host) {
         }
         10 => {
             world.fault("weather");
-            sim::set_weather(weather(true));
+            world.change_weather();
         }
         _ => {}
     }
@@ -330,7 +341,10 @@ async fn settle(world: &Rc<World>) {
         missing.is_empty().then_some(()).ok_or_else(what)
     };
     until(PAY_MAX, "5.1: accepted messages never arrived", arrived).await;
-    until(PAY_MAX, "5.1: debts that are never paid", async || unpaid(world).await).await;
+    until(PAY_MAX, "5.1: debts that are never paid", async || {
+        unpaid(world).await
+    })
+    .await;
     check_history(world).await;
     for user in 1..=world.users {
         fresh_page_gets_nothing(world, user).await;
@@ -361,7 +375,10 @@ async fn check_history(world: &World) {
         .collect();
     let ledger = world.ledger.borrow();
     let lost: Vec<_> = ledger.in_history.difference(&kept).collect();
-    assert!(lost.is_empty(), "6: accepted messages are not in the history: {lost:?}");
+    assert!(
+        lost.is_empty(),
+        "6: accepted messages are not in the history: {lost:?}"
+    );
     assert_eq!(kept.len(), rows.len(), "6: a message is in the history twice");
 }
 
@@ -378,7 +395,9 @@ async fn fresh_page_gets_nothing(world: &Rc<World>, user: u32) {
     madsim::task::spawn_local(page::live(world.clone(), browser));
     let answered = async || {
         let settled = world.settled.borrow().contains(&number);
-        settled.then_some(()).ok_or_else(|| "it is not answered".to_owned())
+        settled
+            .then_some(())
+            .ok_or_else(|| "it is not answered".to_owned())
     };
     until(SETTLE_MAX, "a fresh page", answered).await;
     world.fresh.set(None);
@@ -386,10 +405,14 @@ async fn fresh_page_gets_nothing(world: &Rc<World>, user: u32) {
 
 /// An orderly end, which everybody notices; and what is on disk then.
 async fn end(world: &World, server: &Host) {
+    world.is_quick.set(true);
+    backend::burst(world, administrator().await).await;
     stop(world, server).await;
     let alone = async || {
         let left = world.settled.borrow().len();
-        (left == 0).then_some(()).ok_or_else(|| format!("{left} pages have not noticed the end"))
+        (left == 0)
+            .then_some(())
+            .ok_or_else(|| format!("{left} pages have not noticed the end"))
     };
     until(Duration::from_secs(20), "2.4", alone).await;
     world.phase.set(Phase::Over);

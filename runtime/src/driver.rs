@@ -21,8 +21,8 @@ use crate::execute::Executor;
 use crate::metrics::Metrics;
 use crate::store::{StoreError, StoreEvent, Writer};
 
-/// Batches of events taken in one turn.
-const TURN_BATCHES_MAX: usize = 64;
+/// Batches of events taken in one turn. Few in a simulated world, so that there are many turns.
+const TURN_BATCHES_MAX: usize = if cfg!(madsim) { 2 } else { 64 };
 /// Records that may wait for a working disk before events have to wait, too, …
 const RECORDS_WAITING_MAX: u64 = 65_536;
 /// … and the bytes they may take.

@@ -17,8 +17,8 @@ use crate::metrics::Metrics;
 use crate::rt;
 use crate::ws::frame;
 
-/// Batches that may wait for one shard. Few in a simulated world, so that the core often has to wait.
-pub(crate) const SHARD_BATCHES_MAX: usize = if cfg!(madsim) { 2 } else { 32 };
+/// Batches that may wait for one shard. One in a simulated world, so that the core often has to wait.
+pub(crate) const SHARD_BATCHES_MAX: usize = if cfg!(madsim) { 1 } else { 32 };
 /// A batch is handed over when it holds this many actions or …
 const BATCH_ACTIONS_MAX: usize = 1024;
 /// … this many bytes of frames.

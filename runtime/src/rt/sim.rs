@@ -25,9 +25,7 @@ use madsim::task::JoinHandle;
 use tokio::sync::{Notify, mpsc};
 
 pub(crate) use madsim::time;
-pub(crate) use net::{
-    Incoming, Listener, Stop, Stopper, adopt, end_of_stream, listen, stop_pair,
-};
+pub(crate) use net::{Incoming, Listener, Stop, Stopper, adopt, end_of_stream, listen, stop_pair};
 pub use net::{TcpStream, connect};
 use pipe::Pipe;
 
@@ -80,8 +78,8 @@ pub enum Mistake {
     DropsUnderPressure,
     /// Connections are closed at the end without what waits for them.
     StopsWithoutFlush,
-    /// What a full socket did not take stays where it is until something else is to be written.
-    LeavesTheRest,
+    /// A frame that a slow reader has no room for is left out, instead of ending the connection.
+    LeavesFramesOut,
 }
 
 /// Everything that is shared by the hosts of one simulated world.

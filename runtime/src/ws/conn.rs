@@ -130,6 +130,10 @@ impl Conn {
         // The kernel may take some of it.
         out.write_now(&self.socket, metrics);
         if !out.broken && out.outbox.push(frame, bytes_max).is_err() {
+            #[cfg(madsim)]
+            if rt::makes(rt::Mistake::LeavesFramesOut) {
+                return;
+            }
             out.outbox.clear();
             out.end(End::Now(CloseCause::SlowConsumer));
         }
@@ -140,10 +144,6 @@ impl Conn {
         let mut out = self.out.borrow_mut();
         out.marked = false;
         out.write_now(&self.socket, metrics);
-        #[cfg(madsim)]
-        if rt::makes(rt::Mistake::LeavesTheRest) {
-            return;
-        }
         if !out.outbox.is_empty() {
             out.wake();
         }

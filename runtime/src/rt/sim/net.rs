@@ -167,13 +167,15 @@ pub async fn connect(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let world = world();
     world.travel(from, to.ip()).await;
     let backlog = loop {
+        // Held for a moment only: a port is free again when its listener is gone.
         let listening = world.listeners.borrow().get(&to).and_then(Weak::upgrade);
-        let Some(backlog) = listening else {
-            world.travel(to.ip(), from).await;
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        };
-        if backlog.waiting.borrow().len() < backlog.most {
-            break backlog;
+        match listening {
+            None => {
+                world.travel(to.ip(), from).await;
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            Some(backlog) if backlog.waiting.borrow().len() < backlog.most => break backlog,
+            Some(_) => {}
         }
         time::sleep(ASK_AGAIN).await;
     };
@@ -203,6 +205,7 @@ pub async fn connect(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     world.note("connected", number, from.to_string().as_bytes());
     backlog.waiting.borrow_mut().push_back((server, from));
     backlog.wake();
+    drop(backlog);
     world.travel(to.ip(), from.ip()).await;
     Ok(client)
 }
