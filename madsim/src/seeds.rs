@@ -21,7 +21,7 @@ const PLANTED_SEEDS: u64 = 50;
 const MISTAKES: [Mistake; 4] = [
     Mistake::AcknowledgesBeforeCommit,
     Mistake::DropsUnderPressure,
-    Mistake::StopsWithoutFlush,
+    Mistake::EndsWithoutFlush,
     Mistake::LeavesFramesOut,
 ];
 const USAGE: &str = "comet-madsim [--start N] [--seeds N] [--jobs N] [--json FILE] | --seed N | --planted";
@@ -132,7 +132,7 @@ fn run(task: &Task) -> bool {
             if number >= end {
                 return;
             }
-            let twice = number % TWICE == 0 || task.seeds == 1;
+            let twice = number.is_multiple_of(TWICE) || task.seeds == 1;
             let result = seed(number, twice, task.verbose);
             let mut total = total.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             total.twice += u64::from(twice);

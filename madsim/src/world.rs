@@ -388,7 +388,7 @@ async fn fresh_page_gets_nothing(world: &Rc<World>, user: u32) {
         number,
         user,
         uuid: format!("fresh{user}"),
-        is_v5: user % 2 == 0,
+        is_v5: user.is_multiple_of(2),
         host: host(4, number),
     };
     world.fresh.set(Some(number));

@@ -20,8 +20,6 @@ use tokio::sync::mpsc;
 use crate::accept::Arrivals;
 use crate::delivery::Delivery;
 use crate::execute::ShardAction;
-#[cfg(madsim)]
-use crate::rt;
 use crate::rt::{task, time};
 use crate::shared::Shared;
 use crate::sql::Mailbox;
@@ -201,14 +199,8 @@ impl Shard {
 
     fn close_all(&self) {
         self.stopping.set(true);
-        let end = End::Flush(CloseCause::Shutdown);
-        #[cfg(madsim)]
-        let end = match rt::makes(rt::Mistake::StopsWithoutFlush) {
-            true => End::Now(CloseCause::Shutdown),
-            false => end,
-        };
         for conn in self.conns.borrow().iter() {
-            conn.close(end);
+            conn.close(End::Flush(CloseCause::Shutdown));
         }
         for mailbox in self.sessions.borrow().values() {
             mailbox.close();

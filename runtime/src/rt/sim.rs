@@ -77,7 +77,7 @@ pub enum Mistake {
     /// A batch for a shard that is behind is dropped.
     DropsUnderPressure,
     /// Connections are closed at the end without what waits for them.
-    StopsWithoutFlush,
+    EndsWithoutFlush,
     /// A frame that a slow reader has no room for is left out, instead of ending the connection.
     LeavesFramesOut,
 }

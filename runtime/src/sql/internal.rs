@@ -222,7 +222,7 @@ mod tests {
         let of_shard = shard.clone();
         let work = async move |session: &mut InternalSession| {
             let mailbox = session.mailbox.clone();
-            tokio::task::spawn_local(async move { mailbox.close() });
+            task::spawn_local(async move { mailbox.close() });
             (
                 session.run("SELECT 1").await.unwrap_err(),
                 of_shard.shared.metrics.sessions.get(),

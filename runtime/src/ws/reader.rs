@@ -20,6 +20,8 @@ use super::conn::{Conn, End};
 use super::decoder::{Broken, Decoder, Message};
 use super::frame;
 use crate::events::Stopped;
+#[cfg(madsim)]
+use crate::rt;
 use crate::rt::{task, time};
 use crate::shard::{Serving, Shard};
 
@@ -141,6 +143,10 @@ async fn pause(shard: Rc<Shard>, conn: Rc<Conn>, events: Vec<Event>, next: Next)
     let closed = vec![Event::Closed { conn: conn.id, cause }];
     // The core may have stopped before; then nobody counts any more.
     let _ = shared.events.send(closed, |_| {}).await;
+    #[cfg(madsim)]
+    if rt::makes(rt::Mistake::EndsWithoutFlush) {
+        return ControlFlow::Break(());
+    }
     if matches!(conn.end(), Some(End::Flush(_))) {
         finish(&shard, &conn).await;
     }
