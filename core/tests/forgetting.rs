@@ -32,10 +32,6 @@ fn q71_every_message_expires_in_its_own_time() {
     assert_eq!(w.queue_len(5), 1);
     w.sleep(1);
     assert_eq!(w.queue_len(5), 0, "the timer was armed again for the second");
-    assert_eq!(
-        w.core.poll_timeout().is_some_and(|at| at.micros() < 60_000_000),
-        false
-    );
 }
 
 #[test]
