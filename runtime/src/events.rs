@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use crate::driver::Rest;
 use crate::memory::{Memory, Use};
 
-/// Batches that may wait for the core.
-const BATCHES_MAX: usize = 1024;
+/// Batches that may wait for the core. Few in a simulated world, so that senders often have to wait.
+const BATCHES_MAX: usize = if cfg!(madsim) { 4 } else { 1024 };
 /// What the name of a channel takes, about.
 const NAME_BYTES: usize = 64;
 
@@ -95,12 +95,6 @@ impl EventSender {
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
             Err(mpsc::error::TrySendError::Full(events)) => Ok(Some(events)),
         }
-    }
-
-    /// Hands over a batch from a thread that may sleep, such as the store's.
-    pub(crate) fn blocking_send(&self, events: Vec<Event>) -> Result<(), Stopped> {
-        self.memory.take(Use::Events, bytes(&events));
-        self.queue.blocking_send(events).map_err(|_| Stopped)
     }
 
     /// Batches that wait at this moment.

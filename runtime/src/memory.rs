@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use comet_core::{Event, Outside, Room};
 
+use crate::rt::time;
 use crate::shard::Shard;
 
 /// The heap that one browser's socket, task and bookkeeping take, as `idle_memory` measures.
@@ -185,7 +186,7 @@ impl Memory {
 pub(crate) async fn shed(shard: Rc<Shard>) {
     let memory = shard.shared.metrics.memory.clone();
     loop {
-        tokio::time::sleep(SHED_PAUSE).await;
+        time::sleep(SHED_PAUSE).await;
         if memory.is_full() {
             shard.cut_largest(SHED_MIN);
         }

@@ -17,8 +17,6 @@ use bytes::Bytes;
 use comet_core::cometql::{self, Prepared, Statement};
 use comet_core::{DevId, ErrorCode, Event, Login, Mono, QueryError, Reply, RequestId, SessionId};
 use comet_mysql::{Connection, ErrorPacket, Input, StatementId};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::login::{PIPELINE_MAX, decide, error_packet, greeting};
 use super::mailbox::Mailbox;
@@ -27,6 +25,8 @@ use super::reply::{self, Streaming};
 use super::statement;
 use crate::memory::{Taken, Use};
 use crate::metrics::Metrics;
+use crate::rt::TcpStream;
+use crate::rt::time::timeout;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
 

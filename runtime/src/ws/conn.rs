@@ -16,6 +16,9 @@ use crate::accept::Room;
 use crate::memory::Use;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Overflow, SLICES_MAX};
+#[cfg(madsim)]
+use crate::rt;
+use crate::rt::task;
 use crate::socket::Socket;
 
 /// A registered connection. Its task and its shard share it, on one thread. Beside the task's own bookkeeping and the
@@ -196,6 +199,10 @@ impl Out {
         // The kernel may take some of it.
         self.write_now(socket, metrics);
         if !self.broken && self.outbox.push(frame, bytes_max).is_err() {
+            #[cfg(madsim)]
+            if rt::makes(rt::Mistake::LeavesFramesOut) {
+                return;
+            }
             self.outbox.clear();
             self.end(End::Now(CloseCause::SlowConsumer));
         }
@@ -209,7 +216,7 @@ impl Out {
                 if let Some(task) = self.task.clone() {
                     let flush = std::future::poll_fn(|cx| self.poll_flush(socket, cx, metrics));
                     // Without the bound on what a task does in one go: it is the shard's, which has one of its own.
-                    let flush = std::pin::pin!(tokio::task::unconstrained(flush));
+                    let flush = std::pin::pin!(task::unconstrained(flush));
                     let _ = flush.poll(&mut Context::from_waker(&task));
                 }
             }
