@@ -116,16 +116,25 @@ mod tests {
         Mono::from_micros(ms * 1000)
     }
 
+    const DEV: DevId = DevId(3);
+
+    /// As the engine does in one turn.
+    fn forget_until(accepted: &mut Accepted, now: Mono, max: usize) {
+        for _ in 0..max {
+            assert!(matches!(accepted.forget_over(now), None | Some(DEV)));
+        }
+    }
+
     #[test]
     fn a_message_is_known_until_its_time_and_not_at_it() {
         let mut accepted = Accepted::default();
-        accepted.remember(MessageId(1), published(1), at(10), 9);
+        accepted.remember(DEV, MessageId(1), published(1), at(10), 9);
         assert_eq!(accepted.get(MessageId(1), at(9)), Some(published(1)));
         assert_eq!(accepted.get(MessageId(1), at(10)), None);
         assert_eq!(accepted.next(), Some(at(10)));
-        accepted.forget_until(at(9), 9);
+        forget_until(&mut accepted, at(9), 9);
         assert_eq!(accepted.next(), Some(at(10)));
-        accepted.forget_until(at(10), 9);
+        forget_until(&mut accepted, at(10), 9);
         assert_eq!(accepted.next(), None);
         accepted.check(9);
     }
@@ -134,11 +143,11 @@ mod tests {
     fn so_many_at_once_and_the_others_later() {
         let mut accepted = Accepted::default();
         for id in 1..=3 {
-            accepted.remember(MessageId(id), published(0), at(10), 9);
+            accepted.remember(DEV, MessageId(id), published(0), at(10), 9);
         }
-        accepted.forget_until(at(20), 2);
+        forget_until(&mut accepted, at(20), 2);
         assert_eq!(accepted.known.len(), 1);
-        accepted.forget_until(at(20), 2);
+        forget_until(&mut accepted, at(20), 2);
         assert_eq!(accepted.known.len(), 0);
     }
 
@@ -146,7 +155,8 @@ mod tests {
     fn of_more_than_fit_the_oldest_goes() {
         let mut accepted = Accepted::default();
         for id in 1..=3 {
-            accepted.remember(MessageId(id), published(0), at(10), 2);
+            let forgotten = accepted.remember(DEV, MessageId(id), published(0), at(10), 2);
+            assert_eq!(forgotten, (id > 2).then_some(DEV));
             accepted.check(2);
         }
         assert_eq!(accepted.get(MessageId(1), at(0)), None);
@@ -156,9 +166,9 @@ mod tests {
     #[test]
     fn a_message_accepted_anew_outlives_its_first_time() {
         let mut accepted = Accepted::default();
-        accepted.remember(MessageId(1), published(1), at(10), 9);
-        accepted.remember(MessageId(1), published(2), at(30), 9);
-        accepted.forget_until(at(10), 9);
+        accepted.remember(DEV, MessageId(1), published(1), at(10), 9);
+        accepted.remember(DEV, MessageId(1), published(2), at(30), 9);
+        forget_until(&mut accepted, at(10), 9);
         assert_eq!(accepted.get(MessageId(1), at(20)), Some(published(2)));
     }
 }
