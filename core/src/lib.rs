@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod event;
 mod id;
+pub mod limit;
 mod name;
 mod record;
 mod state;
