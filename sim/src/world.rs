@@ -23,6 +23,7 @@ use coming::{Coming, Entry};
 use crate::backend::Session;
 use crate::browser::{Browser, Tab, Version};
 use crate::disk::Disk;
+use crate::fault::{Fault, Faults};
 use crate::model::{Cause, Failure, Model, Out, wrong};
 use crate::names::EPOCH_S;
 use crate::network::{Down, Link, ServerSide};
@@ -53,6 +54,10 @@ pub struct Outcome {
     pub compared: u64,
     /// FNV-1a over events and actions.
     pub digest: u64,
+    /// Virtual time that passed, ms.
+    pub simulated_ms: u64,
+    /// What the core had to live with.
+    pub faults: Faults,
     /// What went wrong, if anything.
     pub failure: Option<Failure>,
     /// Every event with its time, if asked for; a new server begins where `None` stands.
@@ -80,6 +85,7 @@ pub struct World {
     planted: Planted,
     digest: Digest,
     handled: u64,
+    faults: Faults,
     spins: u32,
     actions: Vec<Action>,
     trace: Option<Vec<(Now, Option<Event>)>>,
@@ -93,6 +99,8 @@ pub struct World {
     luck: Prng,
 }
 
+/// When every run begins, virtual microseconds.
+const BEGIN_US: u64 = 1_000_000;
 /// A tick that changes nothing may repeat this often at one instant before the run counts as stuck.
 const SPINS_MAX: u32 = 1000;
 /// A run that handles more events than this is stuck.
@@ -109,6 +117,8 @@ pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
         handled: world.handled,
         compared: world.model.compared,
         digest: world.digest.0,
+        simulated_ms: (world.now - BEGIN_US) / 1000,
+        faults: world.faults,
         failure: result.err(),
         trace: world.trace.unwrap_or_default(),
     }
@@ -160,7 +170,7 @@ impl World {
             model: Model::new(profile.clone()),
             config: profile.config(),
             profile,
-            now: 1_000_000,
+            now: BEGIN_US,
             serial: 0,
             heap: BinaryHeap::new(),
             boot: 0,
@@ -176,6 +186,7 @@ impl World {
             planted,
             digest: Digest(0xcbf2_9ce4_8422_2325),
             handled: 0,
+            faults: Faults::default(),
             spins: 0,
             actions: Vec::new(),
             trace: None,
@@ -348,6 +359,7 @@ impl World {
             self.execute_one(action, out)?;
         }
         if let Some(plan) = plan {
+            self.faults.add(Fault::Crash);
             self.end_server(&plan);
         }
         Ok(())
@@ -425,6 +437,7 @@ impl World {
         };
         if link.outstanding + bytes > buffer && now < link.paused_until {
             link.server = ServerSide::Closing;
+            self.faults.add(Fault::SlowConsumer);
             let lost = now + link.delay();
             self.plan(
                 now + 200,
@@ -451,6 +464,7 @@ impl World {
                 self.feed(Event::Persisted { upto }, &Cause::Persisted { upto })
             }
             Some(crate::disk::Commit::Failed(upto)) => {
+                self.faults.add(Fault::CommitFailed);
                 let again = self.now + self.luck.between(50_000, 2_000_000);
                 self.plan(again, Coming::DiskRetry { life });
                 self.feed(Event::PersistFailed { upto }, &Cause::PersistFailed)
