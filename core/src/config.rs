@@ -48,6 +48,11 @@ pub struct Config {
     pub send_memory_ms: u64,
     /// How many of them at most.
     pub send_memory_max: usize,
+    /// `ws.key_failures`: wrong keys of one user from one address that are free, and in each minute; 0 = any number.
+    pub key_failures_max: u32,
+    /// Addresses of private networks are those of browsers (proxies are known); else they may be a proxy's, behind which
+    /// everybody has the same, and wrong keys are not counted for them.
+    pub private_addresses_are_clients: bool,
     /// `ws.max_subscriptions`: channels per connection.
     pub subscriptions_max: usize,
     /// `ws.max_commands_per_second` per connection, 0 = no limit (Q63).
@@ -90,6 +95,8 @@ impl Default for Config {
             ack_timeout_ms: 10_000,
             send_memory_ms: 120_000,
             send_memory_max: 131_072,
+            key_failures_max: 20,
+            private_addresses_are_clients: false,
             subscriptions_max: 256,
             commands_per_second_max: 0,
             ws_uptime_max_ms: 0,

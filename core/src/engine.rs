@@ -26,6 +26,7 @@ use crate::action::{Action, Frame, Recipients};
 use crate::config::CheckedConfig;
 use crate::event::Event;
 use crate::id::{ConnId, DevId, Seq, UserId};
+use crate::limit::Throttle;
 use crate::record::Record;
 use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
@@ -34,6 +35,7 @@ use crate::wire::{self, CommandNumber, Content, Dialect, FrameBody};
 use durability::Durability;
 use ids::MessageIds;
 use query::Sessions;
+pub use statistics::Refused;
 use statistics::Statistics;
 
 /// The whole server but for its input and output.
@@ -52,6 +54,8 @@ pub struct Core {
     timers: Timers,
     /// Messages of pages that may be sent again.
     accepted: Accepted,
+    /// Wrong keys of browsers.
+    key_failures: Throttle,
     /// Users whose `users_time` changed while the store failed.
     unsaved_presence: BTreeSet<(DevId, UserId)>,
     message_ids: MessageIds,
@@ -71,6 +75,7 @@ impl Core {
         out: &mut Vec<Action>,
     ) -> Self {
         let last_seq = durable.max_seq();
+        let key_failures = Throttle::new(config.key_failures_max, config.private_addresses_are_clients);
         let mut core = Self {
             config,
             now,
@@ -84,6 +89,7 @@ impl Core {
             sessions: Sessions::default(),
             timers: Timers::default(),
             accepted: Accepted::default(),
+            key_failures,
             unsaved_presence: BTreeSet::new(),
             message_ids: MessageIds::new(seed),
             last_seq,
@@ -142,6 +148,11 @@ impl Core {
     /// `save_last_online` off.
     pub fn durable(&self) -> &Durable {
         &self.durable
+    }
+
+    /// How often limits refused something since the start.
+    pub fn refused(&self) -> Refused {
+        self.statistics.refused
     }
 
     /// The configuration in force.

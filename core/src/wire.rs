@@ -240,6 +240,10 @@ pub enum BadReason {
     StoreUnavailable,
     /// The id of an `ack` is malformed.
     BadMessageId,
+    /// Too many wrong keys came from this address; the connection is closed.
+    TooManyFailures,
+    /// The tenant has no room for more of this.
+    QuotaExceeded,
 }
 
 impl BadReason {
@@ -260,6 +264,8 @@ impl BadReason {
             Self::TooManyCommands => "too many commands",
             Self::StoreUnavailable => "the server cannot store messages at present",
             Self::BadMessageId => "invalid message id",
+            Self::TooManyFailures => "too many wrong keys, try again later",
+            Self::QuotaExceeded => "the quota of this dev_id is used up",
         }
     }
 
@@ -280,6 +286,8 @@ impl BadReason {
             Self::TooManyCommands => "too_many_commands",
             Self::StoreUnavailable => "store_unavailable",
             Self::BadMessageId => "bad_message_id",
+            Self::TooManyFailures => "too_many_failures",
+            Self::QuotaExceeded => "quota_exceeded",
         }
     }
 }

@@ -267,7 +267,11 @@ pub(crate) async fn adopt(shard: Rc<Shard>, mut arrivals: Arrivals) {
                 accepted.peer,
                 accepted.room,
             ))),
-            Port::CometQl => drop(tokio::task::spawn_local(crate::sql::serve(shard, tcp))),
+            Port::CometQl => drop(tokio::task::spawn_local(crate::sql::serve(
+                shard,
+                tcp,
+                accepted.peer,
+            ))),
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub ws: WsSettings,
     /// The CometQL port; `None` if `cometql.thread_num` switches it off.
     pub cometql: Option<CometQlSettings>,
+    /// Wrong passwords of one tenant from one address that are free, and in each minute; 0 = any number.
+    pub login_failures_max: u32,
     /// Where `/metrics` and `/ready` are served; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// Directory of the store, created with mode 0700.

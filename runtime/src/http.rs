@@ -17,7 +17,7 @@ mod proxies;
 mod routes;
 mod site;
 mod static_files;
-mod throttle;
+mod turns;
 
 pub(crate) use connection::serve;
 pub(crate) use monitor::monitor;

@@ -7,11 +7,12 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use comet_core::cometql::Limits;
+use comet_core::limit::Throttle;
 use comet_core::{ConfigError, Core, Event};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -189,6 +190,7 @@ pub(crate) fn shared(
         ws_tls: settings.ws.tls.clone().map(TlsPort::load).transpose()?,
         cometql: settings.cometql.clone(),
         cometql_tls: cometql_tls.map(TlsPort::load).transpose()?,
+        logins: Mutex::new(Throttle::new(settings.login_failures_max, true)),
         site: Site::new(settings, addresses),
         clock,
         entropy,

@@ -7,7 +7,7 @@ use crate::action::{Action, Recipients};
 use crate::event::{ClientInfo, CloseCause};
 use crate::id::ConnId;
 use crate::state::{Conn, Timer};
-use crate::wire::{FrameBody, Hello, Refusal};
+use crate::wire::{BadReason, Dialect, ErrorExtra, FrameBody, Hello, Refusal};
 
 impl Core {
     /// A browser connected: decide who it is, greet it, register it, pay what is owed (2.3, in this order). Every page
@@ -31,7 +31,11 @@ impl Core {
             Ok(hello) => hello,
             Err(refusal) => return self.refuse(id, refusal, out),
         };
-        let identity = self.identify(&hello);
+        let Ok(identity) = self.authenticate(&hello, client.ip) else {
+            self.statistics.refused.keys += 1;
+            let (reason, cause) = (BadReason::TooManyFailures, CloseCause::Throttled);
+            return self.turn_away(id, hello.dialect, reason, cause, out);
+        };
         let user = identity.user();
         let client = self.clients.enter(client);
         self.conns
@@ -68,6 +72,27 @@ impl Core {
             conn: id,
             cause: CloseCause::Refused,
         });
+    }
+
+    /// Not now: told by an error that is not fatal, so that the page comes back by itself, then the connection is closed
+    /// (protocol.md 2.3).
+    fn turn_away(
+        &mut self,
+        id: ConnId,
+        dialect: Dialect,
+        reason: BadReason,
+        cause: CloseCause,
+        out: &mut Vec<Action>,
+    ) {
+        let error = FrameBody::Error {
+            reason,
+            extra: ErrorExtra::Plain,
+            detail: "",
+        };
+        let frame = self.encode(error, None, dialect);
+        let to = Recipients::One(id);
+        out.push(Action::Send { to, frame });
+        out.push(Action::Close { conn: id, cause });
     }
 
     /// The runtime reports a dead connection. One that the core closed itself is forgotten already.

@@ -38,6 +38,9 @@ impl Account {
         Self(dev.map_or(u64::MAX, |dev| u64::from(dev.0)))
     }
 
+    /// The console of a server, which people use, and no program that must not be kept out.
+    pub const CONSOLE: Self = Self(u64::MAX - 1);
+
     /// A user of a tenant.
     pub const fn user(dev: DevId, user: UserId) -> Self {
         Self((dev.0 as u64) << 32 | user.get() as u64)
@@ -86,26 +89,43 @@ impl Throttle {
         now: Mono,
         attempt: impl FnOnce() -> Option<T>,
     ) -> Result<Option<T>, Wait> {
-        if self.failures_max == 0 || !self.counts_private && is_private(ip) {
-            return Ok(attempt());
+        self.may_try(ip, account, now)?;
+        let done = attempt();
+        self.note(ip, account, now, done.is_some());
+        Ok(done)
+    }
+
+    /// Whether there is a turn left.
+    pub fn may_try(&self, ip: IpAddr, account: Account, now: Mono) -> Result<(), Wait> {
+        if self.is_free(ip) {
+            return Ok(());
+        }
+        let asked = self.asked(Network::of(ip), account, now);
+        // One turn is enough to try, whatever a failure costs.
+        let mut buckets = asked.iter().flatten();
+        buckets.try_for_each(|&(who, _)| self.rate(who).check(self.buckets.full(who), 1, now))
+    }
+
+    /// What became of it.
+    pub fn note(&mut self, ip: IpAddr, account: Account, now: Mono, was_right: bool) {
+        if self.is_free(ip) {
+            return;
         }
         let network = Network::of(ip);
-        let asked = self.asked(network, account, now);
-        for &(who, _) in asked.iter().flatten() {
-            // One turn is enough to try.
-            self.rate(who).check(self.buckets.full(who), 1, now)?;
-        }
-        let done = attempt();
-        match &done {
-            Some(_) => self.befriend(network, account, now),
-            None => {
-                for &(who, cost) in asked.iter().flatten() {
-                    self.charge(who, cost, now);
-                }
-                self.charge(Who::Account(account), 1, now);
+        if was_right {
+            if account != Account::CONSOLE {
+                self.befriend(network, account, now);
             }
+            return;
         }
-        Ok(done)
+        for (who, cost) in self.asked(network, account, now).into_iter().flatten() {
+            self.charge(who, cost, now);
+        }
+        self.charge(Who::Account(account), 1, now);
+    }
+
+    fn is_free(&self, ip: IpAddr) -> bool {
+        self.failures_max == 0 || !self.counts_private && is_private(ip)
     }
 
     /// The buckets an attempt needs a turn of, and what a failure costs there.

@@ -305,6 +305,8 @@ impl Model {
                 | CloseCause::Silent
                 | CloseCause::Refused
                 | CloseCause::Kicked
+                | CloseCause::Throttled
+                | CloseCause::Quota
                 | CloseCause::Shutdown => continue,
             };
             if !justified {

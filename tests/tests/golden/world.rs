@@ -398,6 +398,7 @@ fn configure(settings: &str) -> CheckedConfig {
             "queue_max" => config.queue_len_max = size(),
             "grace_ms" => config.reload_grace_ms = number(),
             "subscriptions" => config.subscriptions_max = size(),
+            "key_failures" => config.key_failures_max = value.parse().expect("a number"),
             "commands_per_second" => config.commands_per_second_max = value.parse().expect("a number"),
             "query_bytes_max" => config.query_bytes_max = size(),
             "conditions" => config.conditions_max = size(),

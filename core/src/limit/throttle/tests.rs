@@ -127,6 +127,20 @@ fn whoever_was_right_lately_is_not_kept_out() {
     );
 }
 
+/// People can wait; a program that guesses from where somebody else knows the password has to.
+#[test]
+fn the_console_has_no_friends() {
+    let mut throttle = throttle();
+    assert_eq!(
+        throttle.attempt(nth(1), Account::CONSOLE, at(0), RIGHT),
+        Ok(Some(()))
+    );
+    for _ in 0..5 {
+        assert_eq!(throttle.attempt(nth(1), Account::CONSOLE, at(0), WRONG), Ok(None));
+    }
+    assert!(throttle.attempt(nth(1), Account::CONSOLE, at(0), NEVER).is_err());
+}
+
 #[test]
 fn under_attack_strangers_have_one_try_and_it_is_enough() {
     let mut throttle = throttle();
