@@ -28,7 +28,7 @@ pub mod wire;
 
 pub use action::{Action, Answer, Delivered, Done, Frame, Recipients, Reply};
 pub use config::{CheckedConfig, Config, ConfigError};
-pub use engine::{Core, Refused};
+pub use engine::{CheckpointError, Core, Refused};
 pub use error::{ErrorCode, QueryError};
 pub use event::{ClientInfo, CloseCause, Event, Login};
 pub use id::{ConnId, DevId, MessageId, OpId, RequestId, Seq, SessionId, UserId};

@@ -28,4 +28,4 @@ pub use fault::{Fault, Faults};
 pub use generate::generate;
 pub use planted::{Bug, Planted};
 pub use step::Script;
-pub use world::{Outcome, run};
+pub use world::{Outcome, run, run_restoring};

@@ -7,6 +7,7 @@ mod coming;
 mod exact;
 mod finish;
 mod pages;
+mod restore;
 mod server;
 mod steps;
 
@@ -97,6 +98,7 @@ pub struct World {
     messages: u64,
     retries: u32,
     luck: Prng,
+    restores: restore::Restores,
 }
 
 /// When every run begins, virtual microseconds.
@@ -108,7 +110,17 @@ const EVENTS_MAX: u64 = 3_000_000;
 
 /// Runs a script to its end or its first failure.
 pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
-    let mut world = World::new(script.profile.clone(), planted);
+    play(World::new(script.profile.clone(), planted), script, trace)
+}
+
+/// Runs a script with a core that is replaced by its own checkpoint after one in `every` events; 0 = never.
+pub fn run_restoring(script: &Script, every: u64) -> Outcome {
+    let mut world = World::new(script.profile.clone(), Planted::none());
+    world.restores.every = every;
+    play(world, script, false)
+}
+
+fn play(mut world: World, script: &Script, trace: bool) -> Outcome {
     if trace {
         world.trace = Some(Vec::new());
     }
@@ -140,6 +152,7 @@ impl World {
     fn new(profile: Profile, planted: Planted) -> Self {
         let mut luck = Prng::keyed(profile.seed, 3);
         let mut chance = Prng::keyed(profile.seed, 4);
+        let restores = restore::Restores::new(profile.seed);
         let mut browsers = Vec::new();
         for number in 0..profile.get(Knob::Browsers) {
             browsers.push(Browser {
@@ -198,6 +211,7 @@ impl World {
             messages: 0,
             retries: 0,
             luck,
+            restores,
         }
     }
 
@@ -333,7 +347,8 @@ impl World {
         self.check()?;
         let result = self.execute(&actions, &outs);
         self.actions = actions;
-        result
+        result?;
+        self.restores.maybe(&mut self.core)
     }
 
     fn check(&mut self) -> Result<(), Failure> {

@@ -1,12 +1,14 @@
 //! Counters of protocol.md 8.5 and their rates. Exact at all times (Q85): every one is changed where the thing it
 //! counts happens.
 
+use serde::{Deserialize, Serialize};
+
 use super::Core;
 use crate::id::DevId;
 use crate::state::Timer;
 
 /// Counters of the two services.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Statistics {
     /// Browsers.
     pub(crate) ws: Service,
@@ -19,7 +21,7 @@ pub(crate) struct Statistics {
 }
 
 /// How often limits refused something.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Refused {
     /// Connections, after too many wrong keys.
     pub keys: u64,
@@ -30,7 +32,7 @@ pub struct Refused {
 }
 
 /// Counters of one listener.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Service {
     pub(crate) accepted: u64,
     pub(crate) closed: u64,

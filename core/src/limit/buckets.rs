@@ -5,10 +5,13 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Mono;
 
 /// When each bucket is full again. A key that is not here has a full one.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(bound(deserialize = "K: Ord + Deserialize<'de>"))]
 pub struct Buckets<K> {
     full: BTreeMap<K, Mono>,
     /// The same, in the order of forgetting.

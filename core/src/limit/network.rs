@@ -2,8 +2,10 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
+use serde::{Deserialize, Serialize};
+
 /// What one party certainly has for itself.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Network {
     /// One IPv4 address, also if it is written as IPv6.
     Address(u32),

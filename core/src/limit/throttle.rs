@@ -8,6 +8,8 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::network::is_private;
 use super::{Buckets, Network, Rate, Wait};
 use crate::id::{DevId, UserId};
@@ -29,7 +31,7 @@ const BUCKETS_MAX: usize = 16_384;
 const FRIENDS_MAX: usize = 16_384;
 
 /// What somebody wants to be.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Account(u64);
 
 impl Account {
@@ -48,7 +50,7 @@ impl Account {
 }
 
 /// Whose failures are counted.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 enum Who {
     Network(Network),
     Account(Account),
@@ -57,7 +59,7 @@ enum Who {
 }
 
 /// Failures of all addresses and accounts.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Throttle {
     /// Failures of one account at one address in a minute; 0 = everybody may always try.
     failures_max: u64,

@@ -35,7 +35,7 @@ pub(crate) fn greeting(shared: &Shared, connection_id: u32, prepared_max: usize)
 }
 
 /// Why somebody is not let in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum NotLetIn {
     /// The login is wrong.
     Wrong(QueryError),

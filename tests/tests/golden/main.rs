@@ -47,6 +47,7 @@ topics! {
     expiry
     history
     jwt
+    keys_throttled
     limits
     online
     presence_of_tracks
