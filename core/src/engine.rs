@@ -13,6 +13,8 @@ mod jwt;
 mod presence;
 mod private;
 mod query;
+mod quota;
+mod rates;
 mod replay;
 mod request;
 mod sending;
@@ -29,7 +31,7 @@ use crate::action::{Action, Frame, Recipients};
 use crate::config::CheckedConfig;
 use crate::event::Event;
 use crate::id::{ConnId, DevId, Seq, UserId};
-use crate::limit::Throttle;
+use crate::limit::{Addresses, Throttle};
 use crate::record::Record;
 use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
@@ -62,6 +64,10 @@ pub struct Core {
     accepted: Accepted,
     /// Wrong keys of browsers.
     key_failures: Throttle,
+    /// Connections of each address, if they are limited.
+    addresses: Addresses,
+    /// Turns of whoever is limited in his pace.
+    turns: rates::Turns,
     /// Users whose `users_time` changed while the store failed.
     unsaved_presence: BTreeSet<(DevId, UserId)>,
     message_ids: MessageIds,
@@ -96,6 +102,8 @@ impl Core {
             timers: Timers::default(),
             accepted: Accepted::default(),
             key_failures,
+            addresses: Addresses::default(),
+            turns: rates::no_turns(),
             unsaved_presence: BTreeSet::new(),
             message_ids: MessageIds::new(seed),
             last_seq,

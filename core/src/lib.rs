@@ -22,6 +22,7 @@ mod id;
 pub mod limit;
 mod name;
 mod record;
+mod rules;
 mod state;
 mod time;
 pub mod wire;
@@ -37,5 +38,6 @@ pub use name::{
     Token, is_name_byte, same_secret,
 };
 pub use record::{HistoryLength, HistoryMessage, QueuedMessage, Record, Removal};
-pub use state::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
+pub use rules::{Pace, Quota, Rates, Rules};
+pub use state::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen, Stored};
 pub use time::{Mono, Now, UnixMillis, UnixSeconds};

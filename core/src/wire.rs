@@ -16,7 +16,7 @@ use core::num::NonZeroU64;
 
 pub use decode::{NAMES_MAX, decode};
 pub use frame::{Content, FrameBody, encode};
-pub use url::{hello, is_ws_route, normalise_path, origin_allowed};
+pub use url::{hello, hello_to, is_ws_route, normalise_path, origin_allowed};
 
 use serde::{Deserialize, Serialize};
 
@@ -246,6 +246,8 @@ pub enum BadReason {
     TooManyFailures,
     /// The tenant has no room for more of this.
     QuotaExceeded,
+    /// Too many connections of this address; the connection is closed.
+    TooManyConnections,
 }
 
 impl BadReason {
@@ -268,6 +270,7 @@ impl BadReason {
             Self::BadMessageId => "invalid message id",
             Self::TooManyFailures => "too many wrong keys, try again later",
             Self::QuotaExceeded => "the quota of this dev_id is used up",
+            Self::TooManyConnections => "too many connections from this address",
         }
     }
 
@@ -290,6 +293,7 @@ impl BadReason {
             Self::BadMessageId => "bad_message_id",
             Self::TooManyFailures => "too_many_failures",
             Self::QuotaExceeded => "quota_exceeded",
+            Self::TooManyConnections => "too_many_connections",
         }
     }
 }

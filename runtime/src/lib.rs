@@ -32,4 +32,6 @@ mod sql;
 mod statistics;
 pub mod store;
 mod tls;
+mod turns;
+mod unfinished;
 mod ws;

@@ -217,9 +217,17 @@ impl Metrics {
             ("keys", now.keys - before.keys),
             ("rate", now.rate - before.rate),
             ("quota", now.quota - before.quota),
+            ("address", now.address - before.address),
+            ("handshakes", 0),
+            ("accepts", 0),
         ] {
             self.refused.get_or_create(&Limit { limit }).inc_by(more);
         }
+    }
+
+    /// A limit of the ports refused something.
+    pub(crate) fn limit_refused(&self, limit: &'static str) {
+        self.refused.get_or_create(&Limit { limit }).inc();
     }
 
     pub(crate) fn bad_request(&self, reason: BadReason) {

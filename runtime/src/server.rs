@@ -17,7 +17,7 @@ use comet_core::{ConfigError, Core, Event};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
-use crate::accept::{self, Accepted, Entrance, Gate, Port, listen};
+use crate::accept::{self, Accepted, Entrance, Gate, Pace, Port, listen};
 use crate::clock::{Clock, LivedTime};
 use crate::config::Settings;
 use crate::driver::{Driver, Progress};
@@ -292,10 +292,10 @@ impl Running {
 
     /// Lets connections in.
     fn open(&mut self, listeners: Listeners, gates: Vec<Gate>) -> Result<(), StartError> {
-        let ws = Entrance::new(Port::Ws, listeners.ws);
+        let ws = Entrance::new(Port::Ws, listeners.ws, Pace::of_browsers(&self.shared));
         let cometql = listeners
             .cometql
-            .map(|listener| Entrance::new(Port::CometQl, listener));
+            .map(|listener| Entrance::new(Port::CometQl, listener, None));
         let entrances = std::iter::once(ws).chain(cometql).collect();
         let (accepting, stop) = UnixStream::pair().map_err(|cause| StartError::System {
             what: "a pair of sockets",

@@ -21,7 +21,7 @@ use serde_json::Value;
 /// Longest body, bytes: as in a server without a configuration file.
 const BODY_MAX: usize = 262_144;
 
-const REASONS: [BadReason; 16] = [
+const REASONS: [BadReason; 17] = [
     BadReason::UnknownCommand,
     BadReason::NotSupported,
     BadReason::BadChannel,
@@ -38,6 +38,7 @@ const REASONS: [BadReason; 16] = [
     BadReason::BadMessageId,
     BadReason::TooManyFailures,
     BadReason::QuotaExceeded,
+    BadReason::TooManyConnections,
 ];
 
 const REFUSALS: [RefusalReason; 4] = [

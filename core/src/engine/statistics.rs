@@ -29,6 +29,8 @@ pub struct Refused {
     pub rate: u64,
     /// Whatever is over a quota of its tenant.
     pub quota: u64,
+    /// Connections of an address that has too many.
+    pub address: u64,
 }
 
 /// Counters of one listener.

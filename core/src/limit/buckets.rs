@@ -49,6 +49,13 @@ impl<K: Ord + Copy> Buckets<K> {
         }
     }
 
+    /// The bucket will not be asked again.
+    pub fn remove(&mut self, key: K) {
+        if let Some(full) = self.full.remove(&key) {
+            self.order.remove(&(full, key));
+        }
+    }
+
     fn forget_first(&mut self, which: impl Fn(Mono) -> bool) {
         if let Some(&(full, key)) = self.order.first().filter(|(full, _)| which(*full)) {
             self.order.remove(&(full, key));

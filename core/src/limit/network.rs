@@ -35,7 +35,7 @@ impl Network {
 
 /// Whether an address belongs to everybody's own networks: this machine, a private network, a link. Many people may be
 /// behind it that a proxy did not tell apart.
-pub(super) fn is_private(ip: IpAddr) -> bool {
+pub(crate) fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
             ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified() || is_shared(ip)

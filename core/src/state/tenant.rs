@@ -22,6 +22,10 @@ pub(crate) struct LiveTenant {
     pub(crate) users: BTreeMap<UserId, LiveUser>,
     /// Channels with subscribers.
     pub(crate) channels: BTreeMap<ChannelName, Subscribers>,
+    /// Users with a device.
+    pub(crate) users_online: u64,
+    /// Subscriptions of all connections.
+    pub(crate) subscriptions: u64,
     /// Open browser connections (protocol.md 8.5).
     pub(crate) connections: u64,
     /// Open CometQL sessions.
@@ -127,6 +131,7 @@ impl Tenants {
 impl LiveTenant {
     /// Adds a subscriber. Returns the channel's one shared name, so that a million subscribers keep one text.
     pub(crate) fn subscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) -> ChannelName {
+        self.subscriptions += 1;
         if let Some((shared, _)) = self.channels.get_key_value(name) {
             let shared = shared.clone();
             if let Some(subscribers) = self.channels.get_mut(name) {
@@ -141,6 +146,7 @@ impl LiveTenant {
 
     /// Removes a subscriber; a channel without subscribers occupies nothing (Q82).
     pub(crate) fn unsubscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) {
+        self.subscriptions -= 1;
         let subscribers = self.channels.get_mut(name);
         if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect)) {
             self.channels.remove(name);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use comet_core::{Config, DevId, Secret};
 
 use super::resolve::{Dialect, Origin, Resolved};
+use super::rules;
 use super::value::Value;
 use super::{
     CometQlSettings, Durability, LogFormat, LogLevel, LogSettings, LogTag, PageSettings, PasswordSource,
@@ -60,6 +61,8 @@ pub(super) fn build(resolved: &Resolved, console: bool) -> Result<Settings, Sett
 }
 
 fn core(get: &Values<'_>) -> Result<Config, SettingsError> {
+    let common = rules::common(get.0);
+    let tenant_rules = rules::of_tenants(get.0, &common, get.count("main.dev_index_size"), origins)?;
     let config = Config {
         password: get.secret("main.password"),
         node_name: get.text("main.node_name").into(),
@@ -78,6 +81,9 @@ fn core(get: &Values<'_>) -> Result<Config, SettingsError> {
             .private_window_bytes
             .min(get.size("ws.send_buffer") / 4),
         ack_timeout_ms: get.seconds_as_ms("ws.ack_timeout"),
+        address_connections_max: get.count("ws.max_connections_per_address"),
+        rules: common,
+        tenant_rules,
         key_failures_max: get.count("ws.key_failures"),
         private_addresses_are_clients: !get.list("ws.trusted_proxies").is_empty(),
         subscriptions_max: get.size("ws.max_subscriptions"),
@@ -112,6 +118,8 @@ fn ws(get: &Values<'_>) -> Result<WsSettings, SettingsError> {
         trusted_proxies: TrustedProxies::parse(get.list("ws.trusted_proxies").iter().map(String::as_str))
             .unwrap_or_default(),
         handshake_timeout_ms: get.seconds_as_ms("ws.handshake_timeout"),
+        handshakes_max: get.size("ws.max_handshakes"),
+        accepts_per_second_max: get.number("ws.max_accepts_per_address"),
         shards: get
             .number_if_set("ws.shards")
             .and_then(|shards| usize::try_from(shards).ok()),
@@ -126,6 +134,7 @@ fn cometql(get: &Values<'_>) -> Result<CometQlSettings, SettingsError> {
         backlog: get.backlog("cometql"),
         prepared_max: get.size("cometql.max_prepared"),
         handshake_timeout_ms: get.seconds_as_ms("cometql.handshake_timeout"),
+        handshakes_max: get.size("cometql.max_handshakes"),
     })
 }
 

@@ -18,9 +18,9 @@ use tokio::sync::{Mutex, Semaphore};
 use super::access::{Asked, Audience};
 use super::answer::{Answer, Refusal, endpoint, not_found};
 use super::endpoint::{self, FULL, UNABLE};
-use super::turns::Turns;
 use crate::shard::Shard;
 use crate::sql::{self, InternalSession};
+use crate::turns::Turns;
 use backend::Backend;
 
 /// Longest request.

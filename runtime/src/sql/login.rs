@@ -101,7 +101,7 @@ fn check(
     };
     // Nothing in here panics half-way.
     let mut logins = shared.logins.lock().unwrap_or_else(PoisonError::into_inner);
-    let account = account.unwrap_or(Account::back_end(dev));
+    let account = account.unwrap_or_else(|| Account::back_end(dev));
     match logins.attempt(peer, account, shared.clock.mono(), attempt) {
         Ok(Some(dev)) => Ok(dev),
         Ok(None) => Err(NotLetIn::Wrong(ErrorCode::LoginRefused.into())),

@@ -28,6 +28,7 @@ use super::reply::{self, Streaming};
 use super::statement;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
+use crate::unfinished::Ticket;
 
 /// Output that may wait for the client before nothing more is added to it.
 const OUTPUT_MAX: usize = 256 * 1024;
@@ -89,7 +90,7 @@ enum End {
 type Step = ControlFlow<End>;
 
 /// Serves a MySQL client until it is gone.
-pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, ticket: Ticket) {
     let Some(settings) = &shard.shared.cometql else {
         return;
     };
@@ -105,6 +106,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr) {
     let Ok(Some(mut session)) = timeout(limit, session.log_in()).await else {
         return;
     };
+    drop(ticket);
     let _serving = shard.serving();
     session.open();
     while session.step().await.is_continue() {}

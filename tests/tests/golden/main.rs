@@ -35,6 +35,7 @@ macro_rules! topics {
 
 topics! {
     acknowledgement
+    address_connections
     authorization
     bodies
     channels
@@ -55,6 +56,9 @@ topics! {
     published_statements
     questions
     quiet
+    quota
+    rates
+    rates_shared
     refused_connections
     revocation
     sending

@@ -1,4 +1,4 @@
-//! How often an address may ask: a bucket of turns for every address, refilled in time.
+//! How often an address may come or ask: a bucket of turns for every address, refilled in time.
 //!
 //! Promise: bounded memory, whoever comes; an address that has no turn left is told when it has one again. The time is
 //! an argument.
@@ -16,7 +16,7 @@ const OF_SITE: u64 = 16;
 
 /// Turns for every address.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     turns: u64,
     refill_us: u64,
     taken: Mutex<Buckets<Network>>,
@@ -24,7 +24,7 @@ pub(super) struct Turns {
 
 impl Turns {
     /// A bucket of `turns`, each of which comes back after `refill_us` microseconds.
-    pub(super) fn new(turns: u64, refill_us: u64) -> Self {
+    pub(crate) fn new(turns: u64, refill_us: u64) -> Self {
         Self {
             turns,
             refill_us,
@@ -33,7 +33,7 @@ impl Turns {
     }
 
     /// Takes a turn.
-    pub(super) fn take(&self, who: IpAddr, now: Mono) -> Result<(), Wait> {
+    pub(crate) fn take(&self, who: IpAddr, now: Mono) -> Result<(), Wait> {
         let address = Network::of(who);
         let buckets = [
             Some((address, Rate::new(self.turns, self.refill_us))),
