@@ -37,7 +37,8 @@ pub fn origin_allowed(origin: Option<&[u8]>, origins: &[String]) -> bool {
     let Some(origin) = Site::parse(origin).filter(|site| site.scheme.is_some()) else {
         return false;
     };
-    entries.any(|entry| Site::parse(entry.trim_end_matches('/')).is_some_and(|entry| entry.admits(&origin)))
+    let mut hosts = entries.filter(|entry| !matches!(*entry, NO_ORIGIN | HIDDEN));
+    hosts.any(|entry| Site::parse(entry.trim_end_matches('/')).is_some_and(|entry| entry.admits(&origin)))
 }
 
 /// `[scheme://]host[:port]`, of an Origin or of an entry.
