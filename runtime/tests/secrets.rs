@@ -83,7 +83,8 @@ fn page(ws: SocketAddr, dev: u32, user: u32, key: &str) {
         ws,
         &format!("sesion={key}&myid={user}&devid={dev}&v=5.0&uuid=u&api=js"),
     );
-    assert!(browser.next_text().unwrap().contains("serverInfo"));
+    let first = browser.next_text().unwrap();
+    assert!(first.contains("serverInfo"), "{first}");
     browser.send(&format!("web_pipe2 1\nweb_a\ne\n*\n{MESSAGE}"));
     browser.send(&format!("nonsense {MESSAGE}"));
     browser.sync();

@@ -94,6 +94,12 @@ bugs! {
     EarlyEnd "early_end",
     /// A live message of a channel with history has another id than in the history.
     OtherId "other_id",
+    /// A tenant may be a little faster than it may.
+    RateOffByOne "rate_off_by_one",
+    /// Every connection has a bucket of its own instead of its tenant's.
+    WrongBucket "wrong_bucket",
+    /// A tenant may have one subscription more than it may.
+    QuotaOffByOne "quota_off_by_one",
     /// `unsubscribe` keeps the first of the channels.
     KeepSubscriber "keep_subscriber",
 }
@@ -217,6 +223,17 @@ impl Planted {
         if self.bug == Some(Bug::ForgetSends) {
             config.send_memory_max = 0;
         }
+        let rates = &mut config.rules.rates;
+        if self.bug == Some(Bug::RateOffByOne) && rates.tenant.commands > 0 {
+            rates.tenant.commands += 1;
+        }
+        if self.bug == Some(Bug::WrongBucket) {
+            rates.connection = core::mem::take(&mut rates.tenant);
+        }
+        let subscriptions = &mut config.rules.quota.subscriptions;
+        if self.bug == Some(Bug::QuotaOffByOne) && *subscriptions > 0 {
+            *subscriptions += 1;
+        }
         config
     }
 
@@ -275,6 +292,9 @@ impl Planted {
             | Bug::UnknownAck
             | Bug::LoseAck
             | Bug::ForgetSends
+            | Bug::RateOffByOne
+            | Bug::WrongBucket
+            | Bug::QuotaOffByOne
             | Bug::KeepSubscriber => {}
             Bug::DuplicatePrivate
             | Bug::StaleConnection
