@@ -11,7 +11,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use comet_core::limit::Network;
-use tokio::task::AbortHandle;
+
+use crate::rt::task::JoinHandle;
 
 /// The unfinished connections of one port on one shard.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Unfinished(RefCell<Table>);
 struct Table {
     max: usize,
     last: u64,
-    tasks: BTreeMap<u64, (Network, Option<AbortHandle>)>,
+    tasks: BTreeMap<u64, (Network, Option<JoinHandle<()>>)>,
     of: BTreeMap<Network, BTreeSet<u64>>,
     /// How many, and the oldest, of each address: the last one loses first.
     by_share: BTreeSet<(usize, Reverse<u64>, Network)>,
@@ -53,7 +54,7 @@ impl Unfinished {
     }
 
     /// One more. `start` is given its ticket and starts its task. True: another one was dropped for it.
-    pub(crate) fn enter(self: &Rc<Self>, peer: IpAddr, start: impl FnOnce(Ticket) -> AbortHandle) -> bool {
+    pub(crate) fn enter(self: &Rc<Self>, peer: IpAddr, start: impl FnOnce(Ticket) -> JoinHandle<()>) -> bool {
         let number = self.0.borrow_mut().add(Network::of(peer));
         let task = start(Ticket {
             unfinished: self.clone(),
@@ -66,7 +67,7 @@ impl Unfinished {
         let victim = table.take_surplus();
         drop(table);
         // The task's ticket comes back here when it is dropped.
-        victim.inspect(AbortHandle::abort).is_some()
+        victim.inspect(|task| task.abort()).is_some()
     }
 }
 
@@ -79,13 +80,13 @@ impl Table {
         number
     }
 
-    fn remove(&mut self, number: u64) -> Option<AbortHandle> {
+    fn remove(&mut self, number: u64) -> Option<JoinHandle<()>> {
         let (network, task) = self.tasks.remove(&number)?;
         self.edit(network, |of| of.remove(&number));
         task
     }
 
-    fn take_surplus(&mut self) -> Option<AbortHandle> {
+    fn take_surplus(&mut self) -> Option<JoinHandle<()>> {
         if self.tasks.len() <= self.max {
             return None;
         }

@@ -5,6 +5,7 @@ use comet_core::{Action, CloseCause, Config, ConnId, Event, Frame, MessageId, Re
 
 use comet_core::wire::ClientRequest;
 
+use crate::backend::Ask;
 use crate::model::Cause;
 
 macro_rules! bugs {
@@ -102,6 +103,10 @@ bugs! {
     QuotaOffByOne "quota_off_by_one",
     /// `unsubscribe` keeps the first of the channels.
     KeepSubscriber "keep_subscriber",
+    /// A pipelined statement is overtaken by the next one of its session, before it reaches the core.
+    Overtake "overtake",
+    /// Every 7th INSERT into channels is handed to the core twice.
+    InsertTwice "insert_twice",
 }
 
 /// The faulty adapter of a run.
@@ -118,6 +123,11 @@ fn is_ack(event: &Event) -> bool {
         return false;
     };
     command.number.is_none() && matches!(command.request, Ok(ClientRequest::Ack(_)))
+}
+
+fn is_kick(action: &Action) -> bool {
+    let cause = CloseCause::Kicked;
+    matches!(action, Action::Close { cause: told, .. } if *told == cause)
 }
 
 pub(crate) fn text_of(action: &Action) -> &str {
@@ -194,6 +204,16 @@ impl Planted {
         self.bug == Some(Bug::AcknowledgeEarly)
     }
 
+    /// True if a statement is held back for the next one.
+    pub fn overtakes(&mut self) -> bool {
+        self.bug == Some(Bug::Overtake) && self.every(3)
+    }
+
+    /// True if a statement is handed to the core twice.
+    pub fn repeats(&mut self, ask: &Ask) -> bool {
+        self.bug == Some(Bug::InsertTwice) && matches!(ask, Ask::Publish(_)) && self.every(7)
+    }
+
     /// True if the core does not get to see the event.
     pub fn swallows(&mut self, event: &Event) -> bool {
         match self.bug {
@@ -266,15 +286,7 @@ impl Planted {
             Bug::LoseReply => {
                 actions.retain(|action| !(matches!(action, Action::Reply { .. }) && self.every(9)))
             }
-            Bug::IgnoreKick => actions.retain(|action| {
-                !matches!(
-                    action,
-                    Action::Close {
-                        cause: CloseCause::Kicked,
-                        ..
-                    }
-                )
-            }),
+            Bug::IgnoreKick => actions.retain(|action| !is_kick(action)),
             Bug::ShortHistory => {
                 if let Some(at) = actions
                     .iter()
@@ -295,7 +307,9 @@ impl Planted {
             | Bug::RateOffByOne
             | Bug::WrongBucket
             | Bug::QuotaOffByOne
-            | Bug::KeepSubscriber => {}
+            | Bug::KeepSubscriber
+            | Bug::Overtake
+            | Bug::InsertTwice => {}
             Bug::DuplicatePrivate
             | Bug::StaleConnection
             | Bug::StrangerGetsPrivate

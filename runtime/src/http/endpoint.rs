@@ -8,11 +8,11 @@ use comet_core::limit::Wait;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
-use tokio::time::timeout;
 
 use super::access::Asked;
 use super::answer::Refusal;
 use super::proxies::client_address;
+use crate::rt::time::timeout;
 use crate::shared::Shared;
 
 const FOREIGN: Refusal = Refusal::new(StatusCode::FORBIDDEN, "only a page of this server may ask this");
