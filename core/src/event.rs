@@ -162,6 +162,10 @@ pub enum CloseCause {
     Refused,
     /// Its user's key or token was deleted or revoked (protocol.md 4.3).
     Kicked,
+    /// Too many wrong keys came from its address (protocol.md 4.7).
+    Throttled,
+    /// Its tenant has no room for another one (protocol.md 8.6).
+    Quota,
     /// It was older than the allowed uptime.
     TooOld,
     /// The server stops.
@@ -172,7 +176,7 @@ pub enum CloseCause {
 
 impl CloseCause {
     /// Every cause, for counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Peer,
         Self::Io,
         Self::Protocol,
@@ -181,6 +185,8 @@ impl CloseCause {
         Self::AckTimeout,
         Self::Refused,
         Self::Kicked,
+        Self::Throttled,
+        Self::Quota,
         Self::TooOld,
         Self::Shutdown,
         Self::NoMemory,
@@ -197,6 +203,8 @@ impl CloseCause {
             Self::AckTimeout => "ack_timeout",
             Self::Refused => "refused",
             Self::Kicked => "kicked",
+            Self::Throttled => "throttled",
+            Self::Quota => "quota",
             Self::TooOld => "too_old",
             Self::Shutdown => "shutdown",
             Self::NoMemory => "no_memory",

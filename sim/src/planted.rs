@@ -97,6 +97,12 @@ bugs! {
     EarlyEnd "early_end",
     /// A live message of a channel with history has another id than in the history.
     OtherId "other_id",
+    /// A tenant may be a little faster than it may.
+    RateOffByOne "rate_off_by_one",
+    /// Every connection has a bucket of its own instead of its tenant's.
+    WrongBucket "wrong_bucket",
+    /// A tenant may have one subscription more than it may.
+    QuotaOffByOne "quota_off_by_one",
     /// What is around the core seems never to give memory back.
     MemoryLeak "memory_leak",
     /// The core does not hear how much memory is used.
@@ -128,6 +134,11 @@ fn is_ack(event: &Event) -> bool {
         return false;
     };
     command.number.is_none() && matches!(command.request, Ok(ClientRequest::Ack(_)))
+}
+
+fn is_kick(action: &Action) -> bool {
+    let cause = CloseCause::Kicked;
+    matches!(action, Action::Close { cause: told, .. } if *told == cause)
 }
 
 pub(crate) fn text_of(action: &Action) -> &str {
@@ -253,6 +264,17 @@ impl Planted {
         if self.bug == Some(Bug::ForgetSends) {
             config.send_memory_max = 0;
         }
+        let rates = &mut config.rules.rates;
+        if self.bug == Some(Bug::RateOffByOne) && rates.tenant.commands > 0 {
+            rates.tenant.commands += 1;
+        }
+        if self.bug == Some(Bug::WrongBucket) {
+            rates.connection = core::mem::take(&mut rates.tenant);
+        }
+        let subscriptions = &mut config.rules.quota.subscriptions;
+        if self.bug == Some(Bug::QuotaOffByOne) && *subscriptions > 0 {
+            *subscriptions += 1;
+        }
         config
     }
 
@@ -282,15 +304,7 @@ impl Planted {
             Bug::LoseReply => {
                 actions.retain(|action| !(matches!(action, Action::Reply { .. }) && self.every(9)))
             }
-            Bug::IgnoreKick => actions.retain(|action| {
-                !matches!(
-                    action,
-                    Action::Close {
-                        cause: CloseCause::Kicked,
-                        ..
-                    }
-                )
-            }),
+            Bug::IgnoreKick => actions.retain(|action| !is_kick(action)),
             Bug::ShortHistory => {
                 if let Some(at) = actions
                     .iter()
@@ -311,6 +325,9 @@ impl Planted {
             | Bug::DeafToMemory
             | Bug::RefuseAcks
             | Bug::ForgetSends
+            | Bug::RateOffByOne
+            | Bug::WrongBucket
+            | Bug::QuotaOffByOne
             | Bug::KeepSubscriber
             | Bug::Overtake
             | Bug::InsertTwice => {}

@@ -21,7 +21,7 @@ use serde_json::Value;
 /// Longest body, bytes: as in a server without a configuration file.
 const BODY_MAX: usize = 262_144;
 
-const REASONS: [BadReason; 15] = [
+const REASONS: [BadReason; 18] = [
     BadReason::UnknownCommand,
     BadReason::NotSupported,
     BadReason::BadChannel,
@@ -36,6 +36,9 @@ const REASONS: [BadReason; 15] = [
     BadReason::TooManyCommands,
     BadReason::StoreUnavailable,
     BadReason::BadMessageId,
+    BadReason::TooManyFailures,
+    BadReason::QuotaExceeded,
+    BadReason::TooManyConnections,
     BadReason::ServerFull,
 ];
 

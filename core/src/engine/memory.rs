@@ -165,7 +165,7 @@ impl Core {
                 account.take(Category::Connections, CONNECTION);
                 account.take(Category::Deliveries, conn.pending_usage());
             }
-            for _ in self.accepted.tenants().filter(|of| *of == dev) {
+            for _ in 0..self.accepted.count_of(dev) {
                 account.take(Category::Sends, Accepted::EACH);
             }
             for session in self.sessions.values().filter(|session| session.dev == dev) {

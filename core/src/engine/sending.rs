@@ -53,6 +53,7 @@ impl Core {
             Ok(published) => published,
             Err(reason) => {
                 self.count_refused(usize::from(reason == BadReason::ServerFull));
+                self.statistics.refused.quota += u64::from(reason == BadReason::QuotaExceeded);
                 let bad = BadRequest {
                     reason,
                     extra: ErrorExtra::NumberMessages,
@@ -154,10 +155,7 @@ impl Core {
 
     /// The oldest accepted message is two minutes old. Not too many are forgotten at once.
     pub(super) fn forget_accepted(&mut self) {
-        for _ in 0..FORGOTTEN_AT_ONCE {
-            let Some(forgotten) = self.accepted.forget_over(self.now.mono) else {
-                break;
-            };
+        for forgotten in self.accepted.forget_until(self.now.mono, FORGOTTEN_AT_ONCE) {
             self.give_back_send(forgotten);
         }
         if let Some(next) = self.accepted.next() {
@@ -185,6 +183,9 @@ impl Core {
         }
         if is_kept && !self.durability.is_healthy() {
             return Err(BadReason::StoreUnavailable);
+        }
+        if !self.has_room_in_history(from.dev, &request.channel, &request.body) {
+            return Err(BadReason::QuotaExceeded);
         }
         Ok(())
     }

@@ -9,7 +9,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Account, Category, Usage, cost, room, shrink, text};
+use super::memory::{Account, Category, Usage, shrink};
+use super::stored::{Accounts, Stored, Tally, token_usage};
 use crate::id::{DevId, Seq, UserId};
 use crate::name::{AuthHash, Body, ChannelKind, ChannelName, Token};
 use crate::record::{HistoryLength, HistoryMessage, QueuedMessage, Record};
@@ -32,6 +33,8 @@ pub struct DurableTenant {
     pub channels: BTreeMap<ChannelName, DurableChannel>,
     /// Revoked tokens and when they were revoked.
     pub revoked: BTreeMap<Token, UnixSeconds>,
+    /// How much of it there is.
+    pub stored: Stored,
     /// What all of it takes.
     pub(crate) memory: Account,
 }
@@ -67,76 +70,30 @@ pub struct DurableChannel {
     pub history: VecDeque<HistoryMessage>,
 }
 
-/// The texts of messages that left and that came, bytes.
-#[derive(Default)]
-struct Exchange {
-    left: u64,
-    came: u64,
-}
-
-/// An account and those it is a part of.
-struct Accounts<'a>([&'a mut Account; 2]);
-
-impl Accounts<'_> {
-    fn change(&mut self, category: Category, before: Usage, after: Usage) {
-        for account in &mut self.0 {
-            account.change(category, before, after);
-        }
-    }
-}
-
-impl QueuedMessage {
-    fn texts(&self) -> u64 {
-        text(self.event.as_str().len()) + text(self.body.as_str().len())
-    }
-}
-
-impl HistoryMessage {
-    fn texts(&self) -> u64 {
-        text(self.event.as_str().len()) + text(self.body.as_str().len())
-    }
-}
-
 impl DurableUser {
-    /// What he takes without his queue.
-    fn usage(&self) -> Usage {
-        if self.is_empty() {
-            return Usage::NONE;
-        }
-        let data = self.data.as_ref().map_or(0, |data| text(data.as_str().len()));
-        Usage::new(1, cost::USER + data)
-    }
-
-    /// What his queue takes without the texts.
-    fn queue_usage(&self) -> Usage {
-        Usage::new(self.queue.len(), room(self.queue.len(), cost::QUEUED))
-    }
-
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.hash.is_none() && self.data.is_none() && self.last_seen.is_none() && self.queue.is_empty()
     }
 
-    fn push(&mut self, message: QueuedMessage) -> Exchange {
+    fn push(&mut self, message: QueuedMessage, tally: &mut Tally<'_>) {
+        tally.add(&message.event, &message.body);
         assert!(
             self.queue.back().is_none_or(|last| last.seq < message.seq),
             "queue out of order"
         );
-        let came = message.texts();
         self.queue.push_back(message);
-        Exchange { left: 0, came }
     }
 
     /// Removes messages from the queue: usually its first ones, then in constant time each.
-    fn remove_queued(&mut self, seqs: &[Seq]) -> Exchange {
+    fn remove_queued(&mut self, seqs: &[Seq], tally: &mut Tally<'_>) {
         assert!(seqs.is_sorted(), "removals out of order");
-        let mut texts = 0;
         let mut left = seqs;
         while let (Some(front), Some((first, rest))) = (self.queue.front(), left.split_first()) {
             if front.seq < *first {
                 break;
             }
             if front.seq == *first {
-                texts += front.texts();
+                tally.remove(&front.event, &front.body);
                 self.queue.pop_front();
             }
             left = rest;
@@ -144,12 +101,20 @@ impl DurableUser {
         if !left.is_empty() {
             self.queue.retain(|message| {
                 let stays = left.binary_search(&message.seq).is_err();
-                texts += if stays { 0 } else { message.texts() };
+                if !stays {
+                    tally.remove(&message.event, &message.body);
+                }
                 stays
             });
         }
         shrink(&mut self.queue);
-        Exchange { left: texts, came: 0 }
+    }
+
+    fn set_data(&mut self, data: Option<Body>, tally: &mut Tally<'_>) {
+        let size = |data: &Option<Body>| data.as_ref().map_or(0, |data| data.as_str().len() as u64);
+        tally.stored.bytes += size(&data);
+        tally.stored.bytes -= size(&self.data);
+        self.data = data;
     }
 
     /// The queued message with this position.
@@ -160,17 +125,7 @@ impl DurableUser {
 }
 
 impl DurableChannel {
-    /// What it takes without the texts of its messages.
-    fn usage(&self, name: &ChannelName) -> Usage {
-        if self.is_empty() {
-            return Usage::NONE;
-        }
-        let slots = room(self.history.len(), cost::HISTORY);
-        let bytes = cost::STORED_CHANNEL + text(name.as_str().len()) + slots;
-        Usage::new(1 + self.history.len(), bytes)
-    }
-
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.setting.is_none() && self.history.is_empty()
     }
 
@@ -185,35 +140,33 @@ impl DurableChannel {
         effective_length(name, self.setting)
     }
 
-    fn append(&mut self, message: HistoryMessage, keep_from: Seq) -> Exchange {
+    fn append(&mut self, message: HistoryMessage, keep_from: Seq, tally: &mut Tally<'_>) {
+        tally.add(&message.event, &message.body);
         assert!(
             self.history.back().is_none_or(|last| last.seq < message.seq),
             "history out of order"
         );
-        let came = message.texts();
         self.history.push_back(message);
-        let Exchange { left, .. } = self.trim_before(keep_from);
-        Exchange { left, came }
+        self.trim_before(keep_from, tally);
     }
 
-    fn trim_before(&mut self, keep_from: Seq) -> Exchange {
-        let mut left = 0;
-        while let Some(message) = self.history.pop_front_if(|message| message.seq < keep_from) {
-            left += message.texts();
+    fn trim_before(&mut self, keep_from: Seq, tally: &mut Tally<'_>) {
+        while let Some(oldest) = self.history.front().filter(|m| m.seq < keep_from) {
+            tally.remove(&oldest.event, &oldest.body);
+            self.history.pop_front();
         }
         shrink(&mut self.history);
-        Exchange { left, came: 0 }
     }
 
-    fn remove(&mut self, seqs: &[Seq]) -> Exchange {
-        let mut left = 0;
+    fn remove(&mut self, which: impl Fn(Seq) -> bool, tally: &mut Tally<'_>) {
         self.history.retain(|message| {
-            let stays = !seqs.contains(&message.seq);
-            left += if stays { 0 } else { message.texts() };
-            stays
+            let goes = which(message.seq);
+            if goes {
+                tally.remove(&message.event, &message.body);
+            }
+            !goes
         });
         shrink(&mut self.history);
-        Exchange { left, came: 0 }
     }
 }
 
@@ -271,83 +224,101 @@ impl Durable {
             .unwrap_or(Seq::START)
     }
 
+    /// What all tenants take.
+    pub fn memory(&self) -> &Account {
+        &self.memory
+    }
+
     /// True if a user is recorded as online.
     pub fn anybody_online(&self) -> bool {
         let mut users = self.tenants.values().flat_map(|t| t.users.values());
         users.any(|u| u.last_seen == Some(LastSeen::Online))
     }
 
-    /// What all tenants take.
-    pub fn memory(&self) -> &Account {
-        &self.memory
-    }
-
     /// The only way to change durable state. Depends on nothing but the record and the state.
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::KeySet { dev, user, hash } => self.set(*dev, *user, |u| u.hash = Some(hash.clone())),
-            Record::KeyDeleted { dev, user } => self.set(*dev, *user, |u| u.hash = None),
-            Record::DataSet { dev, user, data } => self.set(*dev, *user, |u| u.data = Some(data.clone())),
-            Record::DataDeleted { dev, user } => self.set(*dev, *user, |u| u.data = None),
+            Record::KeySet { dev, user, hash } => self.edit(*dev, *user, |u, _| u.hash = Some(hash.clone())),
+            Record::KeyDeleted { dev, user } => self.edit(*dev, *user, |u, _| u.hash = None),
+            Record::DataSet { dev, user, data } => {
+                self.edit(*dev, *user, |u, tally| u.set_data(Some(data.clone()), tally))
+            }
+            Record::DataDeleted { dev, user } => self.edit(*dev, *user, |u, tally| u.set_data(None, tally)),
             Record::UserOnline { dev, user } => {
-                self.set(*dev, *user, |u| u.last_seen = Some(LastSeen::Online));
+                self.edit(*dev, *user, |u, _| u.last_seen = Some(LastSeen::Online));
             }
             Record::UserOffline { dev, user, time } => {
-                self.set(*dev, *user, |u| u.last_seen = Some(LastSeen::Offline(*time)));
+                self.edit(*dev, *user, |u, _| u.last_seen = Some(LastSeen::Offline(*time)));
             }
             Record::EverybodyOffline { time } => self.everybody_offline(*time),
             Record::MessageQueued { dev, user, message } => {
-                self.edit(*dev, *user, |u| u.push(message.clone()))
+                self.edit(*dev, *user, |u, tally| u.push(message.clone(), tally))
             }
             Record::MessagesRemoved {
                 dev,
                 user,
                 seqs,
                 why: _,
-            } => self.edit(*dev, *user, |u| u.remove_queued(seqs)),
+            } => self.edit(*dev, *user, |u, tally| u.remove_queued(seqs, tally)),
             Record::HistoryLengthSet {
                 dev,
                 channel,
                 length,
                 keep_from,
-            } => self.edit_channel(*dev, channel, |c| {
+            } => self.edit_channel(*dev, channel, |c, tally| {
                 c.setting = Some(*length);
-                c.trim_before(*keep_from)
+                c.trim_before(*keep_from, tally);
             }),
-            Record::HistorySettingDeleted { dev, channel } => self.edit_channel(*dev, channel, |c| {
+            Record::HistorySettingDeleted { dev, channel } => self.edit_channel(*dev, channel, |c, tally| {
                 c.setting = None;
-                c.trim_before(Seq::END)
+                c.remove(|_| true, tally);
             }),
             Record::HistoryAppended {
                 dev,
                 channel,
                 message,
                 keep_from,
-            } => self.edit_channel(*dev, channel, |c| c.append(message.clone(), *keep_from)),
-            Record::HistoryRemoved { dev, channel, seqs } => {
-                self.edit_channel(*dev, channel, |c| c.remove(seqs));
-            }
+            } => self.edit_channel(*dev, channel, |c, tally| {
+                c.append(message.clone(), *keep_from, tally)
+            }),
+            Record::HistoryRemoved { dev, channel, seqs } => self.edit_channel(*dev, channel, |c, tally| {
+                c.remove(|seq| seqs.contains(&seq), tally);
+            }),
             Record::TokenRevoked { dev, token, time } => self.revoke(*dev, token, *time),
             Record::TokenRestored { dev, token } => self.restore(*dev, token),
         }
     }
 
-    /// Changes a user without his queue.
-    fn set(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser)) {
-        self.edit(dev, user, |entry| {
-            change(entry);
-            Exchange::default()
-        });
+    fn revoke(&mut self, dev: DevId, token: &Token, time: UnixSeconds) {
+        let tenant = self.tenants.entry(dev).or_default();
+        if tenant.revoked.insert(token.clone(), time).is_none() {
+            tenant.stored.bytes += token.reveal().len() as u64;
+            let mut accounts = Accounts([&mut tenant.memory, &mut self.memory]);
+            accounts.change(Category::Tokens, Usage::NONE, token_usage(token));
+        }
     }
 
-    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser) -> Exchange) {
-        let DurableTenant { users, memory, .. } = self.tenants.entry(dev).or_default();
-        let mut accounts = Accounts([memory, &mut self.memory]);
+    fn restore(&mut self, dev: DevId, token: &Token) {
+        if let Some(tenant) = self.tenants.get_mut(&dev)
+            && tenant.revoked.remove(token).is_some()
+        {
+            tenant.stored.bytes -= token.reveal().len() as u64;
+            let mut accounts = Accounts([&mut tenant.memory, &mut self.memory]);
+            accounts.change(Category::Tokens, token_usage(token), Usage::NONE);
+        }
+        self.forget_empty(dev);
+    }
+
+    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser, &mut Tally<'_>)) {
+        let tenant = self.tenants.entry(dev).or_default();
+        let users = &mut tenant.users;
+        let mut tally = Tally::new(&mut tenant.stored);
+        let mut accounts = Accounts([&mut tenant.memory, &mut self.memory]);
         let entry = users.entry(user).or_default();
         let (before, queue_before) = (entry.usage(), entry.queue_usage());
-        let Exchange { left, came } = change(entry);
+        change(entry, &mut tally);
+        let (left, came) = tally.texts();
         accounts.change(Category::Users, before, entry.usage());
-        let (left, came) = (Usage::new(0, left), Usage::new(0, came));
         accounts.change(Category::Queues, queue_before + left, entry.queue_usage() + came);
         if entry.is_empty() {
             users.remove(&user);
@@ -359,40 +330,25 @@ impl Durable {
         &mut self,
         dev: DevId,
         name: &ChannelName,
-        change: impl FnOnce(&mut DurableChannel) -> Exchange,
+        change: impl FnOnce(&mut DurableChannel, &mut Tally<'_>),
     ) {
-        let DurableTenant { channels, memory, .. } = self.tenants.entry(dev).or_default();
-        let mut accounts = Accounts([memory, &mut self.memory]);
+        let tenant = self.tenants.entry(dev).or_default();
+        let channels = &mut tenant.channels;
+        let mut tally = Tally::new(&mut tenant.stored);
+        let mut accounts = Accounts([&mut tenant.memory, &mut self.memory]);
         if !channels.contains_key(name) {
             channels.insert(name.clone(), DurableChannel::default());
         }
         if let Some(channel) = channels.get_mut(name) {
             let before = channel.usage(name);
-            let Exchange { left, came } = change(channel);
-            let (left, came) = (Usage::new(0, left), Usage::new(0, came));
+            change(channel, &mut tally);
+            let (left, came) = tally.texts();
             accounts.change(Category::Histories, before + left, channel.usage(name) + came);
             if channel.is_empty() {
                 channels.remove(name);
                 self.forget_empty(dev);
             }
         }
-    }
-
-    fn revoke(&mut self, dev: DevId, token: &Token, time: UnixSeconds) {
-        let DurableTenant { revoked, memory, .. } = self.tenants.entry(dev).or_default();
-        if revoked.insert(token.clone(), time).is_none() {
-            Accounts([memory, &mut self.memory]).change(Category::Tokens, Usage::NONE, token_usage(token));
-        }
-    }
-
-    fn restore(&mut self, dev: DevId, token: &Token) {
-        let Some(DurableTenant { revoked, memory, .. }) = self.tenants.get_mut(&dev) else {
-            return;
-        };
-        if revoked.remove(token).is_some() {
-            Accounts([memory, &mut self.memory]).change(Category::Tokens, token_usage(token), Usage::NONE);
-        }
-        self.forget_empty(dev);
     }
 
     fn everybody_offline(&mut self, time: UnixSeconds) {
@@ -410,42 +366,21 @@ impl Durable {
         }
     }
 
-    /// What everything takes, counted anew; O(n).
-    fn counted(tenant: &DurableTenant) -> Account {
-        let mut account = Account::default();
-        for user in tenant.users.values() {
-            let texts = user.queue.iter().map(QueuedMessage::texts).sum();
-            account.take(Category::Users, user.usage());
-            account.take(Category::Queues, user.queue_usage() + Usage::new(0, texts));
-        }
-        for (name, channel) in &tenant.channels {
-            let texts = channel.history.iter().map(HistoryMessage::texts).sum();
-            account.take(Category::Histories, channel.usage(name) + Usage::new(0, texts));
-        }
-        for token in tenant.revoked.keys() {
-            account.take(Category::Tokens, token_usage(token));
-        }
-        account
-    }
-
-    /// Asserts that the running figures are those of a full count; O(n).
-    fn check_memory(&self) {
+    /// Asserts the invariants; O(n).
+    pub fn check(&self) {
         let mut sum = Account::default();
         for tenant in self.tenants.values() {
             assert_eq!(
                 tenant.memory,
-                Self::counted(tenant),
+                tenant.count_memory(),
                 "the memory of a tenant drifted"
             );
             sum = sum.plus(&tenant.memory);
-        }
-        assert_eq!(self.memory, sum, "the memory of stored things drifted");
-    }
-
-    /// Asserts the invariants; O(n).
-    pub fn check(&self) {
-        self.check_memory();
-        for tenant in self.tenants.values() {
+            assert_eq!(
+                tenant.stored,
+                tenant.count_stored(),
+                "the count of what is stored drifted"
+            );
             for user in tenant.users.values() {
                 assert!(!user.is_empty(), "an empty user occupies memory");
                 assert!(
@@ -465,9 +400,6 @@ impl Durable {
                 );
             }
         }
+        assert_eq!(self.memory, sum, "the memory of stored things drifted");
     }
-}
-
-fn token_usage(token: &Token) -> Usage {
-    Usage::new(1, cost::TOKEN + text(token.reveal().len()))
 }
