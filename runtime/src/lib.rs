@@ -18,6 +18,8 @@ mod driver;
 mod entropy;
 mod events;
 mod execute;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 mod http;
 mod io_threads;

@@ -6,6 +6,7 @@
 //! SQL, and rows back to records.
 
 mod commit;
+pub(crate) mod fuzzing;
 mod load;
 mod open;
 mod schema;
