@@ -87,6 +87,32 @@ fn plain_inputs() {
     }
 }
 
+/// Inputs without any sense, the same ones every time: targets that make choices of bytes go everywhere with them.
+/// `COMET_FUZZ_RANDOM` asks for more than 100 of each.
+#[test]
+fn inputs_without_sense() {
+    let count = std::env::var("COMET_FUZZ_RANDOM")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(100);
+    for (target, body) in TARGETS {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        };
+        for number in 0..count {
+            let length = usize::from(u16::from_le_bytes([next()[3], next()[4] & 3]));
+            let data: Vec<u8> = std::iter::repeat_with(&mut next).flatten().take(length).collect();
+            // Printed only when the body panics.
+            println!("{target}, input {number}");
+            run(target, body, &data);
+        }
+    }
+}
+
 #[test]
 fn the_corpus_stays_small() {
     let mut all = 0;

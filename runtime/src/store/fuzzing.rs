@@ -72,7 +72,10 @@ pub fn load(rows: impl IntoIterator<Item = (usize, Vec<Cell>)>, checked: bool) -
     }
     let mut durable = Durable::default();
     match load::load(&db, |record| durable.apply(record)) {
-        Ok(()) => Ok(durable),
+        Ok(()) => match durable.flaw() {
+            None => Ok(durable),
+            Some(flaw) => Err(flaw.to_owned()),
+        },
         Err((table, RowError::Sqlite(error))) => Err(format!("{table}: {error}")),
         Err((table, RowError::Value(column))) => Err(format!("a row of {table} has an impossible {column}")),
     }
