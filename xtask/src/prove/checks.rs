@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Depth;
+use crate::coverage;
 use crate::machine::has;
 
 /// A checker to run.
@@ -37,9 +38,9 @@ pub(super) fn checks(depth: Depth, start: u64) -> Vec<Check> {
         Depth::Long(hours) => (hours * 60 * share).div_ceil(100),
     };
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let (seeds, steps, planted, fuzz) = match depth {
-        Depth::Quick => (3000, 20, 200, 8),
-        Depth::Long(_) => (u64::MAX / 4, 2000, 1000, minutes(40) * 4),
+    let (seeds, steps, planted, coverage, fuzz) = match depth {
+        Depth::Quick => (3000, 20, 200, 2000, 8),
+        Depth::Long(_) => (u64::MAX / 4, 2000, 1000, 10_000, minutes(40) * 4),
     };
     let budget = match depth {
         Depth::Quick => String::new(),
@@ -77,6 +78,22 @@ pub(super) fn checks(depth: Depth, start: u64) -> Vec<Check> {
                 ("seeds_needed", "seeds needed at most"),
             ],
             missing: None,
+        },
+        Check {
+            name: "coverage",
+            claim: "what of the core's decisions no seed reaches is known, with a reason",
+            command: words(format!("cargo xtask coverage {coverage}")),
+            time_max: Duration::from_secs(60 * 20),
+            figures: &[
+                ("seeds", "seeds"),
+                ("regions", "regions"),
+                ("reached", "reached"),
+                ("explained", "explained"),
+                ("unexplained", "without a reason"),
+            ],
+            missing: coverage::tools()
+                .is_none()
+                .then(|| "llvm-tools are not installed (rustup component add llvm-tools)".to_owned()),
         },
         Check {
             name: "fuzzing",
