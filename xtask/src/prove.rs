@@ -225,10 +225,12 @@ fn outcome(check: &Check) -> (Verdict, Map<String, Value>) {
 /// The program a person would name, where it was built.
 fn program(words: &[String]) -> Command {
     let rest: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
-    match (words.first().map_or("", String::as_str), std::env::current_exe()) {
-        ("cargo", Ok(xtask)) => command(xtask, rest.get(1..).unwrap_or_default()),
-        ("cargo", Err(_)) => cargo(&rest),
-        (ours, _) => command(release(ours), &rest),
+    let name = words.first().map_or("", String::as_str);
+    match (name, rest.split_first(), std::env::current_exe()) {
+        // This program: cargo would only look whether it is up to date.
+        ("cargo", Some((&"xtask", rest)), Ok(xtask)) => command(xtask, rest),
+        ("cargo", _, _) => cargo(&rest),
+        (ours, _, _) => command(release(ours), &rest),
     }
 }
 

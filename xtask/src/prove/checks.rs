@@ -38,9 +38,9 @@ pub(super) fn checks(depth: Depth, start: u64) -> Vec<Check> {
         Depth::Long(hours) => (hours * 60 * share).div_ceil(100),
     };
     let words = |line: String| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let (seeds, steps, planted, coverage, fuzz) = match depth {
-        Depth::Quick => (3000, 20, 200, 2000, 8),
-        Depth::Long(_) => (u64::MAX / 4, 2000, 1000, 10_000, minutes(40) * 4),
+    let (seeds, steps, planted, coverage, every, fuzz) = match depth {
+        Depth::Quick => (3000, 20, 200, 2000, 60, 8),
+        Depth::Long(_) => (u64::MAX / 4, 2000, 1000, 10_000, 1, minutes(40) * 4),
     };
     let budget = match depth {
         Depth::Quick => String::new(),
@@ -94,6 +94,23 @@ pub(super) fn checks(depth: Depth, start: u64) -> Vec<Check> {
             missing: coverage::tools()
                 .is_none()
                 .then(|| "llvm-tools are not installed (rustup component add llvm-tools)".to_owned()),
+        },
+        Check {
+            name: "mutants",
+            claim: "of small mistakes in the core each is noticed, or has a reason",
+            command: words(format!(
+                "cargo run --quiet -p comet-mutants -- --every {every} --seed {} --jobs {jobs}",
+                start % every
+            )),
+            time_max: Duration::from_secs(60 * (minutes(15) + 10)),
+            figures: &[
+                ("listed", "in all"),
+                ("judged", "judged"),
+                ("caught", "caught"),
+                ("explained", "with a reason"),
+                ("open", "open"),
+            ],
+            missing: None,
         },
         Check {
             name: "fuzzing",

@@ -148,7 +148,10 @@ impl Line {
 
     /// The checker knows best.
     fn repeat(&self) -> String {
-        let told = self.numbers.get("repeat").and_then(Value::as_str);
+        let said = ["repeat", "command"]
+            .iter()
+            .find_map(|key| self.numbers.get(*key));
+        let told = said.and_then(Value::as_str);
         told.map_or_else(|| self.check.command.join(" "), str::to_owned)
     }
 
