@@ -98,35 +98,29 @@ pub(crate) struct Line {
 /// Builds what the checks need, runs them as stages, prints the report. False if one failed.
 pub(crate) fn prove(asked: &Asked) -> bool {
     let mut stages = Stages::default();
-    stages.run("release build", || {
-        let build = [
-            "build",
-            "--release",
-            "--quiet",
-            "-p",
-            "comet-server",
-            "-p",
-            "comet-sim",
-        ];
-        run(&mut cargo(&build))
-    });
     run_in(&mut stages, asked);
     stages.summary()
 }
 
-/// Runs the checks as stages of a longer run; release builds are there already.
+/// Runs the checks as stages, perhaps of a longer run.
 pub(crate) fn run_in(stages: &mut Stages, asked: &Asked) {
     let origin = Origin::of(asked.start);
+    let mut checks = checks(asked.depth, origin.start);
+    if let Some(only) = &asked.only {
+        checks.retain(|check| check.name.starts_with(only.as_str()));
+    }
+    let mut programs: Vec<&str> = checks.iter().filter_map(Check::program).collect();
+    programs.sort_unstable();
+    programs.dedup();
+    if !programs.is_empty() {
+        stages.run("what the proof needs", || {
+            let packages = programs.iter().flat_map(|program| ["-p", program]);
+            run(cargo(&["build", "--release", "--quiet"]).args(packages))
+        });
+    }
     println!("\nproving {}: seeds from {}", origin.commit, origin.start);
     let mut lines = Vec::new();
-    for check in checks(asked.depth, origin.start) {
-        if asked
-            .only
-            .as_ref()
-            .is_some_and(|only| !check.name.starts_with(only.as_str()))
-        {
-            continue;
-        }
+    for check in checks {
         let name = check.name;
         let mut line = None;
         stages.run_or_skip(name, || {
