@@ -53,9 +53,6 @@ pub fn open(dir: &Path, durability: Durability) -> Result<(Store, Durable), Stor
         RowError::Sqlite(error) => from_sqlite(&path, error),
         RowError::Value(column) => damaged(&path, format!("a row of {table} has an impossible {column}")),
     })?;
-    if let Some(flaw) = durable.flaw() {
-        return Err(damaged(&path, format!("it has {flaw}")));
-    }
     Ok((
         Store {
             connection,
