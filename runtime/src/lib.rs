@@ -13,6 +13,7 @@ mod clock;
 pub mod config;
 pub mod console;
 mod delivery;
+#[cfg(not(madsim))]
 mod descriptors;
 mod driver;
 mod entropy;
@@ -22,10 +23,15 @@ mod execute;
 pub mod fuzzing;
 pub mod host;
 mod http;
+#[cfg(not(madsim))]
 mod io_threads;
 pub mod logging;
 mod metrics;
 mod outbox;
+#[cfg(not(madsim))]
+mod rt;
+#[cfg(madsim)]
+pub mod rt;
 pub mod server;
 mod shard;
 mod shared;
@@ -35,3 +41,6 @@ mod statistics;
 pub mod store;
 mod tls;
 mod ws;
+
+#[cfg(madsim)]
+use rt::sim::{descriptors, io_threads};

@@ -11,6 +11,7 @@ mod coverage;
 mod deny;
 mod fuzz;
 mod machine;
+mod madsim;
 mod prove;
 mod stage;
 mod stages;
@@ -34,6 +35,9 @@ cargo xtask VERB
   sim [SEEDS]      simulator runs in release (default 2000), then the planted bugs
   coverage [SEEDS] [--json FILE]
                    what of core/src/engine and core/src/state no seed reaches, against sim/unreached.txt
+  madsim [--seeds N] [--start N] [--json FILE] | --seed N | --planted
+                   the real runtime on simulated sockets, time, threads and disk; without options 100 worlds, then
+                   the planted mistakes
   fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing); new
                    inputs go to fuzz/corpus, or with --keep nowhere. --json FILE: counts
   prove --quick    every checker on new seeds, 20 minutes on two cores, and a report
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         ["coverage", seeds, "--json", file] if seeds.parse::<u32>().is_ok() => {
             coverage::coverage(Some(seeds), Some(file))
         }
+        ["madsim", options @ ..] => madsim::madsim(options),
         ["fuzz", seconds, rest @ ..] if seconds.parse::<u32>().is_ok() => match rest {
             [] => stages::fuzz(seconds, Corpus::Grown, None),
             ["--json", file] => stages::fuzz(seconds, Corpus::Grown, Some(Path::new(file))),

@@ -37,6 +37,8 @@ pub(super) type Figures = &'static [(&'static str, &'static str)];
 struct Amount {
     seeds: u64,
     long_runs: u64,
+    /// Simulated worlds of the runtime.
+    worlds: u64,
     /// Seeds per planted bug.
     planted: u64,
     /// Seeds that have to reach everything.
@@ -55,6 +57,7 @@ impl Amount {
             Depth::Quick => Self {
                 seeds: 3000,
                 long_runs: 20,
+                worlds: 100,
                 planted: 200,
                 reaching: 2000,
                 every: 60,
@@ -64,6 +67,7 @@ impl Amount {
             Depth::Long(hours) => Self {
                 seeds: u64::MAX / 4,
                 long_runs: 500 * hours,
+                worlds: 500 * hours,
                 planted: 1000,
                 reaching: 10_000,
                 every: 1,
@@ -92,10 +96,17 @@ const SIMULATOR: Figures = &[
     ("digest", "digest"),
 ];
 
+const PLANTED: Figures = &[
+    ("planted", "planted"),
+    ("found", "found"),
+    ("seeds_needed", "seeds needed at most"),
+];
+
 /// All of them, in the order in which they run.
 pub(super) fn checks(depth: Depth, start: u64) -> Vec<Check> {
     let amount = Amount::of(depth);
     let mut all = simulator(&amount, start);
+    all.extend(runtime(&amount, start));
     all.extend(watchers(&amount, start));
     all.push(fuzzing(&amount));
     all
@@ -138,6 +149,35 @@ fn simulator(amount: &Amount, start: u64) -> Vec<Check> {
     ]
 }
 
+/// Sockets, threads, time and disk are simulated, the runtime is the real one.
+fn runtime(amount: &Amount, start: u64) -> Vec<Check> {
+    let worlds = amount.worlds;
+    vec![
+        check(
+            "runtime on madsim",
+            "under partitions, resets and slow peers the real runtime kept the same promises, and twice the same log",
+            worlds / 100 + 20,
+            &format!("cargo xtask madsim --start {start} --seeds {worlds}"),
+            &[
+                ("seeds", "seeds"),
+                ("simulated_ms", "simulated hours"),
+                ("faults", "faults injected"),
+                ("statements", "statements"),
+                ("frames", "frames"),
+                ("run_twice", "run twice"),
+                ("digest", "digest"),
+            ],
+        ),
+        check(
+            "runtime, planted",
+            "each mistake that is made on purpose in the runtime is found",
+            30,
+            "cargo xtask madsim --planted",
+            PLANTED,
+        ),
+    ]
+}
+
 /// Who watches the checkers.
 fn watchers(amount: &Amount, start: u64) -> Vec<Check> {
     let (planted, reaching, every, budget) = (amount.planted, amount.reaching, amount.every, amount.budget());
@@ -147,11 +187,7 @@ fn watchers(amount: &Amount, start: u64) -> Vec<Check> {
         "each mistake that is made on purpose is found",
         30,
         &format!("comet-sim planted --seeds {planted}"),
-        &[
-            ("planted", "planted"),
-            ("found", "found"),
-            ("seeds_needed", "seeds needed at most"),
-        ],
+        PLANTED,
     );
     let mut coverage = check(
         "coverage",
