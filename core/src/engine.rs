@@ -5,8 +5,10 @@ mod auth;
 mod channel;
 mod check;
 mod conn;
+mod delivery;
 mod durability;
 mod expiry;
+mod explain;
 mod ids;
 mod jwt;
 mod presence;
@@ -27,7 +29,7 @@ use crate::config::CheckedConfig;
 use crate::event::Event;
 use crate::id::{ConnId, DevId, Seq, UserId};
 use crate::record::Record;
-use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Tenants, Timer, Timers};
+use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Journal, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
 use crate::wire::{self, CommandNumber, Content, Dialect, FrameBody};
 
@@ -52,6 +54,8 @@ pub struct Core {
     timers: Timers,
     /// Messages of pages that may be sent again.
     accepted: Accepted,
+    /// What happened to messages lately. Nothing decides by it.
+    journal: Journal,
     /// Users whose `users_time` changed while the store failed.
     unsaved_presence: BTreeSet<(DevId, UserId)>,
     message_ids: MessageIds,
@@ -71,6 +75,7 @@ impl Core {
         out: &mut Vec<Action>,
     ) -> Self {
         let last_seq = durable.max_seq();
+        let journal = Journal::new(config.delivery_window_bytes, now.unix);
         let mut core = Self {
             config,
             now,
@@ -84,6 +89,7 @@ impl Core {
             sessions: Sessions::default(),
             timers: Timers::default(),
             accepted: Accepted::default(),
+            journal,
             unsaved_presence: BTreeSet::new(),
             message_ids: MessageIds::new(seed),
             last_seq,

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::{Client, Party};
+use super::{Client, Device, Party};
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
 use crate::name::{ChannelName, ClientUuid, Marker};
 use crate::time::Mono;
@@ -110,6 +110,15 @@ impl Conn {
             conn,
             uuid: &self.uuid,
             sole: self.is_sole(),
+        }
+    }
+
+    /// This connection for those who look back.
+    pub(crate) fn device(&self, conn: ConnId) -> Device {
+        Device {
+            conn,
+            user: self.user,
+            uuid: self.uuid.clone(),
         }
     }
 
