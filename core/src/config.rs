@@ -6,10 +6,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::name::Secret;
 
 /// Settings of the core. `Default` is what a server without a configuration file uses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// `main.password`: CometQL password and base of the JWT secret. Must not be empty (Q50).
     pub password: Secret,
@@ -142,7 +144,7 @@ impl ConfigError {
 }
 
 /// A configuration that passed `Config::check`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckedConfig(Config);
 
 impl core::ops::Deref for CheckedConfig {

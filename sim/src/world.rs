@@ -7,6 +7,7 @@ mod coming;
 mod exact;
 mod finish;
 mod pages;
+mod restore;
 mod server;
 mod steps;
 
@@ -23,6 +24,7 @@ use coming::{Coming, Entry};
 use crate::backend::Session;
 use crate::browser::{Browser, Tab, Version};
 use crate::disk::Disk;
+use crate::fault::{Fault, Faults};
 use crate::model::{Cause, Failure, Model, Out, wrong};
 use crate::names::EPOCH_S;
 use crate::network::{Down, Link, ServerSide};
@@ -53,6 +55,10 @@ pub struct Outcome {
     pub compared: u64,
     /// FNV-1a over events and actions.
     pub digest: u64,
+    /// Virtual time that passed, ms.
+    pub simulated_ms: u64,
+    /// What the core had to live with.
+    pub faults: Faults,
     /// What went wrong, if anything.
     pub failure: Option<Failure>,
     /// Every event with its time, if asked for; a new server begins where `None` stands.
@@ -80,6 +86,7 @@ pub struct World {
     planted: Planted,
     digest: Digest,
     handled: u64,
+    faults: Faults,
     spins: u32,
     actions: Vec<Action>,
     trace: Option<Vec<(Now, Option<Event>)>>,
@@ -91,8 +98,11 @@ pub struct World {
     messages: u64,
     retries: u32,
     luck: Prng,
+    restores: restore::Restores,
 }
 
+/// When every run begins, virtual microseconds.
+const BEGIN_US: u64 = 1_000_000;
 /// A tick that changes nothing may repeat this often at one instant before the run counts as stuck.
 const SPINS_MAX: u32 = 1000;
 /// A run that handles more events than this is stuck.
@@ -100,7 +110,17 @@ const EVENTS_MAX: u64 = 3_000_000;
 
 /// Runs a script to its end or its first failure.
 pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
-    let mut world = World::new(script.profile.clone(), planted);
+    play(World::new(script.profile.clone(), planted), script, trace)
+}
+
+/// Runs a script with a core that is replaced by its own checkpoint after one in `every` events; 0 = never.
+pub fn run_restoring(script: &Script, every: u64) -> Outcome {
+    let mut world = World::new(script.profile.clone(), Planted::none());
+    world.restores.every = every;
+    play(world, script, false)
+}
+
+fn play(mut world: World, script: &Script, trace: bool) -> Outcome {
     if trace {
         world.trace = Some(Vec::new());
     }
@@ -109,6 +129,8 @@ pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
         handled: world.handled,
         compared: world.model.compared,
         digest: world.digest.0,
+        simulated_ms: (world.now - BEGIN_US) / 1000,
+        faults: world.faults,
         failure: result.err(),
         trace: world.trace.unwrap_or_default(),
     }
@@ -130,6 +152,7 @@ impl World {
     fn new(profile: Profile, planted: Planted) -> Self {
         let mut luck = Prng::keyed(profile.seed, 3);
         let mut chance = Prng::keyed(profile.seed, 4);
+        let restores = restore::Restores::new(profile.seed);
         let mut browsers = Vec::new();
         for number in 0..profile.get(Knob::Browsers) {
             browsers.push(Browser {
@@ -160,7 +183,7 @@ impl World {
             model: Model::new(profile.clone()),
             config: profile.config(),
             profile,
-            now: 1_000_000,
+            now: BEGIN_US,
             serial: 0,
             heap: BinaryHeap::new(),
             boot: 0,
@@ -176,6 +199,7 @@ impl World {
             planted,
             digest: Digest(0xcbf2_9ce4_8422_2325),
             handled: 0,
+            faults: Faults::default(),
             spins: 0,
             actions: Vec::new(),
             trace: None,
@@ -187,6 +211,7 @@ impl World {
             messages: 0,
             retries: 0,
             luck,
+            restores,
         }
     }
 
@@ -322,7 +347,8 @@ impl World {
         self.check()?;
         let result = self.execute(&actions, &outs);
         self.actions = actions;
-        result
+        result?;
+        self.restores.maybe(&mut self.core)
     }
 
     fn check(&mut self) -> Result<(), Failure> {
@@ -348,6 +374,7 @@ impl World {
             self.execute_one(action, out)?;
         }
         if let Some(plan) = plan {
+            self.faults.add(Fault::Crash);
             self.end_server(&plan);
         }
         Ok(())
@@ -425,6 +452,7 @@ impl World {
         };
         if link.outstanding + bytes > buffer && now < link.paused_until {
             link.server = ServerSide::Closing;
+            self.faults.add(Fault::SlowConsumer);
             let lost = now + link.delay();
             self.plan(
                 now + 200,
@@ -451,6 +479,7 @@ impl World {
                 self.feed(Event::Persisted { upto }, &Cause::Persisted { upto })
             }
             Some(crate::disk::Commit::Failed(upto)) => {
+                self.faults.add(Fault::CommitFailed);
                 let again = self.now + self.luck.between(50_000, 2_000_000);
                 self.plan(again, Coming::DiskRetry { life });
                 self.feed(Event::PersistFailed { upto }, &Cause::PersistFailed)

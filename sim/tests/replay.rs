@@ -5,7 +5,7 @@ use std::path::Path;
 
 use comet_sim::law::{Ticks, difference};
 use comet_sim::step::Verb;
-use comet_sim::{Bug, Planted, Script, generate, run};
+use comet_sim::{Bug, Planted, Script, generate, run, run_restoring};
 
 #[test]
 fn every_kept_script_is_clean() {
@@ -50,6 +50,22 @@ fn the_same_seed_gives_the_same_digest() {
     digests.sort_unstable();
     digests.dedup();
     assert_eq!(digests.len(), 10, "different seeds must differ");
+}
+
+/// A core that was written to bytes and read back is the same core: nobody notices, whenever it happens.
+#[test]
+fn a_core_may_be_replaced_by_its_checkpoint_after_any_event() {
+    for seed in 1..=10 {
+        let script = generate(seed, None);
+        let never = run_restoring(&script, 0);
+        let always = run_restoring(&script, 1);
+        assert!(always.failure.is_none(), "seed {seed}: {:?}", always.failure);
+        assert_eq!(
+            (never.digest, never.handled),
+            (always.digest, always.handled),
+            "seed {seed}"
+        );
+    }
 }
 
 /// A timer sees its own deadline as the time, so it does not matter when the core is woken. (Scripts in which the

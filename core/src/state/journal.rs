@@ -7,13 +7,15 @@
 
 use alloc::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::CloseCause;
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, SessionId, UserId};
 use crate::name::{ChannelName, ClientUuid};
 use crate::time::UnixMillis;
 
 /// A connection, remembered beyond its end.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Device {
     pub(crate) conn: ConnId,
     /// Proven; `None` = anonymous.
@@ -23,7 +25,7 @@ pub(crate) struct Device {
 }
 
 /// Who sent a message.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Author {
     /// A CometQL session.
     Session(SessionId),
@@ -32,14 +34,14 @@ pub(crate) enum Author {
 }
 
 /// Whom a message is for.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(crate) enum Address {
     User(UserId),
     Channel(ChannelName),
 }
 
 /// What a fact is about.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) id: MessageId,
     /// Its place in queue or history; `Seq::START` if it is in none.
@@ -48,7 +50,7 @@ pub(crate) struct Message {
 }
 
 /// What happened to a message.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum What {
     /// It was accepted, at that moment for so many connections.
     Accepted {
@@ -78,7 +80,7 @@ pub(crate) enum What {
 }
 
 /// One entry of the journal.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Fact {
     /// Something happened to a message.
     Message { message: Message, what: What },
@@ -96,7 +98,7 @@ pub(crate) enum Fact {
 }
 
 /// A fact, when and where.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) at: UnixMillis,
     /// Of no meaning for what is true of all tenants.
@@ -120,7 +122,7 @@ impl Entry {
 }
 
 /// The facts, oldest first.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Journal {
     entries: VecDeque<Entry>,
     bytes: usize,

@@ -7,6 +7,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::ConnId;
 use crate::wire::Dialect;
 
@@ -18,7 +20,7 @@ const PIECE_MAX: usize = 1024;
 const UNCHANGED_MIN: u32 = 4;
 
 /// The subscribers of one channel: at least one.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Subscribers {
     /// A single one.
     One(ConnId, Dialect),
@@ -27,7 +29,7 @@ pub(crate) enum Subscribers {
 }
 
 /// The subscribers by dialect.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Groups {
     v3: Group,
     v4: Group,
@@ -35,7 +37,7 @@ pub(crate) struct Groups {
 }
 
 /// The subscribers of one dialect.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Group {
     /// All of them in pieces, each neither empty nor too long, ascending within and across them. Two neighbours have
     /// more than half a piece between them, so there are at most four times as many as are needed, and one.

@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Connections, Debts, Subscribers};
 use crate::id::{ConnId, DevId, UserId};
 use crate::name::ChannelName;
@@ -10,11 +12,11 @@ use crate::time::Mono;
 use crate::wire::Dialect;
 
 /// All tenants that have connections, sessions or counters.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tenants(BTreeMap<DevId, LiveTenant>);
 
 /// The live part of one tenant.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LiveTenant {
     /// Users with connections or with messages in flight.
     pub(crate) users: BTreeMap<UserId, LiveUser>,
@@ -29,7 +31,7 @@ pub(crate) struct LiveTenant {
 }
 
 /// The live part of one user.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LiveUser {
     /// His authorized connections.
     pub(crate) connections: Connections,
@@ -38,7 +40,7 @@ pub(crate) struct LiveUser {
 }
 
 /// What a user is owed, as far as a restart may forget it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Owed {
     /// What is in flight to his devices.
     pub(crate) debts: Debts,
@@ -109,6 +111,12 @@ impl Tenants {
 
     pub(crate) fn channel(&self, dev: DevId, name: &ChannelName) -> Option<&Subscribers> {
         self.0.get(&dev)?.channels.get(name)
+    }
+
+    /// The one shared name of a channel with subscribers.
+    pub(crate) fn channel_name(&self, dev: DevId, name: &ChannelName) -> Option<&ChannelName> {
+        let (shared, _) = self.0.get(&dev)?.channels.get_key_value(name)?;
+        Some(shared)
     }
 
     pub(crate) fn channel_mut(&mut self, dev: DevId, name: &ChannelName) -> Option<&mut Subscribers> {

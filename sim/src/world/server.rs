@@ -11,6 +11,7 @@ use super::steps::CrashPlan;
 use super::{Coming, World};
 use crate::backend::Ask;
 use crate::browser::{self, Intrusion};
+use crate::fault::Fault;
 use crate::model::{Cause, Claim, Failure};
 use crate::names;
 use crate::network::{Down, ServerSide, Up};
@@ -28,7 +29,7 @@ impl World {
             return Ok(());
         }
         self.life += 1;
-        self.boot = self.now - 1_000_000;
+        self.boot = self.now - super::BEGIN_US;
         self.shadow = self.disk.fold();
         let now = self.clock();
         if let Some(trace) = &mut self.trace {
@@ -135,6 +136,7 @@ impl World {
 
     /// Somebody connects with a malformed URL.
     pub(super) fn intrude(&mut self, kind: u64) -> Result<(), Failure> {
+        self.faults.add(Fault::Intruder);
         let kind = Intrusion::ALL[kind as usize % Intrusion::ALL.len()];
         let hello = wire::hello(kind.target().as_bytes(), None, &[], 10);
         let index = self.new_link(None, 0, 0);
@@ -212,6 +214,7 @@ impl World {
         let mut at = (now + link.delay() + extra_us).max(last);
         if !calm && link.luck().percent(late) {
             at += link.luck().below(20_000_000);
+            self.faults.add(Fault::LateClosed);
         }
         self.plan(at, Coming::Noticed { link: index, cause });
     }
@@ -235,6 +238,7 @@ impl World {
         let at = now + link.luck().below(5_000_000);
         self.plan(due, Coming::Down { link: index });
         if tells {
+            self.faults.add(Fault::LateClosed);
             self.plan(
                 at,
                 Coming::Noticed {

@@ -6,6 +6,7 @@ use super::pages::Parting;
 use super::{Coming, World};
 use crate::backend::{Ask, Look, NewMessage, NewPrivate};
 use crate::browser::{Command, Credentials, Exact, Message, Tab};
+use crate::fault::Fault;
 use crate::model::{Cause, Failure};
 use crate::names;
 use crate::profile::Knob;
@@ -70,6 +71,7 @@ impl World {
             Verb::Crash => {}
             Verb::Stop => return self.stop(a),
             Verb::Jump => {
+                self.faults.add(Fault::ClockJump);
                 let ms = a as i64;
                 self.skew_ms += if b % 2 == 0 { ms } else { -ms };
             }
@@ -148,12 +150,14 @@ impl World {
         let Step { b, c, .. } = *step;
         match step.verb {
             Verb::Shut => {
+                self.faults.add(Fault::PageGone);
                 self.part(tab, Self::parting(b % 3, 0));
                 self.tabs[tab].open = false;
                 self.tabs[tab].exact = Exact::default();
                 self.model.page_over(self.tabs[tab].page);
             }
             Verb::Reload => {
+                self.faults.add(Fault::PageGone);
                 self.part(tab, Self::parting(c, b + 500));
                 self.pages += 1;
                 self.model.page_over(self.tabs[tab].page);
@@ -176,6 +180,7 @@ impl World {
             Verb::Pause => {
                 if let Some(link) = self.tabs[tab].link {
                     self.links[link].paused_until = self.after_ms(b);
+                    self.faults.add(Fault::SlowReader);
                 }
             }
             Verb::Sleep => {
@@ -259,6 +264,7 @@ impl World {
         }
         let session = &mut self.sessions[index];
         let (id, at) = (session.id, session.last_arrival);
+        self.faults.add(Fault::SessionDied);
         let lost = std::mem::take(&mut session.unanswered);
         session.dev = (b % self.profile.get(Knob::Devs)) as u32;
         self.plan(
@@ -281,6 +287,7 @@ impl World {
             return Ok(());
         }
         self.crash = None;
+        self.faults.add(Fault::Restart);
         self.disk.fails_until = 0;
         self.feed(Event::Shutdown, &Cause::Shutdown)?;
         self.disk.committing = None;
