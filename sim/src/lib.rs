@@ -8,10 +8,12 @@
 
 pub mod backend;
 pub mod browser;
+pub mod console;
 pub mod disk;
 pub mod fault;
 pub mod generate;
 pub mod law;
+pub mod linear;
 pub mod model;
 pub mod names;
 pub mod network;

@@ -3,6 +3,7 @@
 //! The contract between core and runtime (`comet_core::Action`) is executed here in its worst form: late `Closed`,
 //! `Closed` after `Close`, events of connections that are already forgotten, replies to dead sessions.
 
+mod clocks;
 mod coming;
 mod exact;
 mod finish;
@@ -15,18 +16,16 @@ use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use comet_core::{
-    Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Mono, Now, Recipients, UnixMillis,
-};
+use comet_core::{Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Now, Recipients};
 
-use coming::{Coming, Entry};
+use coming::{Coming, Entry, Query};
 
 use crate::backend::Session;
 use crate::browser::{Browser, Tab, Version};
 use crate::disk::Disk;
 use crate::fault::{Fault, Faults};
+use crate::linear::Recorder;
 use crate::model::{Cause, Failure, Model, Out, wrong};
-use crate::names::EPOCH_S;
 use crate::network::{Down, Link, ServerSide};
 use crate::planted::Planted;
 use crate::prng::Prng;
@@ -53,6 +52,8 @@ pub struct Outcome {
     pub handled: u64,
     /// Comparisons the model made.
     pub compared: u64,
+    /// Queues and histories for which no order was found, nor that there is none.
+    pub undecided: u64,
     /// FNV-1a over events and actions.
     pub digest: u64,
     /// Virtual time that passed, ms.
@@ -74,6 +75,11 @@ pub struct World {
     heap: BinaryHeap<Entry>,
     boot: u64,
     skew_ms: i64,
+    /// How long the machine was suspended in all.
+    slept: u64,
+    /// Until then nothing gets through to the server.
+    deaf_until: u64,
+    is_suspended: bool,
     core: Option<Core>,
     life: u32,
     disk: Disk,
@@ -83,6 +89,9 @@ pub struct World {
     browsers: Vec<Browser>,
     sessions: Vec<Session>,
     model: Model,
+    recorder: Recorder,
+    /// A statement that is to be overtaken (planted bug).
+    held: Option<Query>,
     planted: Planted,
     digest: Digest,
     handled: u64,
@@ -127,7 +136,8 @@ fn play(mut world: World, script: &Script, trace: bool) -> Outcome {
     let result = world.play(script);
     Outcome {
         handled: world.handled,
-        compared: world.model.compared,
+        compared: world.model.compared + world.recorder.explained,
+        undecided: world.recorder.undecided,
         digest: world.digest.0,
         simulated_ms: (world.now - BEGIN_US) / 1000,
         faults: world.faults,
@@ -182,12 +192,16 @@ impl World {
         Self {
             model: Model::new(profile.clone()),
             config: profile.config(),
+            recorder: Recorder::new(&profile),
             profile,
             now: BEGIN_US,
             serial: 0,
             heap: BinaryHeap::new(),
             boot: 0,
             skew_ms: 0,
+            slept: 0,
+            deaf_until: 0,
+            is_suspended: false,
             core: None,
             life: 0,
             disk: Disk::default(),
@@ -196,6 +210,7 @@ impl World {
             tabs: Vec::new(),
             browsers,
             sessions,
+            held: None,
             planted,
             digest: Digest(0xcbf2_9ce4_8422_2325),
             handled: 0,
@@ -226,18 +241,6 @@ impl World {
         self.finish()
     }
 
-    /// Both clocks of the server.
-    fn clock(&self) -> Now {
-        Now {
-            mono: Mono::from_micros(self.now - self.boot),
-            unix: UnixMillis(self.unix()),
-        }
-    }
-
-    fn unix(&self) -> u64 {
-        (EPOCH_S * 1000 + self.now / 1000).saturating_add_signed(self.skew_ms)
-    }
-
     fn plan(&mut self, at: u64, coming: Coming) {
         self.serial += 1;
         self.heap.push(Entry {
@@ -256,7 +259,7 @@ impl World {
         loop {
             let deadline = self.core.as_ref().and_then(Core::poll_timeout);
             let tick = deadline.map(|mono| (mono.micros() + self.boot).max(self.now));
-            let tick = tick.filter(|_| !self.planted.sleeps());
+            let tick = tick.filter(|_| !self.planted.sleeps() && !self.is_suspended);
             let next = self.heap.peek().map(|entry| entry.at);
             if let Some(at) = tick.filter(|at| *at <= end && next.is_none_or(|next| *at <= next)) {
                 self.spins = if at == self.now { self.spins + 1 } else { 0 };
@@ -269,7 +272,7 @@ impl World {
                 self.now = at;
                 self.feed(Event::Tick, &Cause::Tick)?;
             } else if next.is_some_and(|next| next <= end) {
-                if let Some(entry) = self.heap.pop() {
+                if let Some(entry) = self.heap.pop().and_then(|entry| self.put_off(entry)) {
                     self.now = entry.at;
                     self.come(entry.coming)?;
                 }
@@ -315,12 +318,8 @@ impl World {
                 }
                 Ok(())
             }
-            Coming::Query {
-                life,
-                session,
-                req,
-                ask,
-            } => self.query_arrived(life, session, req, ask),
+            Coming::Query(query) => self.query_came(query),
+            Coming::LogIn { life, session, ended } => self.log_in_again(life, session, ended),
             Coming::SessionEnd { life, session } => self.session_end(life, session),
             Coming::Retry { session, ask } => self.submit(session, ask),
             Coming::Restart => self.start_server(),
@@ -343,7 +342,7 @@ impl World {
         }
         self.planted.spoil(cause, &mut actions);
         let _ = write!(self.digest, "{actions:?}");
-        let outs = self.model.step(self.now, self.unix(), cause, &actions)?;
+        let outs = self.model.step(self.awake(), self.unix(), cause, &actions)?;
         self.check()?;
         let result = self.execute(&actions, &outs);
         self.actions = actions;
@@ -390,19 +389,18 @@ impl World {
             (Action::Probe { conn, probe }, _) => self.send_down(*conn, Down::Ping(probe.0)),
             (Action::Close { conn, .. }, _) => self.close(*conn),
             (Action::Reply { session, req, .. }, Out::Reply { reply, .. }) => {
-                self.replied(session.0, req.0, reply.as_ref().err().copied());
+                self.replied(session.0, req.0, reply);
             }
             (Action::Persist { op, record }, _) => {
+                self.note_stored(record);
                 self.shadow.apply(record);
                 self.disk
                     .take(*op, record.clone())
                     .or_else(|text| wrong("records", text))?;
                 self.begin_commit();
             }
-            (
-                Action::Send { .. } | Action::Reply { .. } | Action::CloseSession { .. } | Action::Ready(_),
-                _,
-            ) => {}
+            (Action::CloseSession { session }, _) => self.close_session(session.0),
+            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_), _) => {}
         }
         Ok(())
     }
@@ -489,7 +487,7 @@ impl World {
 
     fn compare_durable(&self) -> Result<(), Failure> {
         match &self.core {
-            Some(core) if *core.durable() != self.shadow => {
+            Some(core) if !self.is_same(core.durable(), &self.shadow) => {
                 wrong("durable", "the durable state is not the fold of its records")
             }
             Some(_) | None => Ok(()),

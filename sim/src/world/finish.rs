@@ -1,6 +1,6 @@
 //! After the script: the faults stop, everything is healed, and every Must has to arrive.
 
-use comet_core::CloseCause;
+use comet_core::{CloseCause, Durable};
 
 use super::{Coming, World};
 use crate::backend::{Ask, Look};
@@ -23,6 +23,10 @@ impl World {
             for user in 1..=self.profile.get(Knob::Users) as u32 {
                 self.submit(session, Ask::Look(Look::Queue { user }))?;
             }
+            for channel in 0..names::WRITABLE {
+                let channel = names::channel(channel).to_owned();
+                self.submit(session, Ask::Look(Look::History { channel }))?;
+            }
         }
         self.run_until(self.after_ms(10_000))?;
         if let Some(core) = &self.core {
@@ -30,14 +34,37 @@ impl World {
         }
         self.compare_durable()?;
         if let Some(core) = &self.core
-            && self.disk.fold_all() != *core.durable()
+            && !self.is_same(core.durable(), &self.disk.fold_all())
         {
             return wrong("durable", "the disk holds something else than the core");
         }
         self.model.check()?;
         self.model.check_facts()?;
         self.model.finish()?;
-        self.nothing_unsent()
+        self.nothing_unsent()?;
+        self.recorder.check(&self.profile)
+    }
+
+    /// Equal, but for `users_time` where it is not kept.
+    pub(super) fn is_same(&self, core: &Durable, stored: &Durable) -> bool {
+        if self.profile.get(Knob::SaveOnline) == 1 {
+            return core == stored;
+        }
+        let rows = |durable: &Durable| -> Vec<String> {
+            let mut rows = Vec::new();
+            for (dev, tenant) in durable.tenants() {
+                rows.push(format!("{dev:?} {:?} {:?}", tenant.channels, tenant.revoked));
+                for (user, known) in &tenant.users {
+                    if known.hash.is_some() || known.data.is_some() || !known.queue.is_empty() {
+                        let (hash, data, queue) = (&known.hash, &known.data, &known.queue);
+                        rows.push(format!("{dev:?} {user:?} {hash:?} {data:?} {queue:?}"));
+                    }
+                }
+            }
+            rows.retain(|row| !row.ends_with("{} {}"));
+            rows
+        };
+        rows(core) == rows(stored)
     }
 
     /// No more faults; sockets that are dead are noticed as such by both sides.
