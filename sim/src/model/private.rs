@@ -260,6 +260,7 @@ impl Model {
                 bytes,
             });
         }
+        self.private_happened(n, "sent", id);
         self.compared += 1;
         Ok(())
     }
