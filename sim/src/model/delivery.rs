@@ -253,16 +253,13 @@ pub(super) fn tells(stories: &[Story], words: bool, seen: &Rows) -> bool {
     let Some(rows) = seen.rows.iter().map(|row| told(row)).collect::<Option<Vec<_>>>() else {
         return false;
     };
-    let of = |id: &str| {
-        rows.iter()
-            .filter(move |(other, _)| words || other == id)
-            .map(|(_, told)| told)
+    let of = |id: &str| -> Vec<&Told> {
+        let own = rows.iter().filter(|(other, _)| words || other == id);
+        own.map(|(_, told)| told).collect()
     };
     rows.iter()
         .all(|(id, _)| words || stories.iter().any(|story| story.id == *id))
-        && stories
-            .iter()
-            .all(|story| is_told(story, &of(&story.id).collect::<Vec<_>>(), words))
+        && stories.iter().all(|story| is_told(story, &of(&story.id), words))
 }
 
 fn is_told(story: &Story, rows: &[&Told], words: bool) -> bool {
@@ -282,31 +279,36 @@ fn is_told(story: &Story, rows: &[&Told], words: bool) -> bool {
             rows.is_empty()
         };
     }
-    let mut told: Vec<&&Told> = rows
+    let told: Vec<&&Told> = rows
         .iter()
         .filter(|told| HAPPENED.contains(&told.what.as_str()))
         .collect();
-    let mut happened = &story.happened[..];
+    let told: Vec<&Told> = told.into_iter().copied().collect();
+    // The store knows when a message was accepted that is still there, and that is told where the beginning is forgotten.
+    let is_stores = |told: &&Told| {
+        let by_nobody = told
+            .facts
+            .is_none_or(|(session, conn, _)| (session, conn) == (0, 0));
+        told.what == "accepted" && by_nobody
+    };
     let begun = story
         .happened
         .first()
         .is_some_and(|first| first.what == "accepted");
-    if story.present.is_some() && (!begun || told.len() <= happened.len() && !story.complete) {
-        // The store knows when it was accepted, and that is told instead of what is forgotten.
-        if told.first().is_none_or(|told| told.what != "accepted") {
-            return false;
-        }
-        if !(begun && told.len() == happened.len()) {
-            told.remove(0);
-        }
-    }
-    if story.complete && told.len() != happened.len() {
-        return false;
-    }
-    let Some(forgotten) = happened.len().checked_sub(told.len()) else {
+    let from_store = story.present.is_some() && told.first().is_some_and(is_stores);
+    is_end_of(story, &told, story.complete)
+        || (from_store && !(begun && story.complete) && is_end_of(story, &told[1..], story.complete))
+}
+
+/// True if this is what happened last, or `all` of it.
+fn is_end_of(story: &Story, told: &[&Told], all: bool) -> bool {
+    let Some(forgotten) = story.happened.len().checked_sub(told.len()) else {
         return false;
     };
-    happened = &happened[forgotten..];
+    if all && forgotten > 0 {
+        return false;
+    }
+    let happened = &story.happened[forgotten..];
     happened.iter().zip(told).all(|(happened, told)| {
         told.what == happened.what
             && told.facts.is_none_or(|(session, conn, at)| {
