@@ -244,10 +244,7 @@ impl Planted {
     /// Spoils what the core wants.
     pub fn spoil(&mut self, cause: &Cause, actions: &mut Vec<Action>) {
         let Some(bug) = self.bug else { return };
-        if let Cause::Opened(claim) = cause {
-            self.conns.push((claim.conn, claim.dev, claim.user));
-        }
-        self.exact.notice(cause, actions);
+        self.notice(cause, actions);
         match bug {
             Bug::DropRedelivery => {
                 actions.retain(|a| !(is_private(a) && text_of(a).contains(r#""fromQueue":true"#)))
@@ -316,6 +313,13 @@ impl Planted {
             | Bug::OtherId
             | Bug::EverybodyAuthorized => *actions = self.spoil_each(bug, actions),
         }
+    }
+
+    fn notice(&mut self, cause: &Cause, actions: &[Action]) {
+        if let Cause::Opened(claim) = cause {
+            self.conns.push((claim.conn, claim.dev, claim.user));
+        }
+        self.exact.notice(cause, actions);
     }
 
     fn spoil_each(&mut self, bug: Bug, actions: &[Action]) -> Vec<Action> {

@@ -179,7 +179,7 @@ impl Model {
     pub fn some_id(&self, number: u64) -> String {
         let back = (number / 4) as usize * (1 + (number % 4) as usize * 7);
         match self.happened.len().checked_sub(back + 1) {
-            Some(at) if number % 11 != 0 => self.happened[at].id.clone(),
+            Some(at) if !number.is_multiple_of(11) => self.happened[at].id.clone(),
             Some(_) | None => comet_core::MessageId(number.into()).to_string(),
         }
     }
