@@ -11,6 +11,7 @@ mod console;
 mod delivery;
 pub mod facts;
 mod histories;
+mod limits;
 mod oracle;
 mod outputs;
 mod pages;
@@ -32,6 +33,7 @@ use commands::Pace;
 use console::Counts;
 use facts::Facts;
 use histories::Reading;
+use limits::Tokens;
 pub use outputs::Out;
 use pages::Page;
 use sends::{Accepted, Identity};
@@ -266,6 +268,8 @@ pub struct Model {
     pages: Vec<Page>,
     /// Messages with a send key that may be sent again, oldest first.
     accepted: Vec<Accepted>,
+    /// Turns of tenants that sent commands.
+    turns: Vec<Tokens>,
     /// The ids of all messages that were ever sent with a send key.
     identities: Vec<(Identity, String)>,
     /// All ids of channel messages.
@@ -335,6 +339,7 @@ impl Model {
             wanted: Vec::new(),
             pages: Vec::new(),
             accepted: Vec::new(),
+            turns: Vec::new(),
             identities: Vec::new(),
             ids: Vec::new(),
             copies: Vec::new(),
@@ -430,6 +435,7 @@ impl Model {
         self.due.clear();
         self.wanted.clear();
         self.accepted.clear();
+        self.turns.clear();
         self.last_op = OpId(0);
         self.persisted = OpId(0);
         self.failing = false;

@@ -35,6 +35,7 @@ macro_rules! topics {
 
 topics! {
     acknowledgement
+    address_connections
     authorization
     bodies
     channels
@@ -49,6 +50,7 @@ topics! {
     expiry
     history
     jwt
+    keys_throttled
     limits
     online
     presence_of_tracks
@@ -56,6 +58,9 @@ topics! {
     published_statements
     questions
     quiet
+    quota
+    rates
+    rates_shared
     refused_connections
     revocation
     sending
