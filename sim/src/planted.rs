@@ -57,6 +57,12 @@ bugs! {
     LosePong "lose_pong",
     /// History is not trimmed.
     KeepHistory "keep_history",
+    /// What is told of a message leaves out that it waits.
+    HideWaiting "hide_waiting",
+    /// A message that was sent and not acknowledged is told to be acknowledged.
+    TellDelivered "tell_delivered",
+    /// A message is told to have been sent to another connection.
+    OtherDevice "other_device",
     /// A history answer misses its first message.
     ShortHistory "short_history",
     /// The sender gets its own message.
@@ -336,6 +342,9 @@ impl Planted {
             | Bug::StrangerGetsPrivate
             | Bug::WrongTenant
             | Bug::KeepHistory
+            | Bug::HideWaiting
+            | Bug::TellDelivered
+            | Bug::OtherDevice
             | Bug::EchoToSender
             | Bug::WrongCount
             | Bug::TrackTwice
@@ -404,6 +413,9 @@ impl Planted {
                 if frame.as_str().contains(r#""re":"#) && self.every(7) =>
             {
                 Some(vec![action.clone(), action.clone()])
+            }
+            (Bug::HideWaiting | Bug::TellDelivered | Bug::OtherDevice, Action::Reply { .. }) => {
+                crate::planted_delivery::spoil(bug, action).map(|action| vec![action])
             }
             (Bug::ReplyTwice, Action::Reply { .. }) if self.every(5) => {
                 Some(vec![action.clone(), action.clone()])

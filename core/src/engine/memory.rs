@@ -60,6 +60,7 @@ impl Core {
         let unsaved = Usage::new(0, cost::UNSAVED * self.unsaved_presence.len() as u64);
         sum.take(Category::Connections, headers);
         sum.take(Category::Users, unsaved);
+        sum.take(Category::Journal, self.journal.usage());
         sum
     }
 
@@ -97,7 +98,8 @@ impl Core {
         let core = self.memory();
         let stored = core.stored_bytes();
         let used = core.bytes() + self.budget.outside.bytes();
-        let room = room(limit, stored, used, self.budget.room);
+        let living = used - stored - core.get(Category::Journal).bytes;
+        let room = room(limit, stored, living, used, self.budget.room);
         if room != self.budget.room {
             self.budget.room = room;
             out.push(Action::Room(room));
@@ -180,7 +182,7 @@ impl Core {
 }
 
 /// How much room is left of `limit`, after there was `before`.
-fn room(limit: u64, stored: u64, used: u64, before: Room) -> Room {
+fn room(limit: u64, stored: u64, living: u64, used: u64, before: Room) -> Room {
     let kept = limit / KEPT_SHARE;
     let bound = |bound: u64, refuses: bool| {
         if refuses {
@@ -191,7 +193,6 @@ fn room(limit: u64, stored: u64, used: u64, before: Room) -> Room {
     };
     let storing = before != Room::Enough;
     let full = before == Room::None;
-    let living = used - stored;
     if used >= bound(limit, full) && living >= bound(kept, full) {
         Room::None
     } else if used >= bound(limit, storing) || stored >= bound(limit - kept, storing) {
@@ -208,7 +209,7 @@ mod tests {
     /// At n and n - 1 of every bound, and what was refused at it comes again below 95 % of it.
     #[test]
     fn the_bounds_and_where_they_let_go() {
-        let at = |stored, living, before| room(8_000, stored, stored + living, before);
+        let at = |stored, living, before| room(8_000, stored, living, stored + living, before);
         assert_eq!(at(6_999, 1_000, Room::Enough), Room::Enough);
         assert_eq!(at(7_000, 0, Room::Enough), Room::ToCome);
         assert_eq!(at(6_999, 1_001, Room::Enough), Room::None);

@@ -33,6 +33,8 @@ pub enum Category {
     Sessions,
     /// Answers that wait for the disk.
     Waiting,
+    /// What EXPLAIN DELIVERY remembers; it forgets by itself.
+    Journal,
 }
 
 /// Number of categories.
@@ -40,7 +42,7 @@ const CATEGORIES: usize = Category::ALL.len();
 
 impl Category {
     /// Every category, in the order of SHOW MEMORY.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Users,
         Self::Tokens,
         Self::Queues,
@@ -51,6 +53,7 @@ impl Category {
         Self::Sends,
         Self::Sessions,
         Self::Waiting,
+        Self::Journal,
     ];
 
     /// Its name in SHOW MEMORY and in metrics.
@@ -66,6 +69,7 @@ impl Category {
             Self::Sends => "sends",
             Self::Sessions => "sessions",
             Self::Waiting => "waiting",
+            Self::Journal => "journal",
         }
     }
 
@@ -78,7 +82,8 @@ impl Category {
             | Self::Deliveries
             | Self::Sends
             | Self::Sessions
-            | Self::Waiting => false,
+            | Self::Waiting
+            | Self::Journal => false,
         }
     }
 }

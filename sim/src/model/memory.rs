@@ -125,7 +125,8 @@ impl Model {
         let (living, living_max) = self.living_bytes();
         let (kept, room) = (limit / 8, self.memory.room);
         let below = |bytes: u64, bound: u64| bytes * 100 < bound * 95;
-        let roomy = below(stored_max + living_max, limit);
+        let journal = self.profile.get(Knob::DeliveryWindow);
+        let roomy = below(stored_max + living_max + journal, limit);
         let fault = if stored + living >= limit && living >= kept && room != Room::None {
             Some("is full")
         } else if (roomy || below(living_max, kept)) && room == Room::None {

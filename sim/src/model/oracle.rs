@@ -26,6 +26,7 @@ impl Model {
         self.ended.clear();
         self.emptied = None;
         self.trouble = None;
+        self.begin_deliveries(cause);
         let outs = self.understand(cause, actions)?;
         self.count(cause, &outs);
         self.appended = appended(&outs);
@@ -40,6 +41,7 @@ impl Model {
         }
         self.settle()?;
         self.check_room()?;
+        self.end_deliveries();
         Ok(outs)
     }
 
@@ -173,6 +175,7 @@ impl Model {
             | Record::TokenRevoked { .. }
             | Record::TokenRestored { .. } => {}
         }
+        self.record_happened(record);
         self.written.apply(record);
         Ok(())
     }
