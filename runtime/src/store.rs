@@ -6,6 +6,7 @@
 //! SQL, and rows back to records.
 
 mod commit;
+mod files;
 mod load;
 mod open;
 mod schema;
@@ -18,9 +19,10 @@ use std::path::PathBuf;
 
 use comet_core::OpId;
 
-pub use commit::{StatsHandle, StoreStats, Writer};
+pub use commit::{Group, StatsHandle, StoreStats, Writer};
+pub use files::{Files, SystemFiles};
 pub(crate) use open::make_directory;
-pub use open::open;
+pub use open::{CHECKPOINT_PAGES, open, open_on};
 
 /// Name of the database inside the data directory.
 pub const FILE_NAME: &str = "comet.db";
@@ -30,8 +32,7 @@ pub const LOCK_NAME: &str = "comet.lock";
 
 /// An open store that nobody writes to yet: [`Store::spawn`] makes a [`Writer`] of it.
 pub struct Store {
-    connection: rusqlite::Connection,
-    path: PathBuf,
+    group: Group,
     /// Held until the store is closed; the operating system lets go of it when the process dies.
     _lock: File,
 }
@@ -39,7 +40,7 @@ pub struct Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("path", &self.path)
+            .field("group", &self.group)
             .finish_non_exhaustive()
     }
 }
