@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::cometql::Rows;
 use crate::error::QueryError;
@@ -17,7 +18,7 @@ use crate::id::{ConnId, MessageId, OpId, RequestId, SessionId};
 use crate::record::Record;
 
 /// One thing to do.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub enum Action {
     /// Send one text frame. Never waits for the store.
     Send {
@@ -66,7 +67,7 @@ pub enum Action {
 }
 
 /// Who gets a frame.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash)]
 pub enum Recipients {
     /// One connection.
     One(ConnId),
@@ -80,7 +81,7 @@ pub enum Recipients {
 }
 
 /// One encoded text frame: JSON on one line. UTF-8 by construction.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Frame(Bytes);
 
 impl Frame {
@@ -107,7 +108,7 @@ impl core::fmt::Debug for Frame {
 }
 
 /// The answer to a statement.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub struct Reply {
     /// What came out.
     pub result: Result<Answer, QueryError>,
@@ -116,7 +117,7 @@ pub struct Reply {
 }
 
 /// A statement that worked.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub enum Answer {
     /// An OK packet.
     Done(Done),
@@ -125,7 +126,7 @@ pub enum Answer {
 }
 
 /// Contents of an OK packet (protocol.md 7.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Done {
     /// Rows stored, replaced or deleted.
     pub affected: u64,
@@ -136,7 +137,7 @@ pub struct Done {
 }
 
 /// The info text of a message INSERT: `delivered=<connections> queued=<messages>`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Delivered {
     /// Connections the messages were sent to.
     pub connections: u64,

@@ -38,6 +38,8 @@ pub use table::{Column, Table};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Config;
 
 /// What the parser has to know of the configuration.
@@ -77,7 +79,7 @@ impl Limits {
 }
 
 /// One value of a result.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub enum Cell {
     /// Sent in decimal, compared as a number.
     Int(i64),
@@ -96,7 +98,7 @@ impl Cell {
 pub type Row = Vec<Cell>;
 
 /// A result set (protocol.md 7.2). Every column has the same type on the wire.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub struct Rows {
     /// Column labels.
     pub columns: Vec<Arc<str>>,

@@ -4,6 +4,7 @@
 mod auth;
 mod channel;
 mod check;
+mod checkpoint;
 mod conn;
 mod durability;
 mod expiry;
@@ -22,6 +23,8 @@ mod tables;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::{Action, Frame, Recipients};
 use crate::config::CheckedConfig;
 use crate::event::Event;
@@ -31,13 +34,14 @@ use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Tenants, Timer, Ti
 use crate::time::{Mono, Now};
 use crate::wire::{self, CommandNumber, Content, Dialect, FrameBody};
 
+pub use checkpoint::CheckpointError;
 use durability::Durability;
 use ids::MessageIds;
 use query::Sessions;
 use statistics::Statistics;
 
 /// The whole server but for its input and output.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Core {
     config: CheckedConfig,
     now: Now,
@@ -47,6 +51,8 @@ pub struct Core {
     durability: Durability,
     tenants: Tenants,
     conns: Conns,
+    /// Made anew of what the connections say.
+    #[serde(skip)]
     clients: Clients,
     sessions: Sessions,
     timers: Timers,

@@ -1,17 +1,21 @@
 //! What CometQL clients are told when a statement fails: the codes of protocol.md 7.5, which are contract, and a
 //! text, which is not.
 
+use alloc::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// A refused statement or login.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub struct QueryError {
     /// The code the client sees.
     pub code: ErrorCode,
     /// What was wrong, for a person. Never contains anything the client sent.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
 }
 
 /// The codes of protocol.md 7.5. SQLSTATE is HY000 for all of them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub enum ErrorCode {
     /// 2: understood but not implemented.
     NotImplemented,
@@ -94,7 +98,10 @@ impl ErrorCode {
 impl QueryError {
     /// An error with a text for people.
     pub const fn new(code: ErrorCode, text: &'static str) -> Self {
-        Self { code, text }
+        Self {
+            code,
+            text: Cow::Borrowed(text),
+        }
     }
 }
 
@@ -118,6 +125,6 @@ impl From<ErrorCode> for QueryError {
             ErrorCode::AccessDenied => "access denied",
             ErrorCode::Internal => "internal error",
         };
-        Self { code, text }
+        Self::new(code, text)
     }
 }

@@ -3,13 +3,15 @@
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cometql::Statement;
 use crate::error::QueryError;
 use crate::id::{ConnId, DevId, MessageId, OpId, RequestId, SessionId};
 use crate::wire::{Command, Hello, Refusal};
 
 /// One thing that happened. Decoding runs in the connection's own task; its result, good or bad, is the event.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// A browser finished its WebSocket handshake. First event of its connection.
     Opened {
@@ -81,7 +83,7 @@ pub enum Event {
 }
 
 /// What a login allows (protocol.md 7.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Login {
     /// Full access to one tenant.
     Tenant(DevId),
@@ -90,7 +92,7 @@ pub enum Login {
 }
 
 /// Facts about a browser that `users_in_pipes` shows (protocol.md 7.11).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ClientInfo {
     /// `User-Agent`, at most 250 bytes.
     pub user_agent: Arc<str>,
@@ -103,7 +105,7 @@ pub struct ClientInfo {
 }
 
 /// Why a connection ended.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub enum CloseCause {
     /// The browser went away.
     Peer,

@@ -1,12 +1,16 @@
 //! Identifiers. Each is issued ascending and never used twice (Q65), so that a late event about a dead connection
 //! can never hit a living one.
 
+use alloc::string::String;
 use core::fmt;
 use core::num::NonZeroU32;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// One browser connection. Issued by the runtime, ascending within a shard; the shard is in the high bits, so a
 /// sorted list of connections splits into one slice per shard.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct ConnId(pub u64);
 
 impl ConnId {
@@ -26,23 +30,23 @@ impl ConnId {
 }
 
 /// One CometQL session (MySQL connection).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
 
 /// One CometQL statement; its reply carries the same number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
 /// One durable change, numbered by the core from 1 without gaps.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default, Serialize, Deserialize)]
 pub struct OpId(pub u64);
 
 /// Tenant number (protocol.md 1). Everything is separated by it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default, Serialize, Deserialize)]
 pub struct DevId(pub u32);
 
 /// A user of one tenant: 1 … 2147483647 (protocol.md 1).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct UserId(NonZeroU32);
 
 impl UserId {
@@ -73,7 +77,7 @@ impl UserId {
 
 /// Position in a user's queue or a channel's history, ascending in the order of acceptance. After a restart it goes on
 /// behind what is stored.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default, Serialize, Deserialize)]
 pub struct Seq(pub u64);
 
 impl Seq {
@@ -126,5 +130,26 @@ impl fmt::Display for MessageId {
 impl fmt::Debug for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// For people as it is printed, for machines as a number.
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            to.collect_str(self)
+        } else {
+            self.0.serialize(to)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if !from.is_human_readable() {
+            return u128::deserialize(from).map(Self);
+        }
+        let text = String::deserialize(from)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a message id"))
     }
 }

@@ -27,7 +27,7 @@ pub mod wire;
 
 pub use action::{Action, Answer, Delivered, Done, Frame, Recipients, Reply};
 pub use config::{CheckedConfig, Config, ConfigError};
-pub use engine::Core;
+pub use engine::{CheckpointError, Core};
 pub use error::{ErrorCode, QueryError};
 pub use event::{ClientInfo, CloseCause, Event, Login};
 pub use id::{ConnId, DevId, MessageId, OpId, RequestId, Seq, SessionId, UserId};

@@ -1,8 +1,12 @@
 //! Checked texts: channel and event names, markers, keys, bodies. A value of these types obeys the table of name
 //! rules in protocol.md 1, so nothing behind the decoders has to look again.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::{fmt, str};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `A-Z a-z 0-9 _ -`: the name characters of protocol.md.
 pub const fn is_name_byte(byte: u8) -> bool {
@@ -34,7 +38,7 @@ fn check(text: &str, min: usize, max: usize, allowed: fn(u8) -> bool) -> Result<
 
 /// A text kept in place, at most 32 bytes without NUL. What every connection and every stored user has would cost more
 /// in a block of its own than the text is long.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 struct Short {
     /// Filled up with NUL, so that the order is that of the texts.
     bytes: [u8; 32],
@@ -58,8 +62,21 @@ impl Short {
     }
 }
 
+impl Serialize for Short {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.as_str().serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Short {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Self::new(&text).ok_or_else(|| D::Error::custom("a text is too long to be kept in place"))
+    }
+}
+
 /// A channel (protocol.md 1): 2 to 64 name characters; CometQL demands at least 3.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChannelName(Arc<str>);
 
 /// What protocol.md 3 says about a channel, decided by its name alone.
@@ -136,7 +153,7 @@ impl fmt::Debug for ChannelName {
 }
 
 /// The event of a message: 0 to 64 name characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct EventName(Arc<str>);
 
 impl EventName {
@@ -155,7 +172,7 @@ impl EventName {
 }
 
 /// The token a browser puts into a request to recognise the answer: 0 to 64 name characters.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Marker(Arc<str>);
 
 impl Marker {
@@ -175,7 +192,7 @@ impl Marker {
 
 /// What a page gives to a message so that it is accepted once however often it is sent: 8 to 64 name characters, never
 /// used for another message of the same browser (protocol-v5.md 3).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SendKey(Arc<str>);
 
 impl SendKey {
@@ -196,7 +213,7 @@ impl SendKey {
 }
 
 /// The identifier a browser chose for itself, 0 to 32 name characters; not a credential (protocol.md 1).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct ClientUuid(Short);
 
 impl ClientUuid {
@@ -232,7 +249,7 @@ impl fmt::Debug for ClientUuid {
 }
 
 /// A key of `users_auth`: 1 to 32 characters of `A-Z a-z 0-9 = + / _`. Never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AuthHash(Short);
 
 impl AuthHash {
@@ -253,7 +270,7 @@ impl AuthHash {
 }
 
 /// A token of `revoked_tokens`, or the key of a browser's URL: 1 to 600 bytes without NUL. Never printed.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Token(Arc<str>);
 
 impl Token {
@@ -277,7 +294,7 @@ impl Token {
 }
 
 /// The server's password. Never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
@@ -305,7 +322,7 @@ macro_rules! redacted {
 redacted!(AuthHash, Token, Secret);
 
 /// Text of a message or of `users_data`: opaque UTF-8, shared instead of copied.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Body(Arc<str>);
 
 impl Body {

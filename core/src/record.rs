@@ -3,12 +3,14 @@
 
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{DevId, MessageId, Seq, UserId};
 use crate::name::{AuthHash, Body, ChannelName, EventName, Token};
 use crate::time::UnixSeconds;
 
 /// One durable change.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// `users_auth`: a key was set or replaced.
     KeySet {
@@ -102,7 +104,7 @@ impl Record {
 }
 
 /// Why a private message left the queue.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub enum Removal {
     /// Acknowledged as protocol.md 5.1 says.
     Paid,
@@ -113,7 +115,7 @@ pub enum Removal {
 }
 
 /// A private message that is owed.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub struct QueuedMessage {
     /// Position in the order of acceptance.
     pub seq: Seq,
@@ -128,7 +130,7 @@ pub struct QueuedMessage {
 }
 
 /// A message of a channel's history.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Hash, Serialize, Deserialize)]
 pub struct HistoryMessage {
     /// Position in the order of acceptance.
     pub seq: Seq,
@@ -145,7 +147,7 @@ pub struct HistoryMessage {
 }
 
 /// History length of a channel: 0 … 99 (Q32).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 pub struct HistoryLength(u8);
 
 impl HistoryLength {

@@ -5,8 +5,10 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A point on a clock that never goes backwards, in microseconds since an arbitrary origin.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
 pub struct Mono(u64);
 
 impl Mono {
@@ -42,7 +44,7 @@ impl fmt::Debug for Mono {
 }
 
 /// Wall-clock time in milliseconds since 1970, as shown to users and stored.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Hash, Serialize, Deserialize)]
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
@@ -59,11 +61,11 @@ impl UnixMillis {
 }
 
 /// Wall-clock time in seconds since 1970: the unit of every time column and of `message_send_time`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Hash, Serialize, Deserialize)]
 pub struct UnixSeconds(pub u64);
 
 /// Both clocks, read together by whoever made the event.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Now {
     /// For deadlines.
     pub mono: Mono,

@@ -18,11 +18,13 @@ pub use decode::{NAMES_MAX, decode};
 pub use frame::{Content, FrameBody, encode};
 pub use url::{hello, is_ws_route, normalise_path, origin_allowed};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{DevId, MessageId, UserId};
 use crate::name::{Body, ChannelName, ClientUuid, EventName, Marker, SendKey, Token};
 
 /// How frames are written for a client version (protocol.md 2.5.2), so that old client files keep working (S63).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Dialect {
     /// `v` < 4, and when the version is not known.
     V3,
@@ -33,7 +35,7 @@ pub enum Dialect {
 }
 
 /// The number a page of version 5 gives to a command; comes back with its result (protocol-v5.md 1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CommandNumber(NonZeroU64);
 
 impl CommandNumber {
@@ -56,7 +58,7 @@ impl CommandNumber {
 }
 
 /// A text message of a browser, decoded.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Command {
     /// Version 5: the number its result carries.
     pub number: Option<CommandNumber>,
@@ -65,7 +67,7 @@ pub struct Command {
 }
 
 /// What the URL of a good connection said (protocol.md 2.2).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hello {
     /// Tenant, already 0 if the number was bad or beyond `dev_index_size`.
     pub dev: DevId,
@@ -80,7 +82,7 @@ pub struct Hello {
 }
 
 /// A connection that gets F15 and is closed (protocol.md 2.2, 2.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Refusal {
     /// Dialect for the F15; `V3` when the version is not known.
     pub dialect: Dialect,
@@ -89,7 +91,7 @@ pub struct Refusal {
 }
 
 /// The fatal errors of protocol.md 2.2.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum RefusalReason {
     /// `sesion` or `myid` is absent: 401.
     NoCredentials,
@@ -134,7 +136,7 @@ impl RefusalReason {
 }
 
 /// A command of a browser, checked (protocol.md 2.6, protocol-v5.md 1).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum ClientRequest {
     /// `subscription`, `subscribe`, `unsubscribe`.
     Subscribe(Subscribe),
@@ -157,7 +159,7 @@ pub enum ClientRequest {
 }
 
 /// What the names of a [`Subscribe`] do to the set of channels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum SubscribeMode {
     /// `subscription`: they are the new set.
     #[default]
@@ -169,7 +171,7 @@ pub enum SubscribeMode {
 }
 
 /// A change of a connection's channels.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Subscribe {
     /// What to do with the names.
     pub mode: SubscribeMode,
@@ -184,7 +186,7 @@ pub struct Subscribe {
 }
 
 /// A `web_pipe2` command whose texts are well-formed; whether the channel may be written is decided by its kind.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SendRequest {
     /// The channel, without `@`.
     pub channel: ChannelName,
@@ -199,7 +201,7 @@ pub struct SendRequest {
 }
 
 /// A command that is answered by F14 and otherwise ignored. The connection stays open.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BadRequest {
     /// What was wrong.
     pub reason: BadReason,
@@ -210,7 +212,7 @@ pub struct BadRequest {
 }
 
 /// What was wrong with a command.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum BadReason {
     /// The first line is no command.
     UnknownCommand,
@@ -285,7 +287,7 @@ impl BadReason {
 }
 
 /// Keys an F14 carries beside `error`, so that the page can tell which of its calls failed (protocol.md 2.5.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ErrorExtra {
     /// None.
     Plain,

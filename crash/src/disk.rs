@@ -66,6 +66,8 @@ struct State {
     count: u64,
     /// The process or the machine is dead: nothing works until the next start.
     dead: bool,
+    /// A planted mistake: nobody syncs names.
+    names_stay_unsafe: bool,
 }
 
 /// The disk of one machine.
@@ -84,7 +86,17 @@ impl Disk {
             luck,
             count: 0,
             dead: false,
+            names_stay_unsafe: false,
         }))
+    }
+
+    /// Another disk with the same content and other luck.
+    pub(crate) fn copy(&self, luck: Prng) -> Self {
+        let state = State {
+            luck,
+            ..self.state().clone()
+        };
+        Self(Mutex::new(state))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -94,6 +106,11 @@ impl Disk {
     /// What goes wrong from now on.
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.state().faults = faults;
+    }
+
+    /// Makes the planted mistake that nobody syncs names.
+    pub(crate) fn forget_names(&self) {
+        self.state().names_stay_unsafe = true;
     }
 
     /// The faults that happened.
@@ -250,6 +267,9 @@ impl Disk {
     pub(crate) fn sync_dir(&self) -> Result<(), Error> {
         let mut state = self.state();
         state.simple(Op::SyncDir)?;
+        if state.names_stay_unsafe {
+            return Ok(());
+        }
         for naming in std::mem::take(&mut state.naming) {
             naming.apply(&mut state.safe_names);
         }

@@ -15,8 +15,6 @@ use crate::vfs;
 pub(crate) struct Mounted {
     pub(crate) disk: Arc<Disk>,
     number: u64,
-    /// A planted mistake: names are never synced.
-    pub(crate) forgets_names: bool,
 }
 
 impl Mounted {
@@ -25,11 +23,7 @@ impl Mounted {
         let number = NEXT.fetch_add(1, Relaxed);
         let disk = Arc::new(disk);
         vfs::mount(number, Arc::clone(&disk));
-        Self {
-            disk,
-            number,
-            forgets_names: false,
-        }
+        Self { disk, number }
     }
 
     /// The directory of the store.
@@ -95,9 +89,6 @@ impl Files for Mounted {
     }
 
     fn sync_names(&self, _dir: &Path) -> io::Result<()> {
-        if self.forgets_names {
-            return Ok(());
-        }
         self.disk.sync_dir().map_err(system)
     }
 }

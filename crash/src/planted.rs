@@ -9,7 +9,7 @@ pub(crate) enum Bug {
     SyncForgotten,
     /// A failed attempt is reported as a success.
     FailureAcknowledged,
-    /// The name of a new store is not synced.
+    /// Nobody syncs the names of new files, neither the store nor SQLite.
     NamesNotSynced,
     /// The newest record is written in a transaction of its own, before the others.
     OutsideTheTransaction,
@@ -29,7 +29,7 @@ impl Bug {
             Self::AcknowledgedEarly => "acknowledged before it is written",
             Self::SyncForgotten => "commits without a sync",
             Self::FailureAcknowledged => "a failed attempt acknowledged",
-            Self::NamesNotSynced => "the name of a new store is not synced",
+            Self::NamesNotSynced => "names of new files are not synced",
             Self::OutsideTheTransaction => "a record outside of the transaction",
         }
     }

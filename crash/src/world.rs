@@ -123,13 +123,14 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Tally, Finding> {
 
 impl<'a> World<'a> {
     pub(crate) fn new(story: &'a Story, disk: Disk, plan: Plan, bug: Option<Bug>, luck: Prng) -> Self {
-        let mut mounted = Mounted::new(disk);
-        mounted.forgets_names = bug == Some(Bug::NamesNotSynced);
+        if bug == Some(Bug::NamesNotSynced) {
+            disk.forget_names();
+        }
         Self {
             story,
             plan,
             bug,
-            mounted,
+            mounted: Mounted::new(disk),
             luck,
             safe: 0,
             given: 0,

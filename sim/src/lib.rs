@@ -8,7 +8,9 @@
 
 pub mod backend;
 pub mod browser;
+pub mod console;
 pub mod disk;
+pub mod fault;
 pub mod generate;
 pub mod law;
 pub mod model;
@@ -23,7 +25,8 @@ pub mod shrink;
 pub mod step;
 pub mod world;
 
+pub use fault::{Fault, Faults};
 pub use generate::generate;
 pub use planted::{Bug, Planted};
 pub use step::Script;
-pub use world::{Outcome, run};
+pub use world::{Outcome, run, run_restoring};

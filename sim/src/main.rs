@@ -4,16 +4,18 @@
 
 mod report;
 mod shrink_process;
+mod totals;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::exit;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 use comet_sim::{Bug, Planted, Script, generate, run};
+use totals::Totals;
 
 #[derive(Parser)]
 #[command(about = "Drives the shipped core through simulated browsers, back ends, networks and disks")]
@@ -39,6 +41,9 @@ enum Command {
         /// Seeds tried per bug.
         #[arg(long, default_value_t = 200)]
         seeds: u64,
+        /// Writes a report to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
     },
 }
 
@@ -65,6 +70,9 @@ struct RunArgs {
     /// Threads; each run stays on one.
     #[arg(long, default_value_t = 1)]
     jobs: u64,
+    /// Writes a report to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 thread_local! {
@@ -76,7 +84,7 @@ fn main() {
     match Cli::parse().command {
         Command::Run(args) => run_seeds(&args),
         Command::Script { file, bare } => run_script(&file, bare),
-        Command::Planted { seeds } => planted(seeds),
+        Command::Planted { seeds, json } => planted(seeds, json.as_deref()),
     }
 }
 
@@ -104,69 +112,69 @@ fn run_seeds(args: &RunArgs) {
     report_crashes();
     let (first, count) = args.seed.map_or((args.start, args.seeds), |seed| (seed, 1));
     if count == 1 {
-        println!(
-            "seed {first}, world {}",
-            generate(first, args.steps).profile.print()
-        );
+        let world = generate(first, args.steps).profile;
+        println!("seed {first}, world {}", world.print());
     } else {
         println!("seeds {first} to {}", first + count - 1);
     }
     let begun = Instant::now();
     let next = AtomicU64::new(first);
-    let handled = AtomicU64::new(0);
-    let compared = AtomicU64::new(0);
-    let digest = AtomicU64::new(0);
-    let failed = AtomicU64::new(0);
-    let told = Mutex::new(());
+    let totals = Mutex::new(Totals::default());
     std::thread::scope(|scope| {
         for _ in 0..args.jobs.max(1) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let late = args
-                        .time_budget
-                        .is_some_and(|s| begun.elapsed() >= Duration::from_secs(s));
-                    if seed >= first + count || late {
+                    let is_late = |s| begun.elapsed() >= Duration::from_secs(s);
+                    if seed >= first + count || args.time_budget.is_some_and(is_late) {
                         break;
                     }
-                    let script = generate(seed, args.steps);
-                    let repeat = repeat_command(seed, args.steps);
-                    CURRENT.with(|current| {
-                        current.replace(Some((script.profile.seed, Some(script.clone()), repeat.clone())))
-                    });
-                    let outcome = run(&script, Planted::none(), false);
-                    handled.fetch_add(outcome.handled, Ordering::Relaxed);
-                    compared.fetch_add(outcome.compared, Ordering::Relaxed);
-                    digest.fetch_xor(outcome.digest, Ordering::Relaxed);
-                    if let Some(failure) = outcome.failure.as_ref().filter(|_| args.survey) {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                        println!("seed {seed} {}: {:.300}", failure.kind, failure.text);
-                    } else if let Some(failure) = outcome.failure {
-                        let _one_at_a_time = told.lock();
-                        println!("seed {seed}, world {}", script.profile.print());
-                        report::tell_failure(&script, &failure, &repeat);
-                        exit(report::status(&failure));
-                    }
+                    run_seed(args, seed, &totals);
                 }
             });
         }
     });
-    let done = next.load(Ordering::Relaxed).min(first + count) - first;
-    let (handled, micros) = (handled.into_inner(), begun.elapsed().as_micros().max(1) as u64);
-    println!(
-        "{done} seeds, {} failed, {handled} steps, {} comparisons, {} steps/s on {} threads, digest {:016x}",
-        failed.load(Ordering::Relaxed),
-        compared.into_inner(),
-        handled * 1_000_000 / micros,
-        args.jobs.max(1),
-        digest.into_inner(),
-    );
-    if count == 1 {
-        println!("{}", repeat_command(first, args.steps));
-    } else {
-        println!("comet-sim run --start {first} --seeds {count}");
+    let micros = begun.elapsed().as_micros().max(1) as u64;
+    let totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let repeat = match count {
+        1 => repeat_command(first, args.steps),
+        _ => repeat_all(args, first, totals.seeds),
+    };
+    println!("{}", totals.line(micros, args.jobs.max(1)));
+    println!("{repeat}");
+    let report = totals.json(micros, args.jobs.max(1), &repeat);
+    let written = args.json.as_ref().is_none_or(|file| totals::write(file, &report));
+    let clean = totals.failed == 0 && written;
+    exit(if clean { 0 } else { report::WRONG });
+}
+
+fn repeat_all(args: &RunArgs, first: u64, seeds: u64) -> String {
+    let steps = args
+        .steps
+        .map_or_else(String::new, |steps| format!(" --steps {steps}"));
+    format!("comet-sim run --start {first} --seeds {seeds}{steps}")
+}
+
+/// Runs one seed; a failure ends the process, but for a survey.
+fn run_seed(args: &RunArgs, seed: u64, totals: &Mutex<Totals>) {
+    let script = generate(seed, args.steps);
+    let repeat = repeat_command(seed, args.steps);
+    CURRENT
+        .with(|current| current.replace(Some((script.profile.seed, Some(script.clone()), repeat.clone()))));
+    let outcome = run(&script, Planted::none(), false);
+    let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
+    totals.add(&outcome);
+    let Some(failure) = outcome.failure else { return };
+    println!("seed {seed} {}: {:.300}", failure.kind, failure.text);
+    if args.survey {
+        return;
     }
-    exit(if failed.into_inner() > 0 { report::WRONG } else { 0 });
+    println!("world {}", script.profile.print());
+    report::tell_failure(&script, &failure, &repeat);
+    if let Some(file) = &args.json {
+        totals::write(file, &totals.json(1, args.jobs.max(1), &repeat));
+    }
+    exit(report::status(&failure));
 }
 
 fn run_script(file: &PathBuf, bare: bool) {
@@ -195,15 +203,14 @@ fn run_script(file: &PathBuf, bare: bool) {
     exit(outcome.failure.as_ref().map_or(0, report::status));
 }
 
-fn planted(seeds: u64) {
-    let mut survived = 0;
+fn planted(seeds: u64, json: Option<&Path>) {
     println!("{seeds} seeds per planted bug");
+    let mut needed = Vec::new();
     for &bug in Bug::ALL {
         let found: Vec<_> = (1..=seeds)
             .filter_map(|seed| {
-                run(&generate(seed, None), Planted::bug(bug), false)
-                    .failure
-                    .map(|f| (seed, f.kind))
+                let failure = run(&generate(seed, None), Planted::bug(bug), false).failure?;
+                Some((seed, failure.kind))
             })
             .collect();
         let first = found.first().map_or_else(
@@ -211,8 +218,13 @@ fn planted(seeds: u64) {
             |(seed, kind)| format!("first by seed {seed} ({kind})"),
         );
         println!("{:24} {:4} of {seeds} seeds, {first}", bug.name(), found.len());
-        survived += u64::from(found.is_empty());
+        needed.push((bug.name(), found.first().map(|(seed, _)| *seed)));
     }
-    println!("comet-sim planted --seeds {seeds}");
-    exit(i32::from(survived > 0));
+    let repeat = format!("comet-sim planted --seeds {seeds}");
+    let found = needed.iter().filter(|(_, first)| first.is_some()).count();
+    println!("{} planted, {found} found", needed.len());
+    println!("{repeat}");
+    let written = json.is_none_or(|file| totals::write(file, &totals::planted(&needed, seeds, &repeat)));
+    let clean = found == needed.len() && written;
+    exit(if clean { 0 } else { report::WRONG });
 }

@@ -3,10 +3,12 @@
 //! The contract between core and runtime (`comet_core::Action`) is executed here in its worst form: late `Closed`,
 //! `Closed` after `Close`, events of connections that are already forgotten, replies to dead sessions.
 
+mod clocks;
 mod coming;
 mod exact;
 mod finish;
 mod pages;
+mod restore;
 mod server;
 mod steps;
 
@@ -14,17 +16,15 @@ use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use comet_core::{
-    Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Mono, Now, Recipients, UnixMillis,
-};
+use comet_core::{Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Now, Recipients};
 
 use coming::{Coming, Entry};
 
 use crate::backend::Session;
 use crate::browser::{Browser, Tab, Version};
 use crate::disk::Disk;
+use crate::fault::{Fault, Faults};
 use crate::model::{Cause, Failure, Model, Out, wrong};
-use crate::names::EPOCH_S;
 use crate::network::{Down, Link, ServerSide};
 use crate::planted::Planted;
 use crate::prng::Prng;
@@ -53,6 +53,10 @@ pub struct Outcome {
     pub compared: u64,
     /// FNV-1a over events and actions.
     pub digest: u64,
+    /// Virtual time that passed, ms.
+    pub simulated_ms: u64,
+    /// What the core had to live with.
+    pub faults: Faults,
     /// What went wrong, if anything.
     pub failure: Option<Failure>,
     /// Every event with its time, if asked for; a new server begins where `None` stands.
@@ -68,6 +72,11 @@ pub struct World {
     heap: BinaryHeap<Entry>,
     boot: u64,
     skew_ms: i64,
+    /// How long the machine was suspended in all.
+    slept: u64,
+    /// Until then nothing gets through to the server.
+    deaf_until: u64,
+    is_suspended: bool,
     core: Option<Core>,
     life: u32,
     disk: Disk,
@@ -80,6 +89,7 @@ pub struct World {
     planted: Planted,
     digest: Digest,
     handled: u64,
+    faults: Faults,
     spins: u32,
     actions: Vec<Action>,
     trace: Option<Vec<(Now, Option<Event>)>>,
@@ -91,8 +101,11 @@ pub struct World {
     messages: u64,
     retries: u32,
     luck: Prng,
+    restores: restore::Restores,
 }
 
+/// When every run begins, virtual microseconds.
+const BEGIN_US: u64 = 1_000_000;
 /// A tick that changes nothing may repeat this often at one instant before the run counts as stuck.
 const SPINS_MAX: u32 = 1000;
 /// A run that handles more events than this is stuck.
@@ -100,7 +113,17 @@ const EVENTS_MAX: u64 = 3_000_000;
 
 /// Runs a script to its end or its first failure.
 pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
-    let mut world = World::new(script.profile.clone(), planted);
+    play(World::new(script.profile.clone(), planted), script, trace)
+}
+
+/// Runs a script with a core that is replaced by its own checkpoint after one in `every` events; 0 = never.
+pub fn run_restoring(script: &Script, every: u64) -> Outcome {
+    let mut world = World::new(script.profile.clone(), Planted::none());
+    world.restores.every = every;
+    play(world, script, false)
+}
+
+fn play(mut world: World, script: &Script, trace: bool) -> Outcome {
     if trace {
         world.trace = Some(Vec::new());
     }
@@ -109,6 +132,8 @@ pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
         handled: world.handled,
         compared: world.model.compared,
         digest: world.digest.0,
+        simulated_ms: (world.now - BEGIN_US) / 1000,
+        faults: world.faults,
         failure: result.err(),
         trace: world.trace.unwrap_or_default(),
     }
@@ -130,6 +155,7 @@ impl World {
     fn new(profile: Profile, planted: Planted) -> Self {
         let mut luck = Prng::keyed(profile.seed, 3);
         let mut chance = Prng::keyed(profile.seed, 4);
+        let restores = restore::Restores::new(profile.seed);
         let mut browsers = Vec::new();
         for number in 0..profile.get(Knob::Browsers) {
             browsers.push(Browser {
@@ -160,11 +186,14 @@ impl World {
             model: Model::new(profile.clone()),
             config: profile.config(),
             profile,
-            now: 1_000_000,
+            now: BEGIN_US,
             serial: 0,
             heap: BinaryHeap::new(),
             boot: 0,
             skew_ms: 0,
+            slept: 0,
+            deaf_until: 0,
+            is_suspended: false,
             core: None,
             life: 0,
             disk: Disk::default(),
@@ -176,6 +205,7 @@ impl World {
             planted,
             digest: Digest(0xcbf2_9ce4_8422_2325),
             handled: 0,
+            faults: Faults::default(),
             spins: 0,
             actions: Vec::new(),
             trace: None,
@@ -187,6 +217,7 @@ impl World {
             messages: 0,
             retries: 0,
             luck,
+            restores,
         }
     }
 
@@ -199,18 +230,6 @@ impl World {
             self.perform(step)?;
         }
         self.finish()
-    }
-
-    /// Both clocks of the server.
-    fn clock(&self) -> Now {
-        Now {
-            mono: Mono::from_micros(self.now - self.boot),
-            unix: UnixMillis(self.unix()),
-        }
-    }
-
-    fn unix(&self) -> u64 {
-        (EPOCH_S * 1000 + self.now / 1000).saturating_add_signed(self.skew_ms)
     }
 
     fn plan(&mut self, at: u64, coming: Coming) {
@@ -231,7 +250,7 @@ impl World {
         loop {
             let deadline = self.core.as_ref().and_then(Core::poll_timeout);
             let tick = deadline.map(|mono| (mono.micros() + self.boot).max(self.now));
-            let tick = tick.filter(|_| !self.planted.sleeps());
+            let tick = tick.filter(|_| !self.planted.sleeps() && !self.is_suspended);
             let next = self.heap.peek().map(|entry| entry.at);
             if let Some(at) = tick.filter(|at| *at <= end && next.is_none_or(|next| *at <= next)) {
                 self.spins = if at == self.now { self.spins + 1 } else { 0 };
@@ -244,7 +263,7 @@ impl World {
                 self.now = at;
                 self.feed(Event::Tick, &Cause::Tick)?;
             } else if next.is_some_and(|next| next <= end) {
-                if let Some(entry) = self.heap.pop() {
+                if let Some(entry) = self.heap.pop().and_then(|entry| self.put_off(entry)) {
                     self.now = entry.at;
                     self.come(entry.coming)?;
                 }
@@ -296,6 +315,7 @@ impl World {
                 req,
                 ask,
             } => self.query_arrived(life, session, req, ask),
+            Coming::LogIn { life, session, ended } => self.log_in_again(life, session, ended),
             Coming::SessionEnd { life, session } => self.session_end(life, session),
             Coming::Retry { session, ask } => self.submit(session, ask),
             Coming::Restart => self.start_server(),
@@ -318,11 +338,12 @@ impl World {
         }
         self.planted.spoil(cause, &mut actions);
         let _ = write!(self.digest, "{actions:?}");
-        let outs = self.model.step(self.now, self.unix(), cause, &actions)?;
+        let outs = self.model.step(self.awake(), self.unix(), cause, &actions)?;
         self.check()?;
         let result = self.execute(&actions, &outs);
         self.actions = actions;
-        result
+        result?;
+        self.restores.maybe(&mut self.core)
     }
 
     fn check(&mut self) -> Result<(), Failure> {
@@ -348,6 +369,7 @@ impl World {
             self.execute_one(action, out)?;
         }
         if let Some(plan) = plan {
+            self.faults.add(Fault::Crash);
             self.end_server(&plan);
         }
         Ok(())
@@ -372,10 +394,8 @@ impl World {
                     .or_else(|text| wrong("records", text))?;
                 self.begin_commit();
             }
-            (
-                Action::Send { .. } | Action::Reply { .. } | Action::CloseSession { .. } | Action::Ready(_),
-                _,
-            ) => {}
+            (Action::CloseSession { session }, _) => self.close_session(session.0),
+            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_), _) => {}
         }
         Ok(())
     }
@@ -425,6 +445,7 @@ impl World {
         };
         if link.outstanding + bytes > buffer && now < link.paused_until {
             link.server = ServerSide::Closing;
+            self.faults.add(Fault::SlowConsumer);
             let lost = now + link.delay();
             self.plan(
                 now + 200,
@@ -451,6 +472,7 @@ impl World {
                 self.feed(Event::Persisted { upto }, &Cause::Persisted { upto })
             }
             Some(crate::disk::Commit::Failed(upto)) => {
+                self.faults.add(Fault::CommitFailed);
                 let again = self.now + self.luck.between(50_000, 2_000_000);
                 self.plan(again, Coming::DiskRetry { life });
                 self.feed(Event::PersistFailed { upto }, &Cause::PersistFailed)
@@ -460,7 +482,7 @@ impl World {
 
     fn compare_durable(&self) -> Result<(), Failure> {
         match &self.core {
-            Some(core) if *core.durable() != self.shadow => {
+            Some(core) if !self.is_same(core.durable(), &self.shadow) => {
                 wrong("durable", "the durable state is not the fold of its records")
             }
             Some(_) | None => Ok(()),

@@ -5,13 +5,15 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Cell, Table};
 use crate::id::{DevId, MessageId, UserId};
 use crate::name::{AuthHash, Body, ChannelName, EventName, Token};
 use crate::record::HistoryLength;
 
 /// One CometQL statement.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Statement {
     /// Answered OK, changes nothing: an empty statement, SET.
     Nothing,
@@ -93,7 +95,7 @@ impl Statement {
 }
 
 /// A column of a SELECT without a table.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Constant {
     /// Known when the statement was parsed: numbers, system variables, VERSION(), USER().
     Known { label: Arc<str>, value: Cell },
@@ -115,7 +117,7 @@ impl Constant {
 }
 
 /// The rows of an INSERT, in order. All or nothing.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Insert {
     /// protocol.md 7.6.
     UsersAuth(Vec<NewKey>),
@@ -149,21 +151,21 @@ impl Insert {
 }
 
 /// A row for `users_auth`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NewKey {
     pub user: UserId,
     pub hash: AuthHash,
 }
 
 /// A row for `users_data`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NewUserData {
     pub user: UserId,
     pub data: Body,
 }
 
 /// A row for `users_messages`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NewPrivate {
     pub user: UserId,
     pub event: EventName,
@@ -171,7 +173,7 @@ pub struct NewPrivate {
 }
 
 /// A row for `pipes_messages`; the channel is none of the pseudo-channels (Q27).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NewMessage {
     pub channel: ChannelName,
     pub event: EventName,
@@ -179,14 +181,14 @@ pub struct NewMessage {
 }
 
 /// A row for `pipes_settings`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NewSetting {
     pub channel: ChannelName,
     pub length: HistoryLength,
 }
 
 /// A SELECT from a table.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Select {
     /// From where.
     pub table: Table,
@@ -203,7 +205,7 @@ pub struct Select {
 }
 
 /// A DELETE from a table that allows it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Delete {
     /// From where.
     pub table: Table,
@@ -219,7 +221,7 @@ pub struct Delete {
 
 /// The rows a statement may look at: values of the key column in the order listed, without duplicates; values that
 /// cannot exist are left out (protocol.md 7.3).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Keys {
     /// The key column is not constrained, and the table allows that.
     All,
@@ -234,7 +236,7 @@ pub enum Keys {
 }
 
 /// What a SELECT shows.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Output {
     /// Columns.
     Columns(Vec<OutputColumn>),
@@ -253,7 +255,7 @@ impl Output {
 }
 
 /// A shown column.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct OutputColumn {
     /// Position in the table.
     pub column: u8,
@@ -262,7 +264,7 @@ pub struct OutputColumn {
 }
 
 /// A key of ORDER BY.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderBy {
     /// Position in the table.
     pub column: u8,
@@ -271,14 +273,14 @@ pub struct OrderBy {
 }
 
 /// LIMIT: how many rows are skipped, then kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limit {
     pub offset: u64,
     pub count: u64,
 }
 
 /// A condition. NULL never occurs in a table, so each is true or false for a row.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Expr {
     And(Vec<Self>),
     Or(Vec<Self>),
@@ -311,7 +313,7 @@ pub enum Expr {
 }
 
 /// How a column is compared with a value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Comparison {
     Equal,
     NotEqual,
@@ -322,7 +324,7 @@ pub enum Comparison {
 }
 
 /// SHOW statements the core answers.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Show {
     Databases,
     Tables,
@@ -344,7 +346,7 @@ pub enum Show {
 }
 
 /// SHOW statements about the machine (protocol.md 7.16).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum HostScope {
     Uptime,
     LoadAverage,

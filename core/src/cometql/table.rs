@@ -3,10 +3,12 @@
 //! Rows are positional: a row of a table has one cell per entry of [`Table::columns`], in that order. Columns whose
 //! type begins with `int` are `Cell::Int`, all others `Cell::Text`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::ErrorCode;
 
 /// A table of CometQL.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Table {
     /// `id` Int, `hash` Text.
     UsersAuth,

@@ -8,6 +8,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::Core;
 use crate::action::{Action, Answer, Reply};
 use crate::error::{ErrorCode, QueryError};
@@ -17,7 +19,7 @@ use crate::record::Record;
 use crate::wire::{BadReason, CommandNumber, FrameBody};
 
 /// The numbering of records and the list of those who wait.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Durability {
     last: OpId,
     persisted: OpId,
@@ -27,7 +29,7 @@ pub(crate) struct Durability {
 }
 
 /// Somebody who is told when a record is safe.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Waiter {
     /// A statement.
     Reply {
@@ -41,7 +43,7 @@ pub(crate) enum Waiter {
 }
 
 /// What F9 tells. The body is shared with the history.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) conn: ConnId,
     pub(crate) number: Option<CommandNumber>,

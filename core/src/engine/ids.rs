@@ -3,6 +3,7 @@
 //!
 //! A message with a send key has an id of version 8, made from what identifies it and nothing else (protocol-v5.md 3).
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::id::{DevId, MessageId, UserId};
@@ -10,7 +11,7 @@ use crate::name::{ChannelName, ClientUuid, SendKey};
 use crate::time::UnixMillis;
 
 /// Makes message ids.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct MessageIds {
     state: u64,
     last: u128,

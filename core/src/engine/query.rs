@@ -5,6 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::Core;
 use super::durability::{STORE_FAILED, Waiter};
 use crate::action::{Action, Answer, Done, Reply};
@@ -19,7 +21,7 @@ use crate::time::Mono;
 pub(crate) type Sessions = BTreeMap<SessionId, Session>;
 
 /// One CometQL session.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) login: Login,
     /// The tenant of the login, or of the last `USE db_<n>`.

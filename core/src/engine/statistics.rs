@@ -1,12 +1,14 @@
 //! Counters of protocol.md 8.5 and their rates. Exact at all times (Q85): every one is changed where the thing it
 //! counts happens.
 
+use serde::{Deserialize, Serialize};
+
 use super::Core;
 use crate::id::DevId;
 use crate::state::Timer;
 
 /// Counters of the two services.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Statistics {
     /// Browsers.
     pub(crate) ws: Service,
@@ -17,7 +19,7 @@ pub(crate) struct Statistics {
 }
 
 /// Counters of one listener.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Service {
     pub(crate) accepted: u64,
     pub(crate) closed: u64,

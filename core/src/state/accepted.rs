@@ -3,11 +3,13 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{MessageId, OpId};
 use crate::time::Mono;
 
 /// What became of a message in a channel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Published {
     /// To how many connections it was sent.
     pub(crate) receivers: u64,
@@ -18,7 +20,7 @@ pub(crate) struct Published {
 }
 
 /// The memory, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Accepted {
     known: BTreeMap<MessageId, (Mono, Published)>,
     order: VecDeque<(Mono, MessageId)>,

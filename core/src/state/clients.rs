@@ -5,17 +5,19 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::ClientInfo;
 
 /// A browser as `users_in_pipes` shows it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Client {
     pub(crate) headers: Arc<Headers>,
     pub(crate) ip: Option<IpAddr>,
 }
 
 /// What one kind of browser on one site says.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Headers {
     pub(crate) user_agent: Arc<str>,
     pub(crate) language: Arc<str>,
@@ -43,6 +45,16 @@ impl Clients {
             }
         };
         Client { headers, ip: info.ip }
+    }
+
+    /// Takes note of a browser that was read from a checkpoint, and lets it share what others say, too.
+    pub(crate) fn share(&mut self, client: &mut Client) {
+        match self.0.get(&client.headers) {
+            Some(known) => client.headers = known.clone(),
+            None => {
+                self.0.insert(client.headers.clone());
+            }
+        }
     }
 
     /// The browser is gone; what only it said is forgotten.

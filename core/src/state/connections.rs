@@ -5,10 +5,12 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::ConnId;
 
 /// The connections of one user.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) enum Connections {
     /// None.
     #[default]
@@ -20,7 +22,7 @@ pub(crate) enum Connections {
 }
 
 /// More than one connection. Only the number of devices has a limit.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Several {
     /// Devices no more: newer ones took their places (Q29).
     retired: BTreeSet<ConnId>,

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Client, Party};
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
 use crate::name::{ChannelName, ClientUuid, Marker};
@@ -11,7 +13,7 @@ use crate::time::Mono;
 use crate::wire::{CommandNumber, Dialect, Hello};
 
 /// One open connection. There are very many and nearly all are idle, so it is kept small.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Conn {
     pub(crate) dev: DevId,
     /// The proven user; `None` = anonymous.
@@ -30,7 +32,7 @@ pub(crate) struct Conn {
 }
 
 /// What is on its way to a page and has not come to its end.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Pending {
     /// Private messages on their way, ascending.
     pub(crate) in_flight: InFlight,
@@ -72,7 +74,7 @@ impl Pending {
 }
 
 /// A probe that was sent and has not come back; for V5 the acknowledgement that is waited for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Probe {
     /// Its payload.
     pub(crate) id: MessageId,
@@ -146,14 +148,14 @@ impl Conn {
 }
 
 /// Private messages sent and not acknowledged.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct InFlight {
     sent: VecDeque<Sent>,
     bytes: usize,
 }
 
 /// A private message that was sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Sent {
     pub(crate) seq: Seq,
     pub(crate) id: MessageId,
@@ -212,7 +214,7 @@ impl InFlight {
 }
 
 /// Histories on their way to a page, one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Replay {
     pub(crate) readings: VecDeque<Reading>,
     /// The probe that must come back before more is sent.
@@ -220,7 +222,7 @@ pub(crate) struct Replay {
 }
 
 /// One history being read.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Reading {
     pub(crate) channel: ChannelName,
     pub(crate) marker: Marker,
@@ -235,7 +237,7 @@ pub(crate) struct Reading {
 }
 
 /// All open connections. A connection that is not here is gone, whatever events about it still arrive.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Conns {
     /// Boxed: the nodes of a tree are half empty.
     open: BTreeMap<ConnId, Box<Conn>>,
@@ -261,6 +263,10 @@ impl Conns {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
         self.open.iter().map(|(&id, conn)| (id, &**conn))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnId, &mut Conn)> {
+        self.open.iter_mut().map(|(&id, conn)| (id, &mut **conn))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -7,12 +7,14 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{ConnId, Seq};
 use crate::name::ClientUuid;
 use crate::time::Mono;
 
 /// Number of a vanished device, ascending, never re-used.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(crate) struct GoneId(pub(crate) u64);
 
 /// One connection of a browser, as far as debts are concerned.
@@ -28,20 +30,20 @@ pub(crate) struct Party<'a> {
 }
 
 /// A device that was sent a message, or is about to be, and has not acknowledged it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Holder {
     device: Device,
     uuid: ClientUuid,
     sole: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Device {
     Alive(ConnId),
     Gone(GoneId),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Debt {
     /// At least one device acknowledged.
     acknowledged: bool,
@@ -72,14 +74,14 @@ impl Debt {
 }
 
 /// A device that vanished with unacknowledged messages.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct GoneDevice {
     until: Mono,
     seqs: BTreeSet<Seq>,
 }
 
 /// Everything that is in flight to the devices of one user.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Debts {
     debts: BTreeMap<Seq, Debt>,
     gone: BTreeMap<GoneId, GoneDevice>,
@@ -182,7 +184,8 @@ impl Debts {
 
     /// A device vanished with these messages unacknowledged; its claim lasts until `until`, unless more than
     /// `devices_max` devices of the user vanish meanwhile: then the oldest claim ends. Nothing is noted if none of the
-    /// messages is owed any more. Returns the messages that are paid by that, or by the end of an older claim.
+    /// messages is owed any more. Returns the messages that are paid by that, or by the end of an older claim,
+    /// in their order.
     pub(crate) fn vanished(
         &mut self,
         id: GoneId,
@@ -202,6 +205,8 @@ impl Debts {
         if let Some((&oldest, device)) = self.gone.first_key_value() {
             self.ended.push((oldest, device.until));
             paid.extend(self.grace_over(oldest));
+            // The older claim is about older messages.
+            paid.sort_unstable();
         }
         paid
     }

@@ -7,19 +7,21 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{DevId, Seq, UserId};
 use crate::name::{AuthHash, Body, ChannelKind, ChannelName, Token};
 use crate::record::{HistoryLength, HistoryMessage, QueuedMessage, Record};
 use crate::time::UnixSeconds;
 
 /// All durable state of all tenants.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Durable {
     tenants: BTreeMap<DevId, DurableTenant>,
 }
 
 /// The durable state of one tenant.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct DurableTenant {
     /// Users with a key, data, a last-online time or a queue. Boxed: the nodes of a tree are half empty.
     pub users: BTreeMap<UserId, Box<DurableUser>>,
@@ -30,7 +32,7 @@ pub struct DurableTenant {
 }
 
 /// What is known of a user.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct DurableUser {
     /// `users_auth`.
     pub hash: Option<AuthHash>,
@@ -43,7 +45,7 @@ pub struct DurableUser {
 }
 
 /// A value of `users_time`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LastSeen {
     /// At least one device is registered.
     Online,
@@ -52,7 +54,7 @@ pub enum LastSeen {
 }
 
 /// What is known of a channel.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct DurableChannel {
     /// `pipes_settings`, if there is a row.
     pub setting: Option<HistoryLength>,

@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Connections, Debts, Subscribers};
 use crate::id::{ConnId, DevId, UserId};
 use crate::name::ChannelName;
@@ -10,11 +12,11 @@ use crate::time::Mono;
 use crate::wire::Dialect;
 
 /// All tenants that have connections, sessions or counters.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tenants(BTreeMap<DevId, LiveTenant>);
 
 /// The live part of one tenant.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LiveTenant {
     /// Users with connections or with messages in flight.
     pub(crate) users: BTreeMap<UserId, LiveUser>,
@@ -29,7 +31,7 @@ pub(crate) struct LiveTenant {
 }
 
 /// The live part of one user.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct LiveUser {
     /// His authorized connections.
     pub(crate) connections: Connections,
@@ -38,7 +40,7 @@ pub(crate) struct LiveUser {
 }
 
 /// What a user is owed, as far as a restart may forget it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Owed {
     /// What is in flight to his devices.
     pub(crate) debts: Debts,
@@ -111,18 +113,30 @@ impl Tenants {
         self.0.get(&dev)?.channels.get(name)
     }
 
+    /// The one shared name of a channel with subscribers.
+    pub(crate) fn channel_name(&self, dev: DevId, name: &ChannelName) -> Option<&ChannelName> {
+        let (shared, _) = self.0.get(&dev)?.channels.get_key_value(name)?;
+        Some(shared)
+    }
+
     pub(crate) fn channel_mut(&mut self, dev: DevId, name: &ChannelName) -> Option<&mut Subscribers> {
         self.0.get_mut(&dev)?.channels.get_mut(name)
     }
 }
 
 impl LiveTenant {
-    /// Adds a subscriber. Returns the channel's one shared name, so that a million subscribers keep one text.
-    pub(crate) fn subscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) -> ChannelName {
+    /// Adds a subscriber; recipient lists are cut into pieces of at most `piece_max`. Returns the channel's one shared name, so that a million subscribers keep one text.
+    pub(crate) fn subscribe(
+        &mut self,
+        name: &ChannelName,
+        conn: ConnId,
+        dialect: Dialect,
+        piece_max: usize,
+    ) -> ChannelName {
         if let Some((shared, _)) = self.channels.get_key_value(name) {
             let shared = shared.clone();
             if let Some(subscribers) = self.channels.get_mut(name) {
-                subscribers.insert(conn, dialect);
+                subscribers.insert(conn, dialect, piece_max);
             }
             return shared;
         }
@@ -132,9 +146,15 @@ impl LiveTenant {
     }
 
     /// Removes a subscriber; a channel without subscribers occupies nothing (Q82).
-    pub(crate) fn unsubscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) {
+    pub(crate) fn unsubscribe(
+        &mut self,
+        name: &ChannelName,
+        conn: ConnId,
+        dialect: Dialect,
+        piece_max: usize,
+    ) {
         let subscribers = self.channels.get_mut(name);
-        if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect)) {
+        if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect, piece_max)) {
             self.channels.remove(name);
         }
     }

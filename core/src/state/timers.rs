@@ -2,12 +2,14 @@
 
 use alloc::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::GoneId;
 use crate::id::{ConnId, DevId, UserId};
 use crate::time::Mono;
 
 /// What a deadline is for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(crate) enum Timer {
     /// A probe was not answered.
     Probe(ConnId),
@@ -28,7 +30,7 @@ pub(crate) enum Timer {
 }
 
 /// All armed timers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Timers(BTreeSet<(Mono, Timer)>);
 
 impl Timers {

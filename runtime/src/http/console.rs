@@ -213,7 +213,7 @@ fn push_error(out: &mut String, error: QueryError) {
     out.push_str(&format!(
         "{{\"error\":{{\"code\":{code},\"sqlstate\":\"HY000\",\"message\":"
     ));
-    push_quoted(out, error.text);
+    push_quoted(out, &error.text);
     out.push_str("}}");
 }
 

@@ -5,6 +5,7 @@ use comet_core::MessageId;
 
 use super::{Coming, World};
 use crate::browser::{Change, Command, Message, Version};
+use crate::fault::Fault;
 use crate::model::{Failure, wrong};
 use crate::names;
 use crate::network::Up;
@@ -219,6 +220,8 @@ impl World {
             let at = now + if self.calm { 0 } else { takes };
             let id = id.to_owned();
             self.plan(at, Coming::Handled { tab, page, id });
+        } else {
+            self.faults.add(Fault::HandlerHangs);
         }
     }
 
@@ -236,7 +239,7 @@ impl World {
             return Ok(());
         }
         let (_, n) = state.exact.running.remove(at);
-        self.model.page_saw(page, n, now)?;
+        self.model.page_saw(page, n, self.awake())?;
         self.acknowledge(tab);
         Ok(())
     }

@@ -4,6 +4,7 @@ use comet_core::CloseCause;
 
 use super::{Coming, World};
 use crate::browser::{Change, Command};
+use crate::fault::Fault;
 use crate::model::Failure;
 use crate::names;
 use crate::network::{Down, Link, ServerSide, Up};
@@ -93,12 +94,14 @@ impl World {
                 self.plan(due, Coming::Up { link: index });
             }
             Parting::Reset => {
+                self.faults.add(Fault::SocketReset);
                 if link.luck().percent(50) {
                     link.up.clear();
                 }
                 self.server_learns(index, CloseCause::Io, 0);
             }
             Parting::Silent => {
+                self.faults.add(Fault::SocketSilent);
                 link.cut = true;
                 let silence = link.heard + ping * 2_500_000;
                 self.server_learns(index, CloseCause::Silent, silence.saturating_sub(now));
@@ -116,6 +119,7 @@ impl World {
         }
         link.cut = true;
         let silence = link.heard + ping * 2_500_000;
+        self.faults.add(Fault::SocketSilent);
         self.server_learns(index, CloseCause::Silent, silence.saturating_sub(now));
         if let Some(us) = us {
             self.plan(now + us, Coming::Lost { link: index });
@@ -194,7 +198,7 @@ impl World {
                 if state.fresh(id, now, version)
                     && let Some(n) = names::number_in(view)
                 {
-                    return self.model.page_saw(page, n, now);
+                    return self.model.page_saw(page, n, self.awake());
                 }
             }
             Seen::Message { .. }

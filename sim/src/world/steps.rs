@@ -6,6 +6,8 @@ use super::pages::Parting;
 use super::{Coming, World};
 use crate::backend::{Ask, Look, NewMessage, NewPrivate};
 use crate::browser::{Command, Credentials, Exact, Message, Tab};
+use crate::console::Console;
+use crate::fault::Fault;
 use crate::model::{Cause, Failure};
 use crate::names;
 use crate::profile::Knob;
@@ -21,9 +23,6 @@ pub(super) struct CrashPlan {
     /// The commit under way reached the disk.
     pub commit_finished: bool,
 }
-
-/// More open tabs than this are not opened.
-const TABS_MAX: usize = 14;
 
 impl World {
     /// The index of the `a`-th open tab.
@@ -70,6 +69,7 @@ impl World {
             Verb::Crash => {}
             Verb::Stop => return self.stop(a),
             Verb::Jump => {
+                self.faults.add(Fault::ClockJump);
                 let ms = a as i64;
                 self.skew_ms += if b % 2 == 0 { ms } else { -ms };
             }
@@ -90,6 +90,9 @@ impl World {
             | Verb::SetData
             | Verb::DelData
             | Verb::Select
+            | Verb::Console
+            | Verb::Use
+            | Verb::DelMessage
             | Verb::Wrong
             | Verb::Transaction => {
                 let session = (a % self.sessions.len() as u64) as usize;
@@ -97,12 +100,16 @@ impl World {
                 let ask = self.statement(step, dev);
                 return self.submit(session, ask);
             }
+            Verb::Health => return self.check_health(),
+            Verb::Stall => return self.stall(a, b == 1),
         }
         Ok(())
     }
 
     pub(super) fn open_tab(&mut self, browser: u64, mask: u64) {
-        if self.browsers.is_empty() || self.tabs.iter().filter(|tab| tab.open).count() >= TABS_MAX {
+        if self.browsers.is_empty()
+            || self.tabs.iter().filter(|tab| tab.open).count() as u64 >= self.profile.get(Knob::Tabs)
+        {
             return;
         }
         let browser = (browser % self.browsers.len() as u64) as usize;
@@ -148,12 +155,14 @@ impl World {
         let Step { b, c, .. } = *step;
         match step.verb {
             Verb::Shut => {
+                self.faults.add(Fault::PageGone);
                 self.part(tab, Self::parting(b % 3, 0));
                 self.tabs[tab].open = false;
                 self.tabs[tab].exact = Exact::default();
                 self.model.page_over(self.tabs[tab].page);
             }
             Verb::Reload => {
+                self.faults.add(Fault::PageGone);
                 self.part(tab, Self::parting(c, b + 500));
                 self.pages += 1;
                 self.model.page_over(self.tabs[tab].page);
@@ -176,6 +185,7 @@ impl World {
             Verb::Pause => {
                 if let Some(link) = self.tabs[tab].link {
                     self.links[link].paused_until = self.after_ms(b);
+                    self.faults.add(Fault::SlowReader);
                 }
             }
             Verb::Sleep => {
@@ -259,6 +269,7 @@ impl World {
         }
         let session = &mut self.sessions[index];
         let (id, at) = (session.id, session.last_arrival);
+        self.faults.add(Fault::SessionDied);
         let lost = std::mem::take(&mut session.unanswered);
         session.dev = (b % self.profile.get(Knob::Devs)) as u32;
         self.plan(
@@ -281,6 +292,7 @@ impl World {
             return Ok(());
         }
         self.crash = None;
+        self.faults.add(Fault::Restart);
         self.disk.fails_until = 0;
         self.feed(Event::Shutdown, &Cause::Shutdown)?;
         self.disk.committing = None;
@@ -364,6 +376,13 @@ impl World {
             },
             Verb::DelData => Ask::DelData { user },
             Verb::Select => Ask::Look(look(b, c)),
+            Verb::Console => Ask::Console(Console::of(b, c)),
+            Verb::Use => Ask::Use {
+                dev: (b % self.profile.get(Knob::Devs)) as u32,
+            },
+            Verb::DelMessage => Ask::DelMessage {
+                id: self.kept_id(dev, b),
+            },
             Verb::Transaction => {
                 if b % 2 == 0 {
                     Ask::Begin

@@ -1,0 +1,43 @@
+//! The server moves to another process, as a recording does: at random moments the core is written to bytes and
+//! replaced by what is read from them. Nobody may notice.
+
+use comet_core::Core;
+
+use crate::model::{Failure, wrong};
+use crate::prng::Prng;
+
+/// After one in so many events.
+const EVERY: u64 = 100;
+
+/// When the core is replaced. It has luck of its own, so that a run without it is the same run.
+pub(super) struct Restores {
+    pub(super) every: u64,
+    luck: Prng,
+}
+
+impl Restores {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            every: EVERY,
+            luck: Prng::keyed(seed, 5),
+        }
+    }
+
+    pub(super) fn maybe(&mut self, core: &mut Option<Core>) -> Result<(), Failure> {
+        match core {
+            Some(core) if self.every > 0 && self.luck.below(self.every) == 0 => replace(core),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn replace(core: &mut Core) -> Result<(), Failure> {
+    let written = core.checkpoint(Vec::new());
+    let restored = Core::restore(&written).or_else(|error| wrong("checkpoint", error.to_string()))?;
+    if restored.checkpoint(Vec::new()) != written {
+        return wrong("checkpoint", "a core that was read back writes other bytes");
+    }
+    restored.check();
+    *core = restored;
+    Ok(())
+}
