@@ -21,6 +21,10 @@ pub(crate) enum Command {
     Every(Every),
     /// Makes known mistakes on purpose and shows in how many seeds each is found.
     Planted(Planted),
+    /// The real server, killed at random moments of load, start and stop.
+    Kill(Kill),
+    /// Power cuts of the real server, made from a recording of its file operations.
+    Power(Power),
 }
 
 #[derive(Debug, Args)]
@@ -66,6 +70,47 @@ pub(crate) struct Planted {
     /// Most seeds for each mistake.
     #[arg(long, default_value_t = 200)]
     pub(crate) seeds: u64,
+    /// Writes the result as a JSON object to this file.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kill {
+    /// The server's program; default: comet-server beside this one.
+    #[arg(long)]
+    pub(crate) spawn: Option<PathBuf>,
+    /// How often it is killed.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) cycles: u64,
+    /// fsync or os: after the death of the process alone both keep everything.
+    #[arg(long, default_value = "fsync")]
+    pub(crate) durability: String,
+    /// What is sent, and when the server is killed, as far as a machine repeats that.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// SQLite checks every so many cycles what is left; 0: never.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) integrity_every: u64,
+    /// Writes the result as a JSON object to this file.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Power {
+    /// The server's program; default: comet-server beside this one.
+    #[arg(long)]
+    pub(crate) spawn: Option<PathBuf>,
+    /// How many images of the disk are made and opened.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) images: u64,
+    /// Every so many images are also started by the real server; 0: none.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) real_every: u64,
+    /// What is sent, and which images are made.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
     /// Writes the result as a JSON object to this file.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,

@@ -137,21 +137,19 @@ impl Disk {
         self.state().dead = false;
     }
 
-    /// Opens a file, or makes it; one without a name is a temporary one.
-    pub(crate) fn open(&self, name: Option<&str>, create: bool) -> Result<Inode, Error> {
+    /// Opens a file, or makes it.
+    pub(crate) fn open(&self, name: &str, create: bool) -> Result<Inode, Error> {
         let mut state = self.state();
         state.simple(Op::Open)?;
-        if let Some(found) = name.and_then(|name| state.names.get(name)) {
+        if let Some(found) = state.names.get(name) {
             return Ok(*found);
         }
         if !create {
             return Err(Error::Missing);
         }
         let inode = state.add();
-        if let Some(name) = name {
-            state.names.insert(name.to_owned(), inode);
-            state.naming.push(Naming::Create(name.to_owned(), inode));
-        }
+        state.names.insert(name.to_owned(), inode);
+        state.naming.push(Naming::Create(name.to_owned(), inode));
         Ok(inode)
     }
 
@@ -274,6 +272,13 @@ impl Disk {
             naming.apply(&mut state.safe_names);
         }
         Ok(())
+    }
+
+    /// Every file that has a name: what processes see.
+    pub(crate) fn contents(&self) -> Vec<(String, Vec<u8>)> {
+        let state = self.state();
+        let content = |(name, inode): (&String, &Inode)| (name.clone(), state.files[inode.0].cache.clone());
+        state.names.iter().map(content).collect()
     }
 }
 

@@ -30,11 +30,6 @@ impl Mounted {
     pub(crate) fn dir(&self) -> PathBuf {
         PathBuf::from(format!("/{}", self.number))
     }
-
-    /// The name of a file of the store.
-    pub(crate) fn name(&self, file: &str) -> String {
-        format!("/{}/{file}", self.number)
-    }
 }
 
 impl Drop for Mounted {
@@ -43,8 +38,10 @@ impl Drop for Mounted {
     }
 }
 
+/// The store's paths are all files in one directory, which is the disk.
 fn name(path: &Path) -> io::Result<&str> {
-    path.to_str().ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 fn system(error: Error) -> io::Error {
@@ -81,7 +78,7 @@ impl Files for Mounted {
             Ok(()) | Err(Error::Missing) => {}
             Err(error) => return Err(system(error)),
         }
-        self.disk.open(Some(name), true).map(|_| ()).map_err(system)
+        self.disk.open(name, true).map(|_| ()).map_err(system)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -7,10 +7,18 @@ mod args;
 mod disk;
 mod faults;
 mod files;
+mod kill;
+mod load;
+mod marks;
+mod page;
 mod plan;
 mod planted;
+mod power;
+mod process;
 mod report;
 mod simulate;
+mod sql;
+mod statement;
 mod story;
 mod vfs;
 mod world;
@@ -26,6 +34,8 @@ fn main() -> ExitCode {
         Command::Disk(args) => simulate::seeds(&args),
         Command::Every(args) => simulate::every(&args),
         Command::Planted(args) => simulate::planted(&args),
+        Command::Kill(args) => kill::run(&args),
+        Command::Power(args) => power::run(&args),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -239,7 +239,7 @@ mod tests {
     /// S10, S11, appendix B: what was reported as persisted survives every kind of crash.
     #[test]
     fn nothing_acknowledged_is_missing_in_the_first_seeds() {
-        assert_eq!(seeds(&some_seeds(1, 60)), Ok(true));
+        assert_eq!(seeds(&some_seeds(1, 25)), Ok(true));
     }
 
     #[test]

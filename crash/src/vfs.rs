@@ -47,11 +47,12 @@ pub(crate) fn unmount(number: u64) {
         .remove(&number);
 }
 
-/// The disk of a path.
-fn disk_of(path: &str) -> Option<Arc<Disk>> {
-    let number = path.strip_prefix('/')?.split('/').next()?.parse().ok()?;
+/// The disk of a path, and the name of the file on it.
+fn located(path: &str) -> Option<(Arc<Disk>, &str)> {
+    let (number, name) = path.strip_prefix('/')?.split_once('/')?;
     let disks = DISKS.lock().unwrap_or_else(PoisonError::into_inner);
-    disks.get(&number).cloned()
+    let disk = disks.get(&number.parse().ok()?)?;
+    Some((Arc::clone(disk), name))
 }
 
 /// What an open file is to us; SQLite owns the memory that begins with `base`.
@@ -186,15 +187,13 @@ fn opened(name: Option<&str>, flags: c_int) -> Option<Handle> {
     const JOURNALS: c_int = ffi::SQLITE_OPEN_WAL | ffi::SQLITE_OPEN_MAIN_JOURNAL;
     let create = flags & ffi::SQLITE_OPEN_CREATE != 0;
     // Files without a name are temporary ones; the store makes none that would not fit into memory.
-    let disk = disk_of(name?)?;
+    let (disk, name) = located(name?)?;
     let inode = disk.open(name, create).ok()?;
     Some(Handle {
         disk,
         inode,
         is_new: create && flags & JOURNALS != 0,
-        temporary: name
-            .filter(|_| flags & ffi::SQLITE_OPEN_DELETEONCLOSE != 0)
-            .map(ToOwned::to_owned),
+        temporary: (flags & ffi::SQLITE_OPEN_DELETEONCLOSE != 0).then(|| name.to_owned()),
         shared: Vec::new(),
     })
 }
@@ -341,10 +340,7 @@ unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, _delete: c_int) -> 
 
 unsafe extern "C" fn delete(_vfs: *mut ffi::sqlite3_vfs, name: *const c_char, sync_dir: c_int) -> c_int {
     // SAFETY: `name` is a C string.
-    let Some(name) = (unsafe { text(name) }) else {
-        return ffi::SQLITE_IOERR_DELETE;
-    };
-    let Some(disk) = disk_of(name) else {
+    let Some((disk, name)) = (unsafe { text(name) }).and_then(located) else {
         return ffi::SQLITE_IOERR_DELETE;
     };
     match disk.delete(name) {
@@ -363,8 +359,7 @@ unsafe extern "C" fn access(
 ) -> c_int {
     // SAFETY: `name` is a C string, `out` is writable.
     let (name, out) = unsafe { (text(name), &mut *out) };
-    let found = name.and_then(|name| Some((name, disk_of(name)?)));
-    let Some((name, disk)) = found else {
+    let Some((disk, name)) = name.and_then(located) else {
         return ffi::SQLITE_IOERR_ACCESS;
     };
     match disk.find(name) {

@@ -357,7 +357,7 @@ impl<'a> World<'a> {
                     } else {
                         "comet.db-wal"
                     };
-                    self.tally.faults += u64::from(self.disk().rot(&self.mounted.name(file)));
+                    self.tally.faults += u64::from(self.disk().rot(file));
                 }
             }
             End::Kill => {
