@@ -47,6 +47,7 @@ pub(crate) fn test() -> bool {
     stages.run("simulator", || run_simulator(CI_SEEDS));
     stages.run("planted bugs", planted);
     stages.run("benchmark smoke", benchmark);
+    stages.run("crashes", crashes);
     stages.summary()
 }
 
@@ -145,6 +146,8 @@ fn build_release() -> Outcome {
         "comet-sim",
         "-p",
         "comet-bench",
+        "-p",
+        "comet-crash",
     ]))
 }
 
@@ -201,6 +204,17 @@ fn run_simulator(seeds: &str) -> Outcome {
 
 fn planted() -> Outcome {
     run(&mut command(release("comet-sim"), &["planted"]))
+}
+
+/// Power cuts and kills, simulated and real, some seconds each; `cargo xtask prove` runs more of them.
+fn crashes() -> Outcome {
+    let crash = |arguments: &[&str]| run(&mut command(release("comet-crash"), arguments));
+    crash(&["every"])
+        .and(crash(&["disk", "--seeds", "500", "--jobs", "2"]))
+        .and(crash(&["planted"]))
+        .and(crash(&["kill", "--cycles", "30"]))
+        .and(crash(&["kill", "--cycles", "15", "--durability", "os"]))
+        .and(crash(&["power", "--images", "150"]))
 }
 
 /// Not a measurement: pages and back ends on the real server for some seconds, and nothing lost, doubled or disordered.
