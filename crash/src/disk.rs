@@ -67,7 +67,7 @@ struct State {
     /// The process or the machine is dead: nothing works until the next start.
     dead: bool,
     /// A planted mistake: nobody syncs names.
-    names_stay_unsafe: bool,
+    names_get_lost: bool,
 }
 
 /// The disk of one machine.
@@ -86,7 +86,7 @@ impl Disk {
             luck,
             count: 0,
             dead: false,
-            names_stay_unsafe: false,
+            names_get_lost: false,
         }))
     }
 
@@ -110,7 +110,7 @@ impl Disk {
 
     /// Makes the planted mistake that nobody syncs names.
     pub(crate) fn forget_names(&self) {
-        self.state().names_stay_unsafe = true;
+        self.state().names_get_lost = true;
     }
 
     /// The faults that happened.
@@ -265,7 +265,7 @@ impl Disk {
     pub(crate) fn sync_dir(&self) -> Result<(), Error> {
         let mut state = self.state();
         state.simple(Op::SyncDir)?;
-        if state.names_stay_unsafe {
+        if state.names_get_lost {
             return Ok(());
         }
         for naming in std::mem::take(&mut state.naming) {

@@ -78,26 +78,17 @@ impl Group {
 
     /// One transaction; on failure nothing of it stays.
     pub fn attempt(&mut self) -> rusqlite::Result<()> {
-        let outcome = self.transaction();
-        match outcome {
-            Ok(()) => {
-                self.stats.written(self.batch.len(), self.batch_bytes);
-                self.batch.clear();
-                self.batch_bytes = 0;
-            }
-            Err(_) => self.stats.failed(),
-        }
-        outcome
-    }
-
-    fn transaction(&mut self) -> rusqlite::Result<()> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (_, record) in &self.batch {
             write::write(&transaction, record)?;
         }
-        transaction.commit()
+        transaction.commit()?;
+        self.stats.written(self.batch.len(), self.batch_bytes);
+        self.batch.clear();
+        self.batch_bytes = 0;
+        Ok(())
     }
 
     #[cfg(test)]
