@@ -68,6 +68,8 @@ pub(crate) struct Faults {
     pub(crate) io_errors: u64,
     /// Operations before this one find the disk full when they need room.
     pub(crate) full_until: u64,
+    /// Names cannot be synced.
+    pub(crate) names_fail: bool,
     /// Syncs that do nothing.
     pub(crate) lies: u64,
     /// Writes that never arrive.
@@ -94,7 +96,7 @@ impl Faults {
             Op::Write { bytes, grows } => self.write(count, bytes, grows, luck),
             Op::Sync => self.sync(luck),
             Op::Open | Op::Read | Op::Truncate | Op::SyncDir | Op::Look | Op::Name => {
-                if happens(self.io_errors, luck) {
+                if (self.names_fail && op == Op::SyncDir) || happens(self.io_errors, luck) {
                     self.happened.io_errors += 1;
                     return Fate::Fails(Error::Io);
                 }

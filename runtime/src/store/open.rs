@@ -66,6 +66,8 @@ pub fn open_on(
         RowError::Sqlite(error) => from_sqlite(&path, error),
         RowError::Value(column) => damaged(&path, format!("a row of {table} has an impossible {column}")),
     })?;
+    // SQLite has made its log by now. It syncs the log's name with the first change, but does not tell when that fails.
+    files.sync_names(dir).map_err(|cause| io_error(dir, cause))?;
     Ok((Group::new(connection, path), durable))
 }
 
