@@ -21,6 +21,7 @@ mod event;
 mod id;
 mod name;
 mod record;
+pub mod recording;
 mod state;
 mod time;
 pub mod wire;

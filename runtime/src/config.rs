@@ -34,6 +34,8 @@ pub struct Settings {
     pub ws: WsSettings,
     /// The CometQL port; `None` if `cometql.thread_num` switches it off.
     pub cometql: Option<CometQlSettings>,
+    /// What the core is told is recorded; `None` = nothing is.
+    pub record: Option<RecordSettings>,
     /// Where `/metrics` and `/ready` are served; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// Directory of the store, created with mode 0700.
@@ -54,6 +56,19 @@ pub struct Settings {
     pub console: bool,
     /// Where the password came from.
     pub password_source: PasswordSource,
+}
+
+/// Settings of the recording (docs/operations.md).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordSettings {
+    /// Directory of the segments, created with mode 0700.
+    pub dir: PathBuf,
+    /// Bytes of events in one segment, or eight times its checkpoint if that is more.
+    pub segment_bytes: usize,
+    /// Segments kept. At least 1.
+    pub segments: usize,
+    /// Texts and secrets are replaced by stand-ins.
+    pub redact: bool,
 }
 
 /// Settings of the browser port.

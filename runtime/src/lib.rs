@@ -24,6 +24,7 @@ mod io_threads;
 pub mod logging;
 mod metrics;
 mod outbox;
+mod record;
 pub mod server;
 mod shard;
 mod shared;

@@ -113,6 +113,10 @@ pub(super) const KEYS: &[Key] = &[
     number("cometql.max_prepared", 0, 1_000_000, "256"),
     number("cometql.max_conditions", 1, 1000, "10"),
     number("cometql.handshake_timeout", 1, 3600, "10"),
+    key("record.dir", Kind::Text, ""),
+    number("record.segment_size", 4096, 64 * GIB, "67108864"),
+    number("record.segments", 1, 1_000_000, "8"),
+    key("record.redact", Kind::Flag, "false"),
     key("metrics.listen", Kind::Listen, "off"),
     key("statistics.to_log", Kind::Flag, "false"),
     key("log.level", Kind::Level, "info"),
@@ -229,7 +233,7 @@ pub(super) fn keys_of(section: &str) -> Vec<&'static str> {
 }
 
 /// The sections that hold keys with an effect.
-pub(super) const SECTIONS: &str = "main, ws, cometql, metrics, statistics, log, content-type";
+pub(super) const SECTIONS: &str = "main, ws, cometql, record, metrics, statistics, log, content-type";
 
 #[cfg(test)]
 mod tests {

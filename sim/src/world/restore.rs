@@ -32,12 +32,18 @@ impl Restores {
 }
 
 fn replace(core: &mut Core) -> Result<(), Failure> {
-    let written = core.checkpoint(Vec::new());
+    let written = written(core);
     let restored = Core::restore(&written).or_else(|error| wrong("checkpoint", error.to_string()))?;
-    if restored.checkpoint(Vec::new()) != written {
+    if self::written(&restored) != written {
         return wrong("checkpoint", "a core that was read back writes other bytes");
     }
     restored.check();
     *core = restored;
     Ok(())
+}
+
+fn written(core: &Core) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    core.checkpoint(&mut bytes);
+    bytes
 }
