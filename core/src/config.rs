@@ -144,6 +144,13 @@ impl ConfigError {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckedConfig(Config);
 
+impl CheckedConfig {
+    /// Sets another password, which must not be empty; returns the one before.
+    pub(crate) fn replace_password(&mut self, password: Secret) -> Secret {
+        core::mem::replace(&mut self.0.password, password)
+    }
+}
+
 impl core::ops::Deref for CheckedConfig {
     type Target = Config;
 

@@ -14,6 +14,8 @@
 
 mod digest;
 mod read;
+pub mod redact;
+mod text;
 
 use alloc::string::String;
 use alloc::vec::Vec;

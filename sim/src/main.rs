@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 clean, 1 the core did something wrong, 2 a run got stuck, 101 an assertion of the core fired.
 
+mod recordings;
 mod report;
 mod shrink_process;
 mod totals;
@@ -35,6 +36,14 @@ enum Command {
         /// Neither shrinks nor explains a crash.
         #[arg(long)]
         bare: bool,
+    },
+    /// Replays what a server recorded (`comet-server --record`), comparing everything it did.
+    Replay {
+        /// The directory of the recording, or one file of it.
+        path: PathBuf,
+        /// Writes a report to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
     },
     /// Shows in how many seeds each planted bug is found; fails if one survives.
     Planted {
@@ -84,6 +93,10 @@ fn main() {
     match Cli::parse().command {
         Command::Run(args) => run_seeds(&args),
         Command::Script { file, bare } => run_script(&file, bare),
+        Command::Replay { path, json } => {
+            report_crashes();
+            recordings::replay(&path, json.as_deref());
+        }
         Command::Planted { seeds, json } => planted(seeds, json.as_deref()),
     }
 }
@@ -93,6 +106,7 @@ fn report_crashes() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.to_string().replace('\n', " ");
         eprintln!("{text}");
+        report::tell_event();
         let current = CURRENT.with(|current| current.take());
         match current {
             Some((_, Some(script), repeat)) => report::tell_crash(&script, &text, &repeat),

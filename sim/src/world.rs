@@ -10,6 +10,7 @@ mod pages;
 mod restore;
 mod server;
 mod steps;
+mod tape;
 
 use std::collections::BinaryHeap;
 use std::fmt::Write as _;
@@ -99,6 +100,7 @@ pub struct World {
     retries: u32,
     luck: Prng,
     restores: restore::Restores,
+    tape: Option<tape::Tape>,
 }
 
 /// When every run begins, virtual microseconds.
@@ -118,6 +120,17 @@ pub fn run_restoring(script: &Script, every: u64) -> Outcome {
     let mut world = World::new(script.profile.clone(), Planted::none());
     world.restores.every = every;
     play(world, script, false)
+}
+
+/// Runs a script with a server that records; returns the bytes of its segments.
+///
+/// # Errors
+/// The run fails.
+pub fn run_recording(script: &Script, redact: bool) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut world = World::new(script.profile.clone(), Planted::none());
+    world.tape = Some(tape::Tape::new(redact));
+    world.play(script)?;
+    Ok(world.tape.map_or_else(Vec::new, tape::Tape::finish))
 }
 
 fn play(mut world: World, script: &Script, trace: bool) -> Outcome {
@@ -212,6 +225,7 @@ impl World {
             retries: 0,
             luck,
             restores,
+            tape: None,
         }
     }
 
@@ -336,10 +350,16 @@ impl World {
         if let Some(trace) = &mut self.trace {
             trace.push((now, Some(event.clone())));
         }
+        if let Some(tape) = &mut self.tape {
+            tape.event(core, now, &event);
+        }
         let mut actions = std::mem::take(&mut self.actions);
         actions.clear();
         if !self.planted.swallows(&event) {
             core.handle(now, self.planted.bend(event), &mut actions);
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.answer(&actions);
         }
         self.planted.spoil(cause, &mut actions);
         let _ = write!(self.digest, "{actions:?}");

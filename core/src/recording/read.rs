@@ -77,15 +77,16 @@ impl<'a> Segment<'a> {
             }));
         }
         let (checkpoint, mut rest) = block(rest).ok_or(ReadError::NoCheckpoint)?;
-        let mut entries = Entries::default();
+        let mut read = Entries::default();
+        let mut entries = Vec::new();
         while let Some((bytes, behind)) = block(rest) {
-            entries.take(bytes).ok_or(ReadError::Damaged)?;
+            append(&mut read, bytes, &mut entries).ok_or(ReadError::Damaged)?;
             rest = behind;
         }
         Ok(Self {
             head,
             checkpoint,
-            entries: entries.read,
+            entries,
             torn: !rest.is_empty(),
         })
     }
@@ -107,45 +108,59 @@ fn block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (block_head(block) == head).then_some((block, behind))
 }
 
-/// Entries read so far, and the time of the last one.
-#[derive(Default)]
+/// Reads entries one after the other, whose times are relative to each other.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entries {
-    read: Vec<Entry>,
     last: Now,
 }
 
+/// One of them.
+pub(super) enum Part {
+    /// What the core was told.
+    Event(Now, Event),
+    /// The digests of what that brought about.
+    Answer(Vec<u32>),
+}
+
 impl Entries {
-    /// Reads the entries of a block. `None` if they are none.
-    fn take(&mut self, mut rest: &[u8]) -> Option<()> {
-        while let Some((&tag, behind)) = rest.split_first() {
-            rest = behind;
-            if tag == EVENT {
-                let ((mono, unix), event) = decode::<((u64, i64), Event)>(&mut rest)?;
-                self.last = Now {
-                    mono: Mono::from_micros(self.last.mono.micros().checked_add(mono)?),
-                    unix: UnixMillis(self.last.unix.0.wrapping_add_signed(unix)),
-                };
-                self.read.push(Entry {
-                    now: self.last,
-                    event,
-                    answer: None,
-                });
-            } else if tag == ANSWER {
-                let count = usize::try_from(decode::<u64>(&mut rest)?).ok()?;
-                let (digests, behind) = rest.split_at_checked(count.checked_mul(4)?)?;
-                rest = behind;
-                let digests = digests
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|&bytes| u32::from_le_bytes(bytes));
-                self.read.last_mut()?.answer = Some(digests.collect());
-            } else {
-                return None;
-            }
+    /// Takes the first one off. `None` if it is none.
+    pub(super) fn next(&mut self, rest: &mut &[u8]) -> Option<Part> {
+        let (&tag, behind) = rest.split_first()?;
+        *rest = behind;
+        if tag == EVENT {
+            let ((mono, unix), event) = decode::<((u64, i64), Event)>(rest)?;
+            self.last = Now {
+                mono: Mono::from_micros(self.last.mono.micros().checked_add(mono)?),
+                unix: UnixMillis(self.last.unix.0.wrapping_add_signed(unix)),
+            };
+            Some(Part::Event(self.last, event))
+        } else if tag == ANSWER {
+            let count = usize::try_from(decode::<u64>(rest)?).ok()?;
+            let (digests, behind) = rest.split_at_checked(count.checked_mul(4)?)?;
+            *rest = behind;
+            let digests = digests.as_chunks().0.iter();
+            Some(Part::Answer(
+                digests.map(|&bytes| u32::from_le_bytes(bytes)).collect(),
+            ))
+        } else {
+            None
         }
-        Some(())
     }
+}
+
+/// Appends the entries of a block. `None` if they are none.
+fn append(read: &mut Entries, mut rest: &[u8], entries: &mut Vec<Entry>) -> Option<()> {
+    while !rest.is_empty() {
+        match read.next(&mut rest)? {
+            Part::Event(now, event) => entries.push(Entry {
+                now,
+                event,
+                answer: None,
+            }),
+            Part::Answer(digests) => entries.last_mut()?.answer = Some(digests),
+        }
+    }
+    Some(())
 }
 
 fn decode<T: DeserializeOwned>(rest: &mut &[u8]) -> Option<T> {

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use comet_core::recording::redact::Redactor;
 use comet_core::recording::{Head, block_head};
 
 use crate::config::RecordSettings;
@@ -21,12 +22,13 @@ pub(super) struct Shelf {
     /// Files kept.
     segments: usize,
     file: Option<File>,
+    redactor: Option<Box<Redactor>>,
     metrics: Arc<Metrics>,
 }
 
 impl Shelf {
     /// Makes the directory if it is missing.
-    pub(super) fn open(settings: &RecordSettings, _key: [u8; 32], metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(super) fn open(settings: &RecordSettings, key: [u8; 32], metrics: Arc<Metrics>) -> io::Result<Self> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -35,6 +37,7 @@ impl Shelf {
             dir: settings.dir.clone(),
             segments: settings.segments,
             file: None,
+            redactor: settings.redact.then(|| Box::new(Redactor::new(key))),
             metrics,
         })
     }
@@ -52,13 +55,26 @@ impl Shelf {
         file.write_all(&head)?;
         self.metrics.recording_bytes.inc_by(head.len() as u64);
         self.file = Some(file);
-        self.block(checkpoint)?;
+        match &mut self.redactor {
+            Some(redactor) => {
+                let redacted = redactor.checkpoint(checkpoint).map_err(io::Error::other)?;
+                self.block(&redacted)?;
+            }
+            None => self.block(checkpoint)?,
+        }
         self.tidy()
     }
 
     /// Adds entries to the segment.
     pub(super) fn add(&mut self, entries: &[u8]) -> io::Result<()> {
-        self.block(entries)
+        match &mut self.redactor {
+            Some(redactor) => {
+                let unreadable = || io::Error::other("what was to be redacted cannot be read");
+                let redacted = redactor.entries(entries).ok_or_else(unreadable)?;
+                self.block(&redacted)
+            }
+            None => self.block(entries),
+        }
     }
 
     fn block(&mut self, bytes: &[u8]) -> io::Result<()> {
