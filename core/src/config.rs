@@ -52,6 +52,9 @@ pub struct Config {
     pub send_memory_max: usize,
     /// `ws.max_subscriptions`: channels per connection.
     pub subscriptions_max: usize,
+    /// Longest piece of a channel's list of recipients (docs/architecture.md, fan-out). At least 2; at 1,024 its copy
+    /// is 8 KiB.
+    pub recipients_piece_max: usize,
     /// `ws.max_commands_per_second` per connection, 0 = no limit (Q63).
     pub commands_per_second_max: u32,
     /// `ws.maxUptime`: connections older than this are dropped by the sweep; 0 = never (Q51).
@@ -93,6 +96,7 @@ impl Default for Config {
             send_memory_ms: 120_000,
             send_memory_max: 131_072,
             subscriptions_max: 256,
+            recipients_piece_max: 1024,
             commands_per_second_max: 0,
             ws_uptime_max_ms: 0,
             ws_uptime_sweep_ms: 0,
@@ -119,6 +123,8 @@ pub enum ConfigError {
     NoAckTimeout,
     /// `private_window_bytes` is 0.
     NoWindow,
+    /// `recipients_piece_max` is under 2: a piece could not be split.
+    NoPieces,
     /// `main.max_message_body` is 0.
     NoBody,
     /// `cometql.max_query` is under the 4 bytes of the shortest statement.
@@ -134,6 +140,7 @@ impl ConfigError {
             Self::NoDevices => "main.max_devices_per_user must be at least 1",
             Self::NoAckTimeout => "ws.ack_timeout must be more than 0",
             Self::NoWindow => "the window of private messages must be more than 0",
+            Self::NoPieces => "a piece of a list of recipients must hold at least 2",
             Self::NoBody => "main.max_message_body must be at least 1",
             Self::NoQuery => "cometql.max_query must be at least 4",
         }
@@ -172,6 +179,8 @@ impl Config {
             Err(ConfigError::NoAckTimeout)
         } else if self.private_window_bytes == 0 {
             Err(ConfigError::NoWindow)
+        } else if self.recipients_piece_max < 2 {
+            Err(ConfigError::NoPieces)
         } else if self.body_bytes_max == 0 {
             Err(ConfigError::NoBody)
         } else if self.query_bytes_max < 4 {

@@ -1,6 +1,9 @@
 //! A simulated site's back end: what it wants from the server, as a value and as SQL text. The model reads the
 //! value, the server gets the text.
 
+mod prepared;
+
+use crate::console::Console;
 use crate::names;
 
 /// A private message to be inserted.
@@ -66,6 +69,15 @@ pub enum Ask {
         token: String,
     },
     Look(Look),
+    Console(Console),
+    /// Moves the session to another tenant.
+    Use {
+        dev: u32,
+    },
+    /// Deletes one message of a history by its id.
+    DelMessage {
+        id: String,
+    },
     Begin,
     End,
     /// A statement that is refused with this code.
@@ -179,6 +191,9 @@ impl Ask {
             Self::DelQueue { user } => format!("DELETE FROM users_messages WHERE id IN ({user})"),
             Self::Revoke { token } => format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')"),
             Self::Restore { token } => format!("DELETE FROM revoked_tokens WHERE token = '{token}'"),
+            Self::DelMessage { id } => format!("DELETE FROM pipes_messages WHERE id = '{id}'"),
+            Self::Use { dev } => format!("USE db_{dev}"),
+            Self::Console(console) => console.text().to_owned(),
             Self::Begin => "BEGIN".to_owned(),
             Self::End => "COMMIT".to_owned(),
             Self::Wrong { text, .. } => text.clone(),
@@ -211,7 +226,7 @@ impl Ask {
     }
 
     /// True if it changes something durable, so that its OK waits for the disk.
-    pub const fn writes(&self) -> bool {
+    pub fn writes(&self) -> bool {
         matches!(
             self,
             Self::Private(_)
@@ -223,10 +238,11 @@ impl Ask {
                 | Self::SetLength { .. }
                 | Self::DelLength { .. }
                 | Self::DelHistory { .. }
+                | Self::DelMessage { .. }
                 | Self::DelQueue { .. }
                 | Self::Revoke { .. }
                 | Self::Restore { .. }
-        )
+        ) || matches!(self, Self::Console(console) if console.deletes())
     }
 }
 

@@ -5,17 +5,28 @@ use crate::prng::Prng;
 use crate::profile::{Knob, Profile};
 use crate::step::{Script, Step, Verb};
 
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
 /// The script of a seed. `steps` overrides its drawn length.
 pub fn generate(seed: u64, steps: Option<u64>) -> Script {
-    let profile = Profile::drawn(seed);
+    let mut profile = Profile::drawn(seed);
     let mut rng = Prng::keyed(seed, 2);
     let weights = weights(&mut rng);
-    let pace = rng.pick(&[5, 50, 500, 3000]);
+    let pace = rng.pick(&[0, 5, 50, 500, 3000, 3000]);
     let count = steps.unwrap_or_else(|| rng.pick(&[30, 80, 160, 300, 500]));
+    let nights = rng.percent(8);
+    if nights {
+        profile.calm_nights();
+    }
     let mut made = preamble(&profile, &mut rng);
     for _ in 0..count {
         let verb = draw(&weights, &mut rng);
-        let gap_ms = if rng.percent(25) { 0 } else { rng.below(pace + 1) };
+        let gap_ms = match rng.below(100) {
+            0..2 if nights => rng.between(HOUR_MS, 12 * HOUR_MS),
+            0..25 => 0,
+            _ => rng.below(pace + 1),
+        };
         let (a, b, c) = numbers(verb, &mut rng);
         let serial = made.len() as u64;
         made.push(Step {
@@ -83,9 +94,11 @@ const fn usual(verb: Verb) -> u64 {
         Verb::Cut | Verb::Shut | Verb::Reset => 10,
         Verb::Pause | Verb::Sleep | Verb::Rekey | Verb::SetKey | Verb::SetLength | Verb::Die => 6,
         Verb::DelHistory | Verb::SetData | Verb::Wrong | Verb::Ticks | Verb::Transaction => 5,
+        Verb::Console => 10,
+        Verb::Use | Verb::DelMessage => 4,
         Verb::DelKey | Verb::Revoke | Verb::Restore | Verb::DelLength | Verb::DelQueue | Verb::DelData => 4,
         Verb::DiskFail | Verb::Crash | Verb::Intruder => 4,
-        Verb::Storm | Verb::Stop | Verb::Jump => 2,
+        Verb::Storm | Verb::Stop | Verb::Jump | Verb::Stall | Verb::Health => 2,
     }
 }
 
@@ -151,7 +164,12 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
         Verb::DiskFail => (pause(rng), 0, 0),
         Verb::Crash => (rng.below(6), pause(rng), rng.below(2)),
         Verb::Stop => (pause(rng), 0, 0),
-        Verb::Jump => (rng.pick(&[500, 2_000, 100_000]), rng.below(2), 0),
+        Verb::Jump => (rng.pick(&[500, 2_000, 100_000, HOUR_MS, DAY_MS]), rng.below(2), 0),
+        Verb::Stall => (pause(rng), rng.below(2), 0),
+        Verb::Console => (who, rng.below(14), rng.next() & 0xff),
+        Verb::Use => (who, rng.below(3), 0),
+        Verb::DelMessage => (who, rng.below(16), 0),
+        Verb::Health => (0, 0, 0),
         Verb::Ticks => (rng.between(1, 3), 0, 0),
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod backend;
 pub mod browser;
+pub mod console;
 pub mod disk;
 pub mod fault;
 pub mod generate;

@@ -5,7 +5,9 @@
 mod acks;
 mod answers;
 mod channels;
+mod commands;
 mod conns;
+mod console;
 pub mod facts;
 mod histories;
 mod oracle;
@@ -14,6 +16,7 @@ mod pages;
 mod private;
 mod queries;
 mod sends;
+mod sessions;
 
 use std::collections::VecDeque;
 
@@ -24,11 +27,14 @@ use crate::browser::{Command, Intrusion, Version};
 use crate::profile::{Knob, Profile};
 use crate::seen::Seen;
 use acks::Awaited;
+use commands::Pace;
+use console::Counts;
 use facts::Facts;
 use histories::Reading;
 pub use outputs::Out;
 use pages::Page;
 use sends::{Accepted, Identity};
+use sessions::Session;
 
 /// Something the core did wrong.
 #[derive(Clone, Debug)]
@@ -65,7 +71,11 @@ pub enum Cause {
     /// The server noticed the end of a connection.
     Closed { conn: ConnId },
     /// A session opened.
-    SessionOpened { session: u64, dev: u32 },
+    SessionOpened {
+        session: u64,
+        dev: u32,
+        is_health_check: bool,
+    },
     /// A session sent a statement.
     Query { session: u64, req: u64, ask: Ask },
     /// A session ended.
@@ -121,6 +131,8 @@ struct Conn {
     reading_probe: Option<u128>,
     /// The acknowledgement that is waited for.
     awaited: Option<Awaited>,
+    /// Its commands of the present second.
+    pace: Pace,
 }
 
 /// A private message sent to a connection.
@@ -197,6 +209,10 @@ enum Expected {
         delivered: Option<(u64, u64)>,
     },
     Rows(Vec<Vec<String>>),
+    /// So many rows.
+    Count(usize),
+    /// Rows of a name and a value, among others.
+    Named(Vec<(String, String)>),
     Error(u16),
 }
 
@@ -231,7 +247,8 @@ pub struct Model {
     conns: Vec<Conn>,
     /// Places of the living ones, ascending.
     living: Vec<usize>,
-    sessions: Vec<(u64, u32)>,
+    sessions: Vec<Session>,
+    counts: Counts,
     private: Vec<Private>,
     /// Place of message n in the list.
     places: Vec<Option<usize>>,
@@ -297,6 +314,7 @@ impl Model {
             conns: Vec::new(),
             living: Vec::new(),
             sessions: Vec::new(),
+            counts: Counts::default(),
             private: Vec::new(),
             places: Vec::new(),
             tokens,
@@ -389,6 +407,10 @@ impl Model {
             message.done_by.clear();
         }
         self.sessions.clear();
+        self.counts = Counts {
+            started: self.now,
+            ..Counts::default()
+        };
         self.due.clear();
         self.wanted.clear();
         self.accepted.clear();

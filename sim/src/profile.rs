@@ -77,6 +77,24 @@ knobs! {
     SendMemory "send_memory" 131_072,
     /// For so long, ms.
     SendMemoryMs "send_memory_ms" 120_000,
+    /// 0: `main.save_users_last_online_time` off.
+    SaveOnline "save_online" 1,
+    /// `ws.max_commands_per_second`.
+    Commands "commands" 0,
+    /// `cometql.maxUptime`, s.
+    SqlUptime "sql_uptime" 0,
+    /// `ws.statistics` and `cometql.statistics`, ms.
+    Statistics "statistics" 0,
+    /// `main.max_message_body`, bytes.
+    BodyMax "body_max" 4096,
+    /// Longest piece of a list of recipients.
+    Piece "piece" 1024,
+    /// Most tabs that are open.
+    Tabs "tabs" 14,
+    /// Percentage of statements that are prepared and bound, where that is possible.
+    Prepared "prepared" 0,
+    /// How fast the server's wall clock goes, in thousandths of the speed of time.
+    Drift "drift" 1000,
 }
 
 /// Number of settings.
@@ -128,7 +146,34 @@ impl Profile {
         profile.set(Knob::Hangs, rng.pick(&[0, 0, 0, 5]));
         profile.set(Knob::SendMemory, rng.pick(&[131_072, 131_072, 4, 1]));
         profile.set(Knob::SendMemoryMs, rng.pick(&[120_000, 120_000, 120_000, 2_000]));
+        profile.draw_rarer(&mut rng);
         profile
+    }
+
+    /// A world of days, in which steps are hours apart now and then: nothing in it happens every second of a night.
+    pub fn calm_nights(&mut self) {
+        for knob in [Knob::AckTimeout, Knob::Uptime, Knob::SqlUptime, Knob::Statistics] {
+            self.set(knob, knob.calm());
+        }
+        self.set(Knob::Latency, self.get(Knob::Latency).min(400));
+    }
+
+    fn draw_rarer(&mut self, rng: &mut Prng) {
+        self.set(Knob::SaveOnline, rng.pick(&[1, 1, 1, 1, 0]));
+        self.set(Knob::Commands, rng.pick(&[0, 0, 0, 0, 0, 0, 4, 1]));
+        self.set(Knob::SqlUptime, rng.pick(&[0, 0, 0, 0, 0, 60, 2]));
+        self.set(Knob::Statistics, rng.pick(&[0, 0, 0, 60_000, 1_000]));
+        self.set(Knob::BodyMax, rng.pick(&[4096, 4096, 4096, 4096, 400, 24]));
+        self.set(Knob::Piece, rng.pick(&[1024, 1024, 2, 4]));
+        self.set(Knob::Prepared, rng.pick(&[0, 0, 30, 100]));
+        self.set(
+            Knob::Drift,
+            rng.pick(&[1000, 1000, 1000, 1000, 1001, 900, 2000, 0]),
+        );
+        if rng.percent(8) {
+            self.set(Knob::Tabs, 40);
+            self.set(Knob::Browsers, rng.between(20, 40));
+        }
     }
 
     /// The value of a setting.
@@ -155,7 +200,14 @@ impl Profile {
             dev_index_size: 10,
             send_online_events: self.get(Knob::Presence) == 1,
             send_offline_events: self.get(Knob::Presence) == 1,
-            body_bytes_max: crate::names::BODY_MAX,
+            save_last_online: self.get(Knob::SaveOnline) == 1,
+            body_bytes_max: self.get(Knob::BodyMax).max(1) as usize,
+            commands_per_second_max: self.get(Knob::Commands) as u32,
+            recipients_piece_max: self.get(Knob::Piece).max(2) as usize,
+            cometql_uptime_max_ms: self.get(Knob::SqlUptime) * 1000,
+            cometql_uptime_sweep_ms: self.get(Knob::SqlUptime) * 500,
+            ws_statistics_ms: self.get(Knob::Statistics),
+            cometql_statistics_ms: self.get(Knob::Statistics),
             private_window_bytes: self.get(Knob::Window).max(1) as usize,
             devices_per_user_max: self.get(Knob::Devices).max(1) as usize,
             queue_ttl_ms: self.get(Knob::QueueTtl) * 1000,

@@ -80,6 +80,14 @@ verbs! {
     Select "select",
     /// Session a sends a statement that is refused, of kind b.
     Wrong "wrong",
+    /// Session a asks a console's question of kind b about c.
+    Console "console",
+    /// Session a moves to tenant b.
+    Use "use",
+    /// Session a deletes the b-th message of all histories by its id.
+    DelMessage "del_message",
+    /// A load balancer logs in and asks something.
+    Health "health",
     /// Session a begins (b = 0) or ends a transaction.
     Transaction "transaction",
     /// Session a dies with its statements in flight and reconnects as tenant b.
@@ -93,6 +101,8 @@ verbs! {
     Stop "stop",
     /// The wall clock jumps by a ms; b: 0 forward, 1 backward.
     Jump "jump",
+    /// The server stands still for a ms; b: 0 the process, 1 the whole machine, whose monotonic clock stands still too.
+    Stall "stall",
     /// a superfluous Ticks.
     Ticks "ticks",
 }

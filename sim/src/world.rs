@@ -3,6 +3,7 @@
 //! The contract between core and runtime (`comet_core::Action`) is executed here in its worst form: late `Closed`,
 //! `Closed` after `Close`, events of connections that are already forgotten, replies to dead sessions.
 
+mod clocks;
 mod coming;
 mod exact;
 mod finish;
@@ -16,9 +17,7 @@ use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use comet_core::{
-    Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Mono, Now, Recipients, UnixMillis,
-};
+use comet_core::{Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Now, Recipients};
 
 use coming::{Coming, Entry};
 
@@ -27,7 +26,6 @@ use crate::browser::{Browser, Tab, Version};
 use crate::disk::Disk;
 use crate::fault::{Fault, Faults};
 use crate::model::{Cause, Failure, Model, Out, wrong};
-use crate::names::EPOCH_S;
 use crate::network::{Down, Link, ServerSide};
 use crate::planted::Planted;
 use crate::prng::Prng;
@@ -75,6 +73,11 @@ pub struct World {
     heap: BinaryHeap<Entry>,
     boot: u64,
     skew_ms: i64,
+    /// How long the machine was suspended in all.
+    slept: u64,
+    /// Until then nothing gets through to the server.
+    deaf_until: u64,
+    is_suspended: bool,
     core: Option<Core>,
     life: u32,
     disk: Disk,
@@ -201,6 +204,9 @@ impl World {
             heap: BinaryHeap::new(),
             boot: 0,
             skew_ms: 0,
+            slept: 0,
+            deaf_until: 0,
+            is_suspended: false,
             core: None,
             life: 0,
             disk: Disk::default(),
@@ -240,18 +246,6 @@ impl World {
         self.finish()
     }
 
-    /// Both clocks of the server.
-    fn clock(&self) -> Now {
-        Now {
-            mono: Mono::from_micros(self.now - self.boot),
-            unix: UnixMillis(self.unix()),
-        }
-    }
-
-    fn unix(&self) -> u64 {
-        (EPOCH_S * 1000 + self.now / 1000).saturating_add_signed(self.skew_ms)
-    }
-
     fn plan(&mut self, at: u64, coming: Coming) {
         self.serial += 1;
         self.heap.push(Entry {
@@ -270,7 +264,7 @@ impl World {
         loop {
             let deadline = self.core.as_ref().and_then(Core::poll_timeout);
             let tick = deadline.map(|mono| (mono.micros() + self.boot).max(self.now));
-            let tick = tick.filter(|_| !self.planted.sleeps());
+            let tick = tick.filter(|_| !self.planted.sleeps() && !self.is_suspended);
             let next = self.heap.peek().map(|entry| entry.at);
             if let Some(at) = tick.filter(|at| *at <= end && next.is_none_or(|next| *at <= next)) {
                 self.spins = if at == self.now { self.spins + 1 } else { 0 };
@@ -283,7 +277,7 @@ impl World {
                 self.now = at;
                 self.feed(Event::Tick, &Cause::Tick)?;
             } else if next.is_some_and(|next| next <= end) {
-                if let Some(entry) = self.heap.pop() {
+                if let Some(entry) = self.heap.pop().and_then(|entry| self.put_off(entry)) {
                     self.now = entry.at;
                     self.come(entry.coming)?;
                 }
@@ -335,6 +329,7 @@ impl World {
                 req,
                 ask,
             } => self.query_arrived(life, session, req, ask),
+            Coming::LogIn { life, session, ended } => self.log_in_again(life, session, ended),
             Coming::SessionEnd { life, session } => self.session_end(life, session),
             Coming::Retry { session, ask } => self.submit(session, ask),
             Coming::Restart => self.start_server(),
@@ -363,7 +358,7 @@ impl World {
         }
         self.planted.spoil(cause, &mut actions);
         let _ = write!(self.digest, "{actions:?}");
-        let outs = self.model.step(self.now, self.unix(), cause, &actions)?;
+        let outs = self.model.step(self.awake(), self.unix(), cause, &actions)?;
         self.check()?;
         let result = self.execute(&actions, &outs);
         self.actions = actions;
@@ -419,10 +414,8 @@ impl World {
                     .or_else(|text| wrong("records", text))?;
                 self.begin_commit();
             }
-            (
-                Action::Send { .. } | Action::Reply { .. } | Action::CloseSession { .. } | Action::Ready(_),
-                _,
-            ) => {}
+            (Action::CloseSession { session }, _) => self.close_session(session.0),
+            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_), _) => {}
         }
         Ok(())
     }
@@ -509,7 +502,7 @@ impl World {
 
     fn compare_durable(&self) -> Result<(), Failure> {
         match &self.core {
-            Some(core) if *core.durable() != self.shadow => {
+            Some(core) if !self.is_same(core.durable(), &self.shadow) => {
                 wrong("durable", "the durable state is not the fold of its records")
             }
             Some(_) | None => Ok(()),

@@ -7,6 +7,7 @@
 
 mod browser;
 mod clients;
+mod coverage;
 mod deny;
 mod machine;
 mod stage;
@@ -25,6 +26,8 @@ cargo xtask VERB
   client           the JavaScript client: types, build, unit tests, then pages in Chromium on the real server
   clients          installs every MySQL client apt, pip and npm have, then runs all of them
   sim [SEEDS]      simulator runs in release (default 2000), then the planted bugs
+  coverage [SEEDS] [--json FILE]
+                   what of core/src/engine and core/src/state no seed reaches, against sim/unreached.txt
   fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing)
 ";
 
@@ -38,6 +41,12 @@ fn main() -> ExitCode {
         ["clients"] => stages::clients(),
         ["sim"] => stages::simulate(stages::CI_SEEDS),
         ["sim", seeds] if seeds.parse::<u32>().is_ok() => stages::simulate(seeds),
+        ["coverage"] => coverage::coverage(None, None),
+        ["coverage", "--json", file] => coverage::coverage(None, Some(file)),
+        ["coverage", seeds] if seeds.parse::<u32>().is_ok() => coverage::coverage(Some(seeds), None),
+        ["coverage", seeds, "--json", file] if seeds.parse::<u32>().is_ok() => {
+            coverage::coverage(Some(seeds), Some(file))
+        }
         ["fuzz", seconds] if seconds.parse::<u32>().is_ok() => stages::fuzz(seconds),
         _ => {
             eprint!("{USAGE}");

@@ -118,14 +118,21 @@ impl Core {
     fn apply_change(&mut self, conn: ConnId, change: &Change, out: &mut Vec<Action>) {
         let Some(state) = self.conns.get(conn) else { return };
         let (dev, user, uuid, dialect) = (state.dev, state.user, state.uuid.clone(), state.dialect);
+        let piece_max = self.config.recipients_piece_max;
         for channel in &change.gone {
-            self.tenants.entry(dev).unsubscribe(channel, conn, dialect);
+            self.tenants
+                .entry(dev)
+                .unsubscribe(channel, conn, dialect, piece_max);
             self.announce_track(dev, channel, false, user, &uuid, out);
         }
         let mut come = Vec::with_capacity(change.come.len());
         for channel in &change.come {
             self.announce_track(dev, channel, true, user, &uuid, out);
-            come.push(self.tenants.entry(dev).subscribe(channel, conn, dialect));
+            come.push(
+                self.tenants
+                    .entry(dev)
+                    .subscribe(channel, conn, dialect, piece_max),
+            );
         }
         let Some(state) = self.conns.get_mut(conn) else {
             return;

@@ -91,7 +91,7 @@ impl Core {
     fn check_tenant(&self, dev: DevId, tenant: &LiveTenant) {
         for (name, subscribers) in &tenant.channels {
             assert!(subscribers.len() > 0, "an empty channel occupies memory (Q82)");
-            subscribers.check();
+            subscribers.check(self.config.recipients_piece_max);
             for id in subscribers.iter() {
                 let conn = self.conns.get(id);
                 assert!(

@@ -89,7 +89,7 @@ impl Core {
         let tenant = self.tenants.entry(conn.dev);
         tenant.connections -= 1;
         for channel in &conn.channels {
-            tenant.unsubscribe(channel, id, conn.dialect);
+            tenant.unsubscribe(channel, id, conn.dialect, self.config.recipients_piece_max);
         }
         if let Some(probe) = conn.pending().probe {
             self.timers.disarm(probe.deadline, Timer::Probe(id));

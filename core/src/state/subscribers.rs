@@ -1,7 +1,7 @@
 //! Who is subscribed to a channel, per frame dialect, as lists that messages to them share: publishing into a quiet
 //! channel allocates the same for ten subscribers and for a million, and whoever comes or goes costs the copy of one
 //! short piece of a list, even between two messages. The first messages after that cost an action for each piece, and
-//! one of them a copy of everything. A channel with one subscriber, the commonest kind, is two words.
+//! one of them a copy of everything. How long a piece may be is a setting (`recipients_piece_max`). A channel with one subscriber, the commonest kind, is two words.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::id::ConnId;
 use crate::wire::Dialect;
 
-/// The longest piece of a list: its copy is 8 KiB.
-const PIECE_MAX: usize = 1024;
 /// A list of several pieces that has served so many messages unchanged is joined. From then on all messages share one
 /// list, which is how the runtime sees that they have the same receivers; while subscribers come and go, the copy of
 /// everything would cost more than that gains.
@@ -75,29 +73,29 @@ impl Subscribers {
         Self::One(conn, dialect)
     }
 
-    /// Adds a connection; it was not subscribed.
-    pub(crate) fn insert(&mut self, conn: ConnId, dialect: Dialect) {
+    /// Adds a connection; it was not subscribed. A piece of a list has at most `piece_max`.
+    pub(crate) fn insert(&mut self, conn: ConnId, dialect: Dialect, piece_max: usize) {
         let groups = match self {
             Self::Many(groups) => groups,
             Self::One(first, its_dialect) => {
                 let mut groups = Box::<Groups>::default();
-                groups.of_mut(*its_dialect).insert(*first);
+                groups.of_mut(*its_dialect).insert(*first, piece_max);
                 *self = Self::Many(groups);
-                return self.insert(conn, dialect);
+                return self.insert(conn, dialect, piece_max);
             }
         };
-        groups.of_mut(dialect).insert(conn);
+        groups.of_mut(dialect).insert(conn, piece_max);
     }
 
     /// Removes a connection; it was subscribed. False if nobody is left: then the channel is to be forgotten.
     #[must_use]
-    pub(crate) fn remove(&mut self, conn: ConnId, dialect: Dialect) -> bool {
+    pub(crate) fn remove(&mut self, conn: ConnId, dialect: Dialect, piece_max: usize) -> bool {
         match self {
             Self::One(last, its_dialect) => {
                 assert!(*last == conn && *its_dialect == dialect, "was not subscribed");
                 return false;
             }
-            Self::Many(groups) => groups.of_mut(dialect).remove(conn),
+            Self::Many(groups) => groups.of_mut(dialect).remove(conn, piece_max),
         }
         if let Some((last, dialect)) = self.only() {
             *self = Self::One(last, dialect);
@@ -154,11 +152,11 @@ impl Subscribers {
     }
 
     /// Asserts that the lists are what they promise.
-    pub(crate) fn check(&self) {
+    pub(crate) fn check(&self, piece_max: usize) {
         if let Self::Many(groups) = self {
             assert!(self.len() > 1, "a list for a single subscriber");
             for (_, group) in groups.all() {
-                group.check();
+                group.check(piece_max);
             }
         }
     }
@@ -230,7 +228,7 @@ impl Group {
         self.unchanged = 0;
     }
 
-    fn insert(&mut self, conn: ConnId) {
+    fn insert(&mut self, conn: ConnId, piece_max: usize) {
         self.changed();
         let at = self.piece_of(conn);
         self.len += 1;
@@ -242,12 +240,12 @@ impl Group {
             panic!("subscribed twice");
         };
         let (before, after) = piece.split_at(place);
-        if piece.len() < PIECE_MAX {
+        if piece.len() < piece_max {
             self.pieces[at] = joined(before, &[conn], after);
         } else if after.is_empty() {
             // Ids ascend, so this is where the next ones come: into a piece of their own, unless a short one follows.
             match self.pieces.get(at + 1) {
-                Some(next) if next.len() < PIECE_MAX / 2 => self.pieces[at + 1] = joined(&[conn], next, &[]),
+                Some(next) if next.len() < piece_max / 2 => self.pieces[at + 1] = joined(&[conn], next, &[]),
                 Some(_) | None => self.pieces.insert(at + 1, Arc::new([conn])),
             }
         } else {
@@ -255,11 +253,11 @@ impl Group {
             let (first, second) = (Arc::from(first), Arc::from(second));
             self.pieces.splice(at..=at, [first, second]);
             self.len -= 1;
-            self.insert(conn);
+            self.insert(conn, piece_max);
         }
     }
 
-    fn remove(&mut self, conn: ConnId) {
+    fn remove(&mut self, conn: ConnId, piece_max: usize) {
         self.changed();
         let at = self.piece_of(conn);
         let piece = self.pieces.get(at).map_or(&[][..], |piece| piece);
@@ -272,30 +270,30 @@ impl Group {
             self.pieces.remove(at);
         } else {
             self.pieces[at] = joined(before, after, &[]);
-            self.join_with_next(at);
+            self.join_with_next(at, piece_max);
         }
-        self.join_with_next(at.saturating_sub(1));
+        self.join_with_next(at.saturating_sub(1), piece_max);
     }
 
     /// Makes one of two neighbours if they have become short.
-    fn join_with_next(&mut self, at: usize) {
+    fn join_with_next(&mut self, at: usize, piece_max: usize) {
         if let Some([first, second]) = self.pieces.get(at..at + 2)
-            && first.len() + second.len() <= PIECE_MAX / 2
+            && first.len() + second.len() <= piece_max / 2
         {
             self.pieces[at] = joined(first, second, &[]);
             self.pieces.remove(at + 1);
         }
     }
 
-    fn check(&self) {
+    fn check(&self, piece_max: usize) {
         assert!(
             self.iter().is_sorted_by(|a, b| a < b),
             "recipients out of order or doubled"
         );
         assert_eq!(self.iter().count(), self.len, "the number of recipients drifted");
-        let fits = |piece: &Arc<[ConnId]>| (1..=PIECE_MAX).contains(&piece.len());
+        let fits = |piece: &Arc<[ConnId]>| (1..=piece_max).contains(&piece.len());
         assert!(self.pieces.iter().all(fits), "a piece too long or empty");
-        let short = |pair: &[Arc<[ConnId]>]| pair[0].len() + pair[1].len() <= PIECE_MAX / 2;
+        let short = |pair: &[Arc<[ConnId]>]| pair[0].len() + pair[1].len() <= piece_max / 2;
         assert!(!self.pieces.windows(2).any(short), "more pieces than are needed");
         let whole = self.whole.iter().flat_map(|whole| whole.iter().copied());
         assert!(
@@ -314,6 +312,8 @@ mod tests {
     use super::*;
     use alloc::collections::BTreeSet;
 
+    const PIECE_MAX: usize = 1024;
+
     fn conns(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<ConnId> {
         numbers.into_iter().map(ConnId).collect()
     }
@@ -321,7 +321,7 @@ mod tests {
     fn many(conns: &BTreeSet<ConnId>) -> Group {
         let mut group = Group::default();
         for &conn in conns {
-            group.insert(conn);
+            group.insert(conn, PIECE_MAX);
         }
         group
     }
@@ -331,9 +331,9 @@ mod tests {
         let both = (1..=3000).flat_map(|n| [ConnId::new(0, n), ConnId::new(1, n)]);
         let mut group = Group::default();
         for conn in both {
-            group.insert(conn);
+            group.insert(conn, PIECE_MAX);
         }
-        group.check();
+        group.check(PIECE_MAX);
         let lengths = group.pieces.iter().map(|piece| piece.len());
         assert!(lengths.clone().filter(|&len| len == PIECE_MAX).count() >= 4);
         assert_eq!(lengths.sum::<usize>(), 6000);
@@ -344,9 +344,9 @@ mod tests {
     fn takes_few_pieces(comers: impl IntoIterator<Item = u64>) {
         let mut group = Group::default();
         for conn in comers {
-            group.insert(ConnId(conn));
+            group.insert(ConnId(conn), PIECE_MAX);
         }
-        group.check();
+        group.check(PIECE_MAX);
         let (pieces, len) = (group.pieces.len(), group.len);
         assert!(pieces <= 4 * len / PIECE_MAX + 1, "{pieces} pieces for {len}");
     }
@@ -375,22 +375,22 @@ mod tests {
         for n in 0..20_000u64 {
             let number = n * 7919 % 20_000;
             let comer = ConnId(number * 2 + 1);
-            group.insert(comer);
+            group.insert(comer, PIECE_MAX);
             expected.insert(comer);
             let goer = ConnId(number * 2 + if n % 16 == 0 { 1 } else { 2 });
-            group.remove(goer);
+            group.remove(goer, PIECE_MAX);
             expected.remove(&goer);
             if n % 500 == 0 {
-                group.check();
+                group.check(PIECE_MAX);
                 assert!(group.iter().eq(expected.iter().copied()));
             }
         }
         while let Some(goer) = expected.pop_first() {
             assert!(group.contains(goer));
-            group.remove(goer);
+            group.remove(goer, PIECE_MAX);
             assert!(!group.contains(goer));
         }
-        group.check();
+        group.check(PIECE_MAX);
         assert!(group.pieces.is_empty(), "nobody occupies memory");
     }
 
@@ -399,9 +399,9 @@ mod tests {
         let everybody = conns(1..=10_000);
         let mut group = many(&everybody);
         for conn in everybody.into_iter().filter(|conn| conn.0 % 100 != 0) {
-            group.remove(conn);
+            group.remove(conn, PIECE_MAX);
         }
-        group.check();
+        group.check(PIECE_MAX);
         assert_eq!(group.len, 100);
         assert!(group.pieces.len() <= 2, "{} pieces", group.pieces.len());
     }
@@ -415,8 +415,8 @@ mod tests {
         let first = group.lists()[0].clone();
         assert_eq!(first.len(), 5000);
         assert!(Arc::ptr_eq(&first, &group.lists()[0]));
-        group.remove(ConnId(77));
-        group.check();
+        group.remove(ConnId(77), PIECE_MAX);
+        group.check(PIECE_MAX);
         assert!(
             group.lists().len() > 1,
             "a change is not paid with a copy of everything"
@@ -431,13 +431,13 @@ mod tests {
     fn a_single_subscriber_needs_no_list() {
         let (a, b) = (ConnId(1), ConnId(2));
         let mut subscribers = Subscribers::new(a, Dialect::V4);
-        subscribers.insert(b, Dialect::V5);
+        subscribers.insert(b, Dialect::V5, PIECE_MAX);
         assert!(matches!(subscribers, Subscribers::Many(_)));
         assert!(subscribers.iter().eq([b, a]));
-        assert!(subscribers.remove(a, Dialect::V4));
+        assert!(subscribers.remove(a, Dialect::V4, PIECE_MAX));
         assert!(matches!(subscribers, Subscribers::One(only, Dialect::V5) if only == b));
         assert!(subscribers.contains(b) && !subscribers.contains(a));
-        assert!(!subscribers.remove(b, Dialect::V5), "nobody is left");
+        assert!(!subscribers.remove(b, Dialect::V5, PIECE_MAX), "nobody is left");
         assert_eq!(size_of::<Subscribers>(), 16);
     }
 }

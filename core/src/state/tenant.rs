@@ -125,12 +125,18 @@ impl Tenants {
 }
 
 impl LiveTenant {
-    /// Adds a subscriber. Returns the channel's one shared name, so that a million subscribers keep one text.
-    pub(crate) fn subscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) -> ChannelName {
+    /// Adds a subscriber; recipient lists are cut into pieces of at most `piece_max`. Returns the channel's one shared name, so that a million subscribers keep one text.
+    pub(crate) fn subscribe(
+        &mut self,
+        name: &ChannelName,
+        conn: ConnId,
+        dialect: Dialect,
+        piece_max: usize,
+    ) -> ChannelName {
         if let Some((shared, _)) = self.channels.get_key_value(name) {
             let shared = shared.clone();
             if let Some(subscribers) = self.channels.get_mut(name) {
-                subscribers.insert(conn, dialect);
+                subscribers.insert(conn, dialect, piece_max);
             }
             return shared;
         }
@@ -140,9 +146,15 @@ impl LiveTenant {
     }
 
     /// Removes a subscriber; a channel without subscribers occupies nothing (Q82).
-    pub(crate) fn unsubscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect) {
+    pub(crate) fn unsubscribe(
+        &mut self,
+        name: &ChannelName,
+        conn: ConnId,
+        dialect: Dialect,
+        piece_max: usize,
+    ) {
         let subscribers = self.channels.get_mut(name);
-        if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect)) {
+        if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect, piece_max)) {
             self.channels.remove(name);
         }
     }

@@ -16,6 +16,9 @@ impl Model {
             conn: id,
             re: number.filter(|_| exact),
         };
+        if self.is_too_fast(id, command) {
+            return self.refuse(asked, Extra::Plain, "too_many_commands");
+        }
         if !exact && (number.is_some() || is_new(command)) {
             return self.refuse(asked, Extra::Plain, "unknown_command");
         }

@@ -2,6 +2,7 @@
 
 use comet_core::{CloseCause, ConnId};
 
+use super::commands::Pace;
 use super::facts::{get, set};
 use super::{Asked, Claim, Conn, Failure, Model, Out, wrong};
 use crate::browser::{Change, Intrusion};
@@ -63,7 +64,9 @@ impl Model {
             readings: Vec::new(),
             reading_probe: None,
             awaited: None,
+            pace: Pace::new(self.now),
         });
+        self.counts.opened += 1;
         self.living.push(self.conns.len() - 1);
         self.want(claim.conn, Seen::Info { authorized, key });
         self.page_joined(claim, authorized);
@@ -108,6 +111,7 @@ impl Model {
             readings: Vec::new(),
             reading_probe: None,
             awaited: None,
+            pace: Pace::new(self.now),
         });
         let code = kind.code();
         self.want(id, Seen::Fatal { code });

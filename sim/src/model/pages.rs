@@ -109,6 +109,11 @@ impl Model {
         self.page(page).over = true;
     }
 
+    /// The machine was suspended: pages lived on meanwhile, and may have forgotten what they saw.
+    pub fn slept(&mut self, now: u64) {
+        self.crashes.push(now);
+    }
+
     /// The application of a page got a private message.
     pub fn page_saw(&mut self, page: usize, n: u64, now: u64) -> Result<(), Failure> {
         let Some(at) = self.place(n) else {

@@ -7,9 +7,10 @@ use super::channels::{Publication, newest_record};
 use super::facts::{get, set, unset};
 use super::{Due, Expected, Failure, Model, Out, wrong};
 use crate::backend::{Ask, Look, NewMessage};
+use crate::profile::Knob;
 
 /// An OK with these counts.
-const fn done(affected: u64, insert: u64) -> Expected {
+pub(super) const fn done(affected: u64, insert: u64) -> Expected {
     Expected::Done {
         affected: Some(affected),
         insert: Some(insert),
@@ -20,9 +21,6 @@ const fn done(affected: u64, insert: u64) -> Expected {
 impl Model {
     /// A session sent a statement.
     pub(super) fn query(&mut self, session: u64, req: u64, ask: &Ask, outs: &[Out]) {
-        let Some(&(_, dev)) = self.sessions.iter().find(|(id, _)| *id == session) else {
-            return;
-        };
         let refused = |out: &Out| matches!(out, Out::Reply { req: r, reply: Err(500), .. } if *r == req);
         let mut due = Due {
             session,
@@ -32,9 +30,25 @@ impl Model {
             messages: vec![],
             may_fail: false,
         };
-        if !(self.failing && ask.writes() && outs.iter().any(refused)) {
+        let Some(at) = self.sessions.iter().position(|known| known.id == session) else {
+            due.expected = Expected::Error(403);
+            self.due.push(due);
+            return;
+        };
+        let dev = self.sessions[at].dev;
+        if self.sessions[at].is_health_check {
+            due.expected = Expected::Error(403);
+        } else if self.is_too_long(ask) {
+            due.expected = Expected::Error(11);
+        } else if !(self.failing && ask.writes() && outs.iter().any(refused)) {
             due.expected = if let Ask::Look(look) = ask {
                 Expected::Rows(self.look(dev, look))
+            } else if let Ask::Console(console) = ask {
+                self.console(&self.sessions[at], *console)
+            } else if let Ask::Use { dev } = ask {
+                self.sessions[at].dev = *dev;
+                self.sessions[at].database = format!("db_{dev}");
+                done(0, 0)
             } else if let Ask::Wrong { code, .. } = ask {
                 Expected::Error(*code)
             } else {
@@ -70,24 +84,7 @@ impl Model {
                 self.told.trim(dev, channel);
                 done(1, 0)
             }
-            Ask::DelLength { channel } => {
-                let rows = unset(&mut self.told.lengths, dev, channel);
-                let deleted = |out: &Out| {
-                    matches!(
-                        out,
-                        Out::Record {
-                            record: Record::HistorySettingDeleted { .. },
-                            ..
-                        }
-                    )
-                };
-                if rows > 0 || outs.iter().any(deleted) {
-                    self.told
-                        .history
-                        .retain(|kept| !(kept.dev == dev && kept.channel == *channel));
-                }
-                done(rows, 0)
-            }
+            Ask::DelLength { channel } => self.delete_length(dev, channel, outs),
             Ask::DelHistory { channel } => {
                 self.told
                     .history
@@ -97,6 +94,13 @@ impl Model {
                     insert: Some(0),
                     delivered: None,
                 }
+            }
+            Ask::DelMessage { id } => {
+                let before = self.told.history.len();
+                self.told
+                    .history
+                    .retain(|kept| !(kept.dev == dev && kept.id == *id));
+                done((before - self.told.history.len()) as u64, 0)
             }
             Ask::DelQueue { user } => {
                 let of = |queued: &&super::facts::Queued| queued.dev == dev && queued.user == *user;
@@ -113,7 +117,54 @@ impl Model {
                 self.told.revoked.retain(|(d, t)| !(*d == dev && t == token));
                 done((before - self.told.revoked.len()) as u64, 0)
             }
-            Ask::Look(_) | Ask::Begin | Ask::End | Ask::Wrong { .. } => done(0, 0),
+            Ask::Look(_) | Ask::Console(_) | Ask::Use { .. } | Ask::Begin | Ask::End | Ask::Wrong { .. } => {
+                done(0, 0)
+            }
+        }
+    }
+
+    fn delete_length(&mut self, dev: u32, channel: &String, outs: &[Out]) -> Expected {
+        let rows = unset(&mut self.told.lengths, dev, channel);
+        let deleted = |out: &Out| {
+            matches!(
+                out,
+                Out::Record {
+                    record: Record::HistorySettingDeleted { .. },
+                    ..
+                }
+            )
+        };
+        if rows > 0 || outs.iter().any(deleted) {
+            self.told
+                .history
+                .retain(|kept| !(kept.dev == dev && kept.channel == *channel));
+        }
+        done(rows, 0)
+    }
+
+    /// A text in it is longer than the server takes.
+    fn is_too_long(&self, ask: &Ask) -> bool {
+        let max = self.profile.get(Knob::BodyMax) as usize;
+        match ask {
+            Ask::Private(rows) => rows.iter().any(|row| row.body.len() > max),
+            Ask::Publish(rows) => rows.iter().any(|row| row.body.len() > max),
+            Ask::SetData { data, .. } => data.len() > max,
+            Ask::SetKey { .. }
+            | Ask::DelKey { .. }
+            | Ask::DelData { .. }
+            | Ask::SetLength { .. }
+            | Ask::DelLength { .. }
+            | Ask::DelHistory { .. }
+            | Ask::DelMessage { .. }
+            | Ask::DelQueue { .. }
+            | Ask::Revoke { .. }
+            | Ask::Restore { .. }
+            | Ask::Look(_)
+            | Ask::Console(_)
+            | Ask::Use { .. }
+            | Ask::Begin
+            | Ask::End
+            | Ask::Wrong { .. } => false,
         }
     }
 
@@ -263,6 +314,8 @@ impl Model {
                     && *delivered == told
             }
             (Expected::Rows(rows), Ok(Answer::Rows(seen))) => same_rows(rows, seen),
+            (Expected::Count(rows), Ok(Answer::Rows(seen))) => *rows == seen.rows.len(),
+            (Expected::Named(pairs), Ok(Answer::Rows(seen))) => pairs.iter().all(|pair| has(seen, pair)),
             _ => false,
         };
         if !fits {
@@ -297,6 +350,13 @@ fn closes_somebody(outs: &[Out]) -> bool {
             }
         )
     })
+}
+
+/// One of the rows is this name with this value.
+fn has(rows: &Rows, (name, value): &(String, String)) -> bool {
+    let is = |cell: &Cell, text: &str| matches!(cell, Cell::Text(cell) if **cell == *text);
+    let row = |row: &Vec<Cell>| matches!(&row[..], [a, b] if is(a, name) && is(b, value));
+    rows.rows.iter().any(row)
 }
 
 /// Rows in the expected order, or any order where the specification leaves it open (all cells are compared as text).

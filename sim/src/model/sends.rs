@@ -45,6 +45,9 @@ impl Model {
         let Some(conn) = self.conn(asked.conn) else { return };
         let (dev, user, version) = (conn.dev, conn.user, conn.version);
         let identity = identity(conn, message);
+        if self.refuse_long(asked, message, version == Version::V5) {
+            return;
+        }
         // What is known is not refused any more, whatever happened since.
         let known = identity.as_ref().and_then(|identity| self.known(identity));
         let refusal = match known {

@@ -38,6 +38,8 @@ pub(super) enum Coming {
         req: u64,
         ask: Ask,
     },
+    /// A back end whose session was ended by the server logs in again.
+    LogIn { life: u32, session: usize, ended: u64 },
     /// A session ends.
     SessionEnd { life: u32, session: u64 },
     /// A back end tries again.

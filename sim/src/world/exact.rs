@@ -239,7 +239,7 @@ impl World {
             return Ok(());
         }
         let (_, n) = state.exact.running.remove(at);
-        self.model.page_saw(page, n, now)?;
+        self.model.page_saw(page, n, self.awake())?;
         self.acknowledge(tab);
         Ok(())
     }

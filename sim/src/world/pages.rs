@@ -198,7 +198,7 @@ impl World {
                 if state.fresh(id, now, version)
                     && let Some(n) = names::number_in(view)
                 {
-                    return self.model.page_saw(page, n, now);
+                    return self.model.page_saw(page, n, self.awake());
                 }
             }
             Seen::Message { .. }

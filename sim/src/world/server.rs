@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use comet_core::cometql::{self, Limits};
+use comet_core::cometql::{self, Limits, Statement};
 use comet_core::{
-    Action, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, RequestId, SessionId, wire,
+    Action, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError, RequestId, SessionId, wire,
 };
 
 use super::steps::CrashPlan;
@@ -15,6 +15,7 @@ use crate::fault::Fault;
 use crate::model::{Cause, Claim, Failure};
 use crate::names;
 use crate::network::{Down, ServerSide, Up};
+use crate::prng::Prng;
 use crate::profile::Knob;
 
 /// The connection id of a socket: two shards, so that ids and ages are ordered differently.
@@ -50,7 +51,7 @@ impl World {
         }
         self.core = Some(core);
         self.model
-            .restart(self.now, self.unix(), &self.disk.safe, &actions)?;
+            .restart(self.awake(), self.unix(), &self.disk.safe, &actions)?;
         for action in &actions {
             if let Action::Persist { op, record } = action {
                 self.shadow.apply(record);
@@ -171,7 +172,7 @@ impl World {
         let conn = conn_of(index);
         match up {
             Up::Command(number, command) => {
-                let decoded = wire::decode(&command.text(number), names::BODY_MAX);
+                let decoded = wire::decode(&command.text(number), self.config.body_bytes_max);
                 self.feed(
                     Event::Request {
                         conn,
@@ -266,7 +267,75 @@ impl World {
             login: Login::Tenant(DevId(dev)),
             database: "".into(),
         };
-        self.feed(event, &Cause::SessionOpened { session: id, dev })
+        let opened = Cause::SessionOpened {
+            session: id,
+            dev,
+            is_health_check: false,
+        };
+        self.feed(event, &opened)
+    }
+
+    /// A load balancer logs in, asks something, and goes.
+    pub(super) fn check_health(&mut self) -> Result<(), Failure> {
+        if self.core.is_none() {
+            return Ok(());
+        }
+        self.session_ids += 1;
+        self.requests += 1;
+        let (life, id, req) = (self.life, self.session_ids, self.requests);
+        let event = Event::SessionOpened {
+            session: SessionId(id),
+            login: Login::HealthCheck,
+            database: "".into(),
+        };
+        let opened = Cause::SessionOpened {
+            session: id,
+            dev: 0,
+            is_health_check: true,
+        };
+        self.feed(event, &opened)?;
+        self.query_arrived(life, id, req, Ask::Begin)?;
+        self.session_end(life, id)
+    }
+
+    /// The server ended a session: the back end opens another one soon.
+    pub(super) fn close_session(&mut self, id: u64) {
+        if let Some(session) = self.sessions.iter().position(|known| known.id == id) {
+            self.plan(
+                self.now + 50_000,
+                Coming::LogIn {
+                    life: self.life,
+                    session,
+                    ended: id,
+                },
+            );
+        }
+    }
+
+    /// A back end whose session was ended opens a new one.
+    pub(super) fn log_in_again(&mut self, life: u32, index: usize, ended: u64) -> Result<(), Failure> {
+        if life != self.life || self.core.is_none() || self.sessions[index].id != ended {
+            return Ok(());
+        }
+        let lost = std::mem::take(&mut self.sessions[index].unanswered);
+        self.open_session(index)?;
+        for (_, ask) in lost {
+            self.try_again(index, ask);
+        }
+        Ok(())
+    }
+
+    /// The id of a stored message, counted from the newest; one that nobody has if there is none.
+    pub(super) fn kept_id(&self, dev: u32, back: u64) -> String {
+        let channels = self
+            .shadow
+            .tenant(DevId(dev))
+            .into_iter()
+            .flat_map(|tenant| tenant.channels.values());
+        let mut kept: Vec<_> = channels.flat_map(|channel| &channel.history).collect();
+        kept.sort_by_key(|message| message.seq);
+        let chosen = kept.iter().rev().nth(back as usize).map(|message| message.id);
+        chosen.unwrap_or_else(|| MessageId(u128::from(back))).to_string()
     }
 
     /// A back end sends a statement.
@@ -282,6 +351,9 @@ impl World {
         let delay = self.luck.below(self.profile.get(Knob::Latency) * 1000 + 1);
         let delay = if self.calm { 0 } else { delay };
         let session = &mut self.sessions[index];
+        if let Ask::Use { dev } = ask {
+            session.dev = dev;
+        }
         session.last_arrival = session.last_arrival.max(self.now + delay);
         session.unanswered.push((req, ask.clone()));
         let (at, session) = (session.last_arrival, session.id);
@@ -308,13 +380,24 @@ impl World {
             return Ok(());
         }
         let limits = Limits::of(&self.config);
-        let statement = cometql::parse(ask.text(req).as_bytes(), &limits);
+        let statement = self.parsed(&ask, req, &limits);
         let event = Event::Query {
             session: SessionId(session),
             req: RequestId(req),
             statement,
         };
         self.feed(event, &Cause::Query { session, req, ask })
+    }
+
+    /// The statement as text, or prepared and bound: the same to the server.
+    fn parsed(&self, ask: &Ask, req: u64, limits: &Limits) -> Result<Statement, QueryError> {
+        let chance = &mut Prng::keyed(self.profile.seed ^ 0x44_5566, req);
+        if chance.percent(self.profile.get(Knob::Prepared))
+            && let Some((template, values)) = ask.prepared()
+        {
+            return cometql::prepare(template.as_bytes(), limits)?.bind(&values, limits);
+        }
+        cometql::parse(ask.text(req).as_bytes(), limits)
     }
 
     pub(super) fn session_end(&mut self, life: u32, session: u64) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use super::pages::Parting;
 use super::{Coming, World};
 use crate::backend::{Ask, Look, NewMessage, NewPrivate};
 use crate::browser::{Command, Credentials, Exact, Message, Tab};
+use crate::console::Console;
 use crate::fault::Fault;
 use crate::model::{Cause, Failure};
 use crate::names;
@@ -22,9 +23,6 @@ pub(super) struct CrashPlan {
     /// The commit under way reached the disk.
     pub commit_finished: bool,
 }
-
-/// More open tabs than this are not opened.
-const TABS_MAX: usize = 14;
 
 impl World {
     /// The index of the `a`-th open tab.
@@ -92,6 +90,9 @@ impl World {
             | Verb::SetData
             | Verb::DelData
             | Verb::Select
+            | Verb::Console
+            | Verb::Use
+            | Verb::DelMessage
             | Verb::Wrong
             | Verb::Transaction => {
                 let session = (a % self.sessions.len() as u64) as usize;
@@ -99,12 +100,16 @@ impl World {
                 let ask = self.statement(step, dev);
                 return self.submit(session, ask);
             }
+            Verb::Health => return self.check_health(),
+            Verb::Stall => return self.stall(a, b == 1),
         }
         Ok(())
     }
 
     pub(super) fn open_tab(&mut self, browser: u64, mask: u64) {
-        if self.browsers.is_empty() || self.tabs.iter().filter(|tab| tab.open).count() >= TABS_MAX {
+        if self.browsers.is_empty()
+            || self.tabs.iter().filter(|tab| tab.open).count() as u64 >= self.profile.get(Knob::Tabs)
+        {
             return;
         }
         let browser = (browser % self.browsers.len() as u64) as usize;
@@ -371,6 +376,13 @@ impl World {
             },
             Verb::DelData => Ask::DelData { user },
             Verb::Select => Ask::Look(look(b, c)),
+            Verb::Console => Ask::Console(Console::of(b, c)),
+            Verb::Use => Ask::Use {
+                dev: (b % self.profile.get(Knob::Devs)) as u32,
+            },
+            Verb::DelMessage => Ask::DelMessage {
+                id: self.kept_id(dev, b),
+            },
             Verb::Transaction => {
                 if b % 2 == 0 {
                     Ask::Begin

@@ -1,0 +1,340 @@
+//! `cargo xtask coverage [SEEDS]`: which regions of the core's decisions no seed of the simulator reaches. Each of
+//! them needs a reason in `sim/unreached.txt`; one without a reason, and a reason without a region, fail.
+//!
+//! A region is what the compiler counts: every arm of a match, every side of `&&` and `?`, every closure. The side of
+//! an `if` without `else` that does nothing has no region of its own; stable Rust counts no branches.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::machine::{cargo, command, root, target};
+use crate::stage::{Outcome, Stages, run};
+
+/// Seeds that have to reach everything.
+const SEEDS: &str = "2000";
+/// Where the core decides. What is left of it are pure functions between bytes and values, which have oracles of
+/// their own (docs/testing.md); of them only the share is told.
+const DECIDING: [&str; 2] = ["core/src/engine", "core/src/state"];
+/// The reasons.
+const REASONS: &str = "sim/unreached.txt";
+
+/// Something no seed reached: a stretch of neighbouring regions.
+#[derive(PartialEq, Eq, Debug)]
+struct Unreached {
+    file: String,
+    function: String,
+    line: usize,
+    /// The line it begins in, behind the line before it.
+    code: String,
+}
+
+/// Why something need not be reached.
+#[derive(PartialEq, Eq, Debug)]
+struct Reason {
+    file: String,
+    function: String,
+    code: String,
+    text: String,
+}
+
+impl Reason {
+    fn explains(&self, unreached: &Unreached) -> bool {
+        (&self.file, &self.function) == (&unreached.file, &unreached.function)
+            && unreached.code.contains(&self.code)
+    }
+}
+
+/// How many regions there are and were reached.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    regions: u64,
+    reached: u64,
+}
+
+/// Measures and judges. `seeds`: how many, `report`: where the JSON goes.
+pub(crate) fn coverage(seeds: Option<&str>, report: Option<&str>) -> bool {
+    let seeds = seeds.unwrap_or(SEEDS);
+    let Some(tools) = tools() else {
+        println!("llvm-profdata and llvm-cov are missing: rustup component add llvm-tools");
+        println!("coverage: skipped, nothing was measured");
+        return true;
+    };
+    let mut stages = Stages::default();
+    let folder = target().join("coverage");
+    stages.run("instrumented build", || {
+        let mut build = cargo(&["build", "--release", "--quiet", "-p", "comet-sim"]);
+        run(build
+            .env("CARGO_TARGET_DIR", &folder)
+            .env("RUSTFLAGS", "-C instrument-coverage"))
+    });
+    stages.run("seeds", || run_seeds(&folder, seeds));
+    stages.run("unreached regions", || match measure(&tools, &folder) {
+        Ok(measured) => judge(&measured, seeds, report),
+        Err(error) => {
+            println!("{error}");
+            Outcome::of(false)
+        }
+    });
+    stages.summary()
+}
+
+/// The folder of the LLVM programs that belong to the compiler.
+fn tools() -> Option<PathBuf> {
+    let sysroot = command("rustc", &["--print", "sysroot"]).output().ok()?;
+    let sysroot = String::from_utf8(sysroot.stdout).ok()?;
+    let hosts = fs::read_dir(Path::new(sysroot.trim()).join("lib").join("rustlib")).ok()?;
+    let mut folders = hosts.flatten().map(|host| host.path().join("bin"));
+    folders.find(|bin| bin.join("llvm-cov").is_file() && bin.join("llvm-profdata").is_file())
+}
+
+fn program(folder: &Path) -> PathBuf {
+    folder.join("release").join("comet-sim")
+}
+
+fn run_seeds(folder: &Path, seeds: &str) -> Outcome {
+    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let counted = run(command(
+        program(folder),
+        &["run", "--seeds", seeds, "--jobs", &jobs.to_string()],
+    )
+    .env("LLVM_PROFILE_FILE", folder.join("seeds.profraw")));
+    // The scripts of past failures are runs, too.
+    let scripts = root().join("tests").join("scripts");
+    let files = fs::read_dir(scripts).into_iter().flatten().flatten();
+    let scripts = files
+        .map(|file| file.path())
+        .filter(|file| file.extension().is_some_and(|e| e == "txt"));
+    scripts.fold(counted, |outcome, script| {
+        let raw = folder
+            .join(script.file_stem().unwrap_or_default())
+            .with_extension("profraw");
+        let mut replay = command(program(folder), &["script", "--bare"]);
+        let replay = replay.arg(&script).env("LLVM_PROFILE_FILE", raw);
+        outcome.and(run(replay.stdout(std::process::Stdio::null())))
+    })
+}
+
+/// What `llvm-cov` exports.
+fn measure(tools: &Path, folder: &Path) -> Result<Value, String> {
+    let data = folder.join("seeds.profdata");
+    let raw = fs::read_dir(folder).map_err(|error| error.to_string())?.flatten();
+    let raw = raw
+        .map(|file| file.path())
+        .filter(|file| file.extension().is_some_and(|e| e == "profraw"));
+    let mut merge = command(tools.join("llvm-profdata"), &["merge", "-sparse", "-o"]);
+    if !run(merge.arg(&data).args(raw)).is_ok() {
+        return Err("llvm-profdata failed".to_owned());
+    }
+    let mut export = command(
+        tools.join("llvm-cov"),
+        &["export", "--format=text", "--skip-functions"],
+    );
+    export.arg("--instr-profile").arg(&data).arg(program(folder));
+    let out = export
+        .arg("--sources")
+        .arg(root().join("core").join("src"))
+        .output();
+    let out = out.map_err(|error| format!("llvm-cov: {error}"))?;
+    serde_json::from_slice(&out.stdout).map_err(|error| format!("llvm-cov: {error}"))
+}
+
+/// Compares what was not reached with the reasons, prints what does not fit, and writes the report.
+fn judge(measured: &Value, seeds: &str, report: Option<&str>) -> Outcome {
+    let reasons = match reasons(&fs::read_to_string(root().join(REASONS)).unwrap_or_default()) {
+        Ok(reasons) => reasons,
+        Err(error) => {
+            println!("{REASONS}: {error}");
+            return Outcome::of(false);
+        }
+    };
+    let (mut unreached, mut deciding, mut rest) = (Vec::new(), Share::default(), Share::default());
+    for file in measured["data"][0]["files"].as_array().into_iter().flatten() {
+        let path = PathBuf::from(file["filename"].as_str().unwrap_or_default());
+        let name = path
+            .strip_prefix(root())
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .replace('\\', "/");
+        let share = if DECIDING.iter().any(|start| name.starts_with(start)) {
+            let source = fs::read_to_string(&path).unwrap_or_default();
+            unreached.extend(stretches(&name, &source, &file["segments"]));
+            &mut deciding
+        } else {
+            &mut rest
+        };
+        let regions = &file["summary"]["regions"];
+        share.regions += regions["count"].as_u64().unwrap_or(0);
+        share.reached += regions["covered"].as_u64().unwrap_or(0);
+    }
+    let unexplained: Vec<_> = unreached
+        .iter()
+        .filter(|at| !reasons.iter().any(|reason| reason.explains(at)))
+        .collect();
+    let stale: Vec<_> = reasons
+        .iter()
+        .filter(|reason| !unreached.iter().any(|at| reason.explains(at)))
+        .collect();
+    tell(&unexplained, &stale);
+    println!(
+        "{}: {} of {} regions reached",
+        DECIDING.join(", "),
+        deciding.reached,
+        deciding.regions
+    );
+    println!("the rest of core/src: {} of {}", rest.reached, rest.regions);
+    println!(
+        "{} stretches unreached, {} without a reason; {} reasons, {} stale",
+        unreached.len(),
+        unexplained.len(),
+        reasons.len(),
+        stale.len()
+    );
+    let failed = unexplained.len() + stale.len();
+    let report_json = json!({
+        "what": "regions of the core that the simulator reaches",
+        "seeds": seeds.parse::<u64>().unwrap_or(0),
+        "regions": deciding.regions,
+        "reached": deciding.reached,
+        "explained": unreached.len() - unexplained.len(),
+        "unexplained": unexplained.len(),
+        "stale_reasons": stale.len(),
+        "failed": failed,
+        "repeat": format!("cargo xtask coverage {seeds}"),
+    });
+    let written = report.is_none_or(|file| fs::write(file, format!("{report_json}\n")).is_ok());
+    Outcome::of(deciding.regions > 0 && failed == 0 && written)
+}
+
+fn tell(unexplained: &[&Unreached], stale: &[&Reason]) {
+    for at in unexplained {
+        println!(
+            "no seed reaches line {} of\n{} {}\n    > {}",
+            at.line, at.file, at.function, at.code
+        );
+    }
+    for reason in stale {
+        println!("reached or gone, remove it from {REASONS}:");
+        println!(
+            "{} {}\n    > {}\n    {}",
+            reason.file, reason.function, reason.code, reason.text
+        );
+    }
+}
+
+/// The stretches of regions that were never entered, from llvm-cov's segments: line, column, count, has a count,
+/// is a region's entry, is a gap.
+fn stretches(file: &str, source: &str, segments: &Value) -> Vec<Unreached> {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let mut found: BTreeMap<usize, Unreached> = BTreeMap::new();
+    let mut open = false;
+    for segment in segments.as_array().into_iter().flatten() {
+        let flag = |at: usize| segment[at].as_bool().unwrap_or(false);
+        if flag(5) {
+            continue;
+        }
+        // Behind a function nothing is counted, and the next one is a stretch of its own.
+        let never = flag(3) && segment[2].as_u64() == Some(0);
+        if never && !open {
+            let line = segment[0].as_u64().unwrap_or(1) as usize;
+            found.entry(line).or_insert_with(|| Unreached {
+                file: file.to_owned(),
+                function: function_at(&lines, line),
+                line,
+                code: code_at(&lines, line),
+            });
+        }
+        open = never;
+    }
+    found.into_values().collect()
+}
+
+/// The line and the one before it.
+fn code_at(lines: &[&str], line: usize) -> String {
+    let before = line.checked_sub(2).and_then(|at| lines.get(at)).unwrap_or(&"");
+    format!("{before} ⏎ {}", lines.get(line - 1).unwrap_or(&""))
+}
+
+/// The function around a line: the nearest `fn` at or above it.
+fn function_at(lines: &[&str], line: usize) -> String {
+    let name = |code: &&str| {
+        let (before, rest) = code.split_once("fn ")?;
+        let is_head = before.is_empty() || before.ends_with(' ');
+        let name = rest.split(['(', '<']).next()?;
+        (is_head && !code.starts_with("//")).then(|| name.to_owned())
+    };
+    lines.iter().take(line).rev().find_map(name).unwrap_or_default()
+}
+
+/// Reads the file of reasons: a line with file and function, then indented the code behind `> `, then why.
+fn reasons(text: &str) -> Result<Vec<Reason>, String> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let words = line.trim();
+        if words.is_empty() || words.starts_with('#') {
+            continue;
+        }
+        if !line.starts_with(' ') {
+            let (file, function) = words
+                .split_once(' ')
+                .ok_or_else(|| format!("line {number}: no function"))?;
+            let (file, function) = (file.to_owned(), function.to_owned());
+            reasons.push(Reason {
+                file,
+                function,
+                code: String::new(),
+                text: String::new(),
+            });
+            continue;
+        }
+        let reason = reasons
+            .last_mut()
+            .ok_or_else(|| format!("line {number}: about nothing"))?;
+        match words.strip_prefix("> ") {
+            Some(code) => reason.code = code.to_owned(),
+            None => reason.text = format!("{} {words}", reason.text).trim().to_owned(),
+        }
+    }
+    match reasons
+        .iter()
+        .find(|reason| reason.code.is_empty() || reason.text.is_empty())
+    {
+        Some(reason) => Err(format!(
+            "{} {}: no code or no reason",
+            reason.file, reason.function
+        )),
+        None => Ok(reasons),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "//! Head.\n\nfn a(x: bool) {\n    if x {\n        return;\n    }\n}\n";
+
+    #[test]
+    fn a_region_that_was_never_entered_is_found_and_explained() {
+        let segments = json!([
+            [3, 1, 7, true, true, false],
+            [4, 10, 0, true, true, false],
+            [6, 6, 7, true, false, false],
+            [7, 2, 0, false, false, false]
+        ]);
+        let found = stretches("core/src/a.rs", SOURCE, &segments);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].function.as_str(), found[0].line), ("a", 4));
+        let text = "core/src/a.rs a\n    > if x {\n    Nobody says so.\n";
+        let reasons = reasons(text).unwrap();
+        assert!(reasons[0].explains(&found[0]));
+        assert_eq!(reasons[0].text, "Nobody says so.");
+    }
+
+    #[test]
+    fn a_reason_needs_words() {
+        assert!(reasons("core/src/a.rs a\n    > return;\n").is_err());
+        assert!(reasons("    > return;\n").is_err());
+    }
+}
