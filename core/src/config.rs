@@ -12,6 +12,7 @@ use crate::name::Secret;
 
 /// Settings of the core. `Default` is what a server without a configuration file uses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// `main.password`: CometQL password and base of the JWT secret. Must not be empty (Q50).
     pub password: Secret,

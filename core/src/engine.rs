@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Action, Frame, Recipients};
 use crate::config::CheckedConfig;
 use crate::event::Event;
-use crate::id::{ConnId, DevId, Seq, UserId};
+use crate::id::{ConnId, DevId, OpId, Seq, SessionId, UserId};
 use crate::record::Record;
 use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
@@ -151,6 +151,21 @@ impl Core {
         &self.durable
     }
 
+    /// The newest change it asked to be written.
+    pub const fn newest_record(&self) -> OpId {
+        self.durability.newest()
+    }
+
+    /// Open connections, ascending.
+    pub fn connections(&self) -> impl Iterator<Item = ConnId> {
+        self.conns.iter().map(|(id, _)| id)
+    }
+
+    /// Open CometQL sessions, ascending.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.keys().copied()
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &CheckedConfig {
         &self.config
@@ -204,7 +219,7 @@ impl Core {
     }
 
     /// Changes durable state: applies the record, and asks for it to be written.
-    fn commit(&mut self, record: Record, out: &mut Vec<Action>) -> crate::id::OpId {
+    fn commit(&mut self, record: Record, out: &mut Vec<Action>) -> OpId {
         self.durable.apply(&record);
         self.durability.persist(record, out)
     }

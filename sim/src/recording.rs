@@ -2,6 +2,9 @@
 //! of every action compared. The form of the bytes is `comet_core::recording`'s.
 
 pub mod files;
+pub mod law;
+pub mod script;
+pub mod shrink;
 
 use std::fmt;
 

@@ -20,6 +20,8 @@ use std::rc::Rc;
 use comet_core::{Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Now, Recipients};
 
 use coming::{Coming, Entry};
+pub use restore::run_restoring;
+pub use tape::run_recording;
 
 use crate::backend::Session;
 use crate::browser::{Browser, Tab, Version};
@@ -116,24 +118,6 @@ const EVENTS_MAX: u64 = 3_000_000;
 /// Runs a script to its end or its first failure.
 pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
     play(World::new(script.profile.clone(), planted), script, trace)
-}
-
-/// Runs a script with a core that is replaced by its own checkpoint after one in `every` events; 0 = never.
-pub fn run_restoring(script: &Script, every: u64) -> Outcome {
-    let mut world = World::new(script.profile.clone(), Planted::none());
-    world.restores.every = every;
-    play(world, script, false)
-}
-
-/// Runs a script with a server that records; returns the bytes of its segments.
-///
-/// # Errors
-/// The run fails.
-pub fn run_recording(script: &Script, redact: bool) -> Result<Vec<Vec<u8>>, Failure> {
-    let mut world = World::new(script.profile.clone(), Planted::none());
-    world.tape = Some(tape::Tape::new(redact));
-    world.play(script)?;
-    Ok(world.tape.map_or_else(Vec::new, tape::Tape::finish))
 }
 
 fn play(mut world: World, script: &Script, trace: bool) -> Outcome {

@@ -48,9 +48,11 @@ impl Server {
     /// The server chooses free ports itself and tells them in the lines it prints for a newcomer.
     fn launch(data: TempDir, recording: TempDir, settings: Vec<(String, String)>) -> Self {
         raise_descriptor_limit();
-        let mut child = command(ANY_PORT, ANY_PORT, data.path())
-            .arg("--record")
-            .arg(recording.path())
+        let mut command = command(ANY_PORT, ANY_PORT, data.path());
+        if records_for_us(&settings) {
+            command.arg("--record").arg(recording.path());
+        }
+        let mut child = command
             .envs([
                 ("COMET_RECORD_SEGMENT_SIZE", "65536"),
                 ("COMET_RECORD_SEGMENTS", "100000"),
@@ -133,7 +135,10 @@ impl Server {
 
     /// Plays everything that was recorded to the core: it must do the same again.
     fn replay(&self) {
-        let Some(recording) = &self.recording else { return };
+        let recording = self.recording.as_ref();
+        let Some(recording) = recording.filter(|_| records_for_us(&self.settings)) else {
+            return;
+        };
         let replayed = comet_sim::recording::files::replay(recording.path(), &mut |_, _, _| {});
         match replayed {
             Ok(totals) => assert!(totals.segments > 0, "the server did not record"),
@@ -185,6 +190,11 @@ impl Drop for Server {
         self.kill();
         self.replay();
     }
+}
+
+/// False if the test lets it record elsewhere, or not at all.
+fn records_for_us(settings: &[(String, String)]) -> bool {
+    !settings.iter().any(|(name, _)| name == "COMET_RECORD_DIR")
 }
 
 /// The server's command line for these addresses; nothing else is configured.

@@ -3,11 +3,21 @@
 
 use comet_core::Core;
 
+use super::{Outcome, World, play};
 use crate::model::{Failure, wrong};
+use crate::planted::Planted;
 use crate::prng::Prng;
+use crate::step::Script;
 
 /// After one in so many events.
 const EVERY: u64 = 100;
+
+/// Runs a script with a core that is replaced by its own checkpoint after one in `every` events; 0 = never.
+pub fn run_restoring(script: &Script, every: u64) -> Outcome {
+    let mut world = World::new(script.profile.clone(), Planted::none());
+    world.restores.every = every;
+    play(world, script, false)
+}
 
 /// When the core is replaced. It has luck of its own, so that a run without it is the same run.
 pub(super) struct Restores {

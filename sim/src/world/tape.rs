@@ -4,6 +4,22 @@ use comet_core::recording::redact::Redactor;
 use comet_core::recording::{Head, Scribe, answer, block_head, digests};
 use comet_core::{Action, Core, Event, Now};
 
+use super::World;
+use crate::model::Failure;
+use crate::planted::Planted;
+use crate::step::Script;
+
+/// Runs a script with a server that records; returns the bytes of its segments.
+///
+/// # Errors
+/// The run fails.
+pub fn run_recording(script: &Script, redact: bool) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut world = World::new(script.profile.clone(), Planted::none());
+    world.tape = Some(Tape::new(redact));
+    world.play(script)?;
+    Ok(world.tape.map_or_else(Vec::new, Tape::finish))
+}
+
 /// The bytes of segments.
 #[derive(Default)]
 pub(super) struct Tape {
