@@ -77,6 +77,8 @@ pub enum Ask {
     /// Deletes one message of a history by its id.
     DelMessage {
         id: String,
+        /// Its number, 0 if nobody has the id.
+        n: u64,
     },
     Begin,
     End,
@@ -191,7 +193,7 @@ impl Ask {
             Self::DelQueue { user } => format!("DELETE FROM users_messages WHERE id IN ({user})"),
             Self::Revoke { token } => format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')"),
             Self::Restore { token } => format!("DELETE FROM revoked_tokens WHERE token = '{token}'"),
-            Self::DelMessage { id } => format!("DELETE FROM pipes_messages WHERE id = '{id}'"),
+            Self::DelMessage { id, .. } => format!("DELETE FROM pipes_messages WHERE id = '{id}'"),
             Self::Use { dev } => format!("USE db_{dev}"),
             Self::Console(console) => console.text().to_owned(),
             Self::Begin => "BEGIN".to_owned(),

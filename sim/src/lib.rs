@@ -14,6 +14,7 @@ pub mod disk;
 pub mod fault;
 pub mod generate;
 pub mod law;
+pub mod linear;
 pub mod model;
 pub mod names;
 pub mod network;

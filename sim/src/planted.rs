@@ -5,6 +5,7 @@ use comet_core::{Action, CloseCause, Config, ConnId, Event, Frame, MessageId, Re
 
 use comet_core::wire::ClientRequest;
 
+use crate::backend::Ask;
 use crate::model::Cause;
 
 macro_rules! bugs {
@@ -96,6 +97,10 @@ bugs! {
     OtherId "other_id",
     /// `unsubscribe` keeps the first of the channels.
     KeepSubscriber "keep_subscriber",
+    /// A pipelined statement is overtaken by the next one of its session, before it reaches the core.
+    Overtake "overtake",
+    /// Every 7th INSERT into channels is handed to the core twice.
+    InsertTwice "insert_twice",
 }
 
 /// The faulty adapter of a run.
@@ -188,6 +193,16 @@ impl Planted {
         self.bug == Some(Bug::AcknowledgeEarly)
     }
 
+    /// True if a statement is held back for the next one.
+    pub fn overtakes(&mut self) -> bool {
+        self.bug == Some(Bug::Overtake) && self.every(3)
+    }
+
+    /// True if a statement is handed to the core twice.
+    pub fn repeats(&mut self, ask: &Ask) -> bool {
+        self.bug == Some(Bug::InsertTwice) && matches!(ask, Ask::Publish(_)) && self.every(7)
+    }
+
     /// True if the core does not get to see the event.
     pub fn swallows(&mut self, event: &Event) -> bool {
         match self.bug {
@@ -275,7 +290,9 @@ impl Planted {
             | Bug::UnknownAck
             | Bug::LoseAck
             | Bug::ForgetSends
-            | Bug::KeepSubscriber => {}
+            | Bug::KeepSubscriber
+            | Bug::Overtake
+            | Bug::InsertTwice => {}
             Bug::DuplicatePrivate
             | Bug::StaleConnection
             | Bug::StrangerGetsPrivate

@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 use comet_core::{Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Now, Recipients};
 
-use coming::{Coming, Entry};
+use coming::{Coming, Entry, Query};
 pub use restore::run_restoring;
 pub use tape::run_recording;
 
@@ -27,6 +27,7 @@ use crate::backend::Session;
 use crate::browser::{Browser, Tab, Version};
 use crate::disk::Disk;
 use crate::fault::{Fault, Faults};
+use crate::linear::Recorder;
 use crate::model::{Cause, Failure, Model, Out, wrong};
 use crate::network::{Down, Link, ServerSide};
 use crate::planted::Planted;
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub handled: u64,
     /// Comparisons the model made.
     pub compared: u64,
+    /// Queues and histories for which no order was found, nor that there is none.
+    pub undecided: u64,
     /// FNV-1a over events and actions.
     pub digest: u64,
     /// Virtual time that passed, ms.
@@ -89,6 +92,9 @@ pub struct World {
     browsers: Vec<Browser>,
     sessions: Vec<Session>,
     model: Model,
+    recorder: Recorder,
+    /// A statement that is to be overtaken (planted bug).
+    held: Option<Query>,
     planted: Planted,
     digest: Digest,
     handled: u64,
@@ -127,7 +133,8 @@ fn play(mut world: World, script: &Script, trace: bool) -> Outcome {
     let result = world.play(script);
     Outcome {
         handled: world.handled,
-        compared: world.model.compared,
+        compared: world.model.compared + world.recorder.explained,
+        undecided: world.recorder.undecided,
         digest: world.digest.0,
         simulated_ms: (world.now - BEGIN_US) / 1000,
         faults: world.faults,
@@ -182,6 +189,7 @@ impl World {
         Self {
             model: Model::new(profile.clone()),
             config: profile.config(),
+            recorder: Recorder::new(&profile),
             profile,
             now: BEGIN_US,
             serial: 0,
@@ -199,6 +207,7 @@ impl World {
             tabs: Vec::new(),
             browsers,
             sessions,
+            held: None,
             planted,
             digest: Digest(0xcbf2_9ce4_8422_2325),
             handled: 0,
@@ -307,12 +316,7 @@ impl World {
                 }
                 Ok(())
             }
-            Coming::Query {
-                life,
-                session,
-                req,
-                ask,
-            } => self.query_arrived(life, session, req, ask),
+            Coming::Query(query) => self.query_came(query),
             Coming::LogIn { life, session, ended } => self.log_in_again(life, session, ended),
             Coming::SessionEnd { life, session } => self.session_end(life, session),
             Coming::Retry { session, ask } => self.submit(session, ask),
@@ -389,9 +393,10 @@ impl World {
             (Action::Probe { conn, probe }, _) => self.send_down(*conn, Down::Ping(probe.0)),
             (Action::Close { conn, .. }, _) => self.close(*conn),
             (Action::Reply { session, req, .. }, Out::Reply { reply, .. }) => {
-                self.replied(session.0, req.0, reply.as_ref().err().copied());
+                self.replied(session.0, req.0, reply);
             }
             (Action::Persist { op, record }, _) => {
+                self.note_stored(record);
                 self.shadow.apply(record);
                 self.disk
                     .take(*op, record.clone())

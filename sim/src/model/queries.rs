@@ -95,7 +95,7 @@ impl Model {
                     delivered: None,
                 }
             }
-            Ask::DelMessage { id } => {
+            Ask::DelMessage { id, .. } => {
                 let before = self.told.history.len();
                 self.told
                     .history

@@ -80,7 +80,7 @@ impl Coming {
             | Self::Commit { .. }
             | Self::DiskLie { .. }
             | Self::DiskRetry { .. }
-            | Self::Query { .. }
+            | Self::Query(_)
             | Self::SessionEnd { .. }
             | Self::LogIn { .. } => true,
             Self::Down { .. }

@@ -32,12 +32,7 @@ pub(super) enum Coming {
     /// The disk tries again.
     DiskRetry { life: u32 },
     /// A statement arrives.
-    Query {
-        life: u32,
-        session: u64,
-        req: u64,
-        ask: Ask,
-    },
+    Query(Query),
     /// A back end whose session was ended by the server logs in again.
     LogIn { life: u32, session: usize, ended: u64 },
     /// A session ends.
@@ -46,6 +41,15 @@ pub(super) enum Coming {
     Retry { session: usize, ask: Ask },
     /// The server starts again.
     Restart,
+}
+
+/// A statement under way.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    pub life: u32,
+    pub session: u64,
+    pub req: u64,
+    pub ask: Ask,
 }
 
 /// A place in the heap.

@@ -23,6 +23,10 @@ impl World {
             for user in 1..=self.profile.get(Knob::Users) as u32 {
                 self.submit(session, Ask::Look(Look::Queue { user }))?;
             }
+            for channel in 0..names::WRITABLE {
+                let channel = names::channel(channel).to_owned();
+                self.submit(session, Ask::Look(Look::History { channel }))?;
+            }
         }
         self.run_until(self.after_ms(10_000))?;
         if let Some(core) = &self.core {
@@ -37,7 +41,8 @@ impl World {
         self.model.check()?;
         self.model.check_facts()?;
         self.model.finish()?;
-        self.nothing_unsent()
+        self.nothing_unsent()?;
+        self.recorder.check(&self.profile)
     }
 
     /// Equal, but for `users_time` where it is not kept.

@@ -166,6 +166,12 @@ impl World {
         if link.cut || !link.held || self.tabs[tab].page != link.page {
             return Ok(());
         }
+        if let Down::Frame(told, _) = &down
+            && let Seen::Private { view, .. } = &told.seen
+            && let Some(n) = names::number_in(view)
+        {
+            self.recorder.received(n);
+        }
         match down {
             Down::Frame(told, _) if self.is_exact(tab) => self.exact_page_got(tab, index, &told),
             Down::Frame(told, _) => self.page_got(tab, index, &told.seen),

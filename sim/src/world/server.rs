@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use comet_core::cometql::{self, Limits, Statement};
 use comet_core::{
-    Action, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError, RequestId, SessionId, wire,
+    Action, Answer, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError, Record, RequestId,
+    SessionId, wire,
 };
 
+use super::coming::Query;
 use super::steps::CrashPlan;
 use super::{Coming, World};
-use crate::backend::Ask;
-use crate::browser::{self, Intrusion};
+use crate::backend::{Ask, Session};
+use crate::browser::{self, Command, Intrusion};
 use crate::fault::Fault;
 use crate::model::{Cause, Claim, Failure};
 use crate::names;
@@ -75,6 +77,7 @@ impl World {
     /// The power fails, or the process is killed.
     pub(super) fn end_server(&mut self, plan: &CrashPlan) {
         self.core = None;
+        self.recorder.crashed();
         self.disk.crash(self.now, plan.commit_finished);
         for index in 0..self.links.len() {
             if self.links[index].life != self.life {
@@ -172,6 +175,7 @@ impl World {
         let conn = conn_of(index);
         match up {
             Up::Command(number, command) => {
+                self.record_page(index, &command);
                 let decoded = wire::decode(&command.text(number), self.config.body_bytes_max);
                 self.feed(
                     Event::Request {
@@ -193,6 +197,23 @@ impl World {
                 self.feed(event, &Cause::Pong { conn, probe })
             }
             Up::End => self.noticed(index, CloseCause::Peer),
+        }
+    }
+
+    /// A hint for the search: the order in which the core stores things is tried first.
+    pub(super) fn note_stored(&mut self, record: &Record) {
+        if let Record::HistoryAppended { message, .. } = record
+            && let Some(n) = names::number_in(&names::view(message.body.as_str()))
+        {
+            self.recorder.stored(n);
+        }
+    }
+
+    /// What a page sends into a channel may be kept there.
+    fn record_page(&mut self, link: usize, command: &Command) {
+        if let (Command::Send(message), Some(tab)) = (command, self.links[link].tab) {
+            let dev = self.browsers[self.tabs[tab].browser].dev;
+            self.recorder.page_sent(dev, &message.channel, message.n);
         }
     }
 
@@ -325,17 +346,19 @@ impl World {
         Ok(())
     }
 
-    /// The id of a stored message, counted from the newest; one that nobody has if there is none.
-    pub(super) fn kept_id(&self, dev: u32, back: u64) -> String {
-        let channels = self
-            .shadow
-            .tenant(DevId(dev))
-            .into_iter()
-            .flat_map(|tenant| tenant.channels.values());
+    /// The deletion of a stored message, counted from the newest; of one that nobody has if there is none.
+    pub(super) fn kept_message(&self, dev: u32, back: u64) -> Ask {
+        let tenant = self.shadow.tenant(DevId(dev)).into_iter();
+        let channels = tenant.flat_map(|tenant| tenant.channels.values());
         let mut kept: Vec<_> = channels.flat_map(|channel| &channel.history).collect();
         kept.sort_by_key(|message| message.seq);
-        let chosen = kept.iter().rev().nth(back as usize).map(|message| message.id);
-        chosen.unwrap_or_else(|| MessageId(u128::from(back))).to_string()
+        let chosen = kept.iter().rev().nth(back as usize);
+        let n = chosen.and_then(|message| names::number_in(&names::view(message.body.as_str())));
+        let id = chosen.map_or_else(|| MessageId(u128::from(back)), |message| message.id);
+        Ask::DelMessage {
+            id: id.to_string(),
+            n: n.unwrap_or(0),
+        }
     }
 
     /// A back end sends a statement.
@@ -356,29 +379,46 @@ impl World {
         }
         session.last_arrival = session.last_arrival.max(self.now + delay);
         session.unanswered.push((req, ask.clone()));
-        let (at, session) = (session.last_arrival, session.id);
+        let (at, session, dev) = (session.last_arrival, session.id, session.dev);
+        self.recorder.sent(req, session, dev, &ask);
         self.plan(
             at,
-            Coming::Query {
+            Coming::Query(Query {
                 life,
                 session,
                 req,
                 ask,
-            },
+            }),
         );
         Ok(())
     }
 
-    pub(super) fn query_arrived(
-        &mut self,
-        life: u32,
-        session: u64,
-        req: u64,
-        ask: Ask,
-    ) -> Result<(), Failure> {
+    /// A statement comes to the server, unless a faulty runtime lets the next one overtake it.
+    pub(super) fn query_came(&mut self, query: Query) -> Result<(), Failure> {
+        let pipelined = |session: &Session| session.id == query.session && session.unanswered.len() > 1;
+        let more = self.sessions.iter().any(pipelined);
+        if self.held.is_none() && more && self.planted.overtakes() {
+            self.held = Some(query);
+            return Ok(());
+        }
+        let held = self.held.take();
+        let again = self.planted.repeats(&query.ask).then(|| query.clone());
+        self.query_arrived(query.life, query.session, query.req, query.ask)?;
+        if let Some(query) = again {
+            self.requests += 1;
+            self.query_arrived(query.life, query.session, self.requests, query.ask)?;
+        }
+        match held {
+            Some(held) => self.query_arrived(held.life, held.session, held.req, held.ask),
+            None => Ok(()),
+        }
+    }
+
+    fn query_arrived(&mut self, life: u32, session: u64, req: u64, ask: Ask) -> Result<(), Failure> {
         if life != self.life || self.core.is_none() {
             return Ok(());
         }
+        self.recorder.arrived(req);
         let limits = Limits::of(&self.config);
         let statement = self.parsed(&ask, req, &limits);
         let event = Event::Query {
@@ -410,8 +450,9 @@ impl World {
         self.feed(event, &Cause::SessionClosed { session })
     }
 
-    /// A statement was answered; `error` is its code.
-    pub(super) fn replied(&mut self, session: u64, req: u64, error: Option<u16>) {
+    /// A statement was answered.
+    pub(super) fn replied(&mut self, session: u64, req: u64, reply: &Result<Answer, u16>) {
+        self.recorder.answered(req, reply);
         let Some(index) = self.sessions.iter().position(|known| known.id == session) else {
             return;
         };
@@ -420,7 +461,7 @@ impl World {
             return;
         };
         let (_, ask) = unanswered.remove(at);
-        if error == Some(500) {
+        if *reply == Err(500) {
             self.try_again(index, ask);
         }
     }

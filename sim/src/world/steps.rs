@@ -380,9 +380,7 @@ impl World {
             Verb::Use => Ask::Use {
                 dev: (b % self.profile.get(Knob::Devs)) as u32,
             },
-            Verb::DelMessage => Ask::DelMessage {
-                id: self.kept_id(dev, b),
-            },
+            Verb::DelMessage => self.kept_message(dev, b),
             Verb::Transaction => {
                 if b % 2 == 0 {
                     Ask::Begin

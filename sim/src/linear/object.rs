@@ -1,0 +1,164 @@
+//! What the statements do to a queue or a history, written down once more, and as simply as possible.
+
+use std::collections::BTreeMap;
+
+use super::Call;
+
+/// What is looked at by itself.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Object {
+    /// `users_messages` of a user.
+    Queue { dev: u32, user: u32 },
+    /// `pipes_messages` of a channel.
+    History { dev: u32, channel: String },
+}
+
+/// What a statement does to one object. Messages are their numbers, which are unique.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// INSERT of these rows.
+    Append(Vec<u64>),
+    /// INSERT of so many rows, refused because the queue is full.
+    Full(usize),
+    /// SELECT, answered with these rows.
+    Read(Vec<u64>),
+    /// DELETE of everything, answered with so many rows; `None` = nobody was told.
+    Clear(Option<usize>),
+    /// DELETE of one message.
+    Remove(u64),
+    /// A new length of the history.
+    Keep(usize),
+    /// DELETE of the setting, and with it of the history.
+    Unset,
+    /// The server died, or was stopped.
+    Crash,
+}
+
+/// What is known of an object beside its calls.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Longest queue, 0 = any.
+    pub queue_max: usize,
+    /// Since when a message may leave the queue by itself.
+    pub may_leave: BTreeMap<u64, u64>,
+    /// What a history keeps if nothing is set; `None` for queues, which keep everything.
+    pub keeps: Option<usize>,
+}
+
+/// Most messages a history keeps.
+const KEEP_MAX: usize = 99;
+
+/// An object as it is, and as it may be found after a crash.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(super) struct State {
+    messages: Vec<u64>,
+    setting: Option<usize>,
+    /// Earlier contents, the newest last, that a crash may bring back: since the newest acknowledged change.
+    unsafe_since: Vec<(Vec<u64>, Option<usize>)>,
+}
+
+impl Rules {
+    pub(super) fn begin(&self) -> State {
+        State::default()
+    }
+
+    /// What a call makes of an object; nothing if its answer would be wrong, several if it may be this or that.
+    pub(super) fn apply(&self, state: &State, call: &Call) -> Vec<State> {
+        if call.op == Op::Crash {
+            return crashed(state);
+        }
+        let Some((messages, setting)) = self.changed(state, call) else {
+            return Vec::new();
+        };
+        let mut after = State {
+            messages,
+            setting,
+            unsafe_since: state.unsafe_since.clone(),
+        };
+        let writes = !matches!(call.op, Op::Read(_) | Op::Full(_));
+        if writes && call.is_certain {
+            after.unsafe_since.clear();
+        } else if (&after.messages, after.setting) != (&state.messages, state.setting) {
+            after.unsafe_since.push((state.messages.clone(), state.setting));
+        }
+        vec![after]
+    }
+
+    fn changed(&self, state: &State, call: &Call) -> Option<(Vec<u64>, Option<usize>)> {
+        let (had, setting) = (&state.messages, state.setting);
+        let leavers = || {
+            had.iter()
+                .filter(|n| self.may_have_left(**n, call.answered))
+                .count()
+        };
+        match &call.op {
+            Op::Append(rows) => {
+                let surplus = (had.len() + rows.len()).saturating_sub(self.queue_max);
+                if self.queue_max > 0 && call.is_certain && surplus > leavers() {
+                    return None;
+                }
+                let all: Vec<u64> = had.iter().chain(rows).copied().collect();
+                Some((self.trimmed(all, setting), setting))
+            }
+            Op::Full(rows) => (had.len() + rows > self.queue_max).then(|| (had.clone(), setting)),
+            Op::Read(rows) => self
+                .explains(had, rows, call.answered)
+                .then(|| (rows.clone(), setting)),
+            Op::Clear(told) => {
+                let fits = told.is_none_or(|rows| rows <= had.len() && had.len() - rows <= leavers());
+                fits.then(|| (Vec::new(), setting))
+            }
+            Op::Remove(n) => Some((had.iter().copied().filter(|m| m != n).collect(), setting)),
+            Op::Keep(length) => {
+                let setting = Some((*length).min(KEEP_MAX));
+                Some((self.trimmed(had.clone(), setting), setting))
+            }
+            Op::Unset if setting.is_some() => Some((Vec::new(), None)),
+            Op::Unset => Some((had.clone(), None)),
+            Op::Crash => None,
+        }
+    }
+
+    /// The rows are what is there, in order, but for messages that may have left.
+    fn explains(&self, had: &[u64], rows: &[u64], by: u64) -> bool {
+        let mut rows = rows.iter().peekable();
+        for n in had {
+            if rows.peek() == Some(&n) {
+                rows.next();
+            } else if !self.may_have_left(*n, by) {
+                return false;
+            }
+        }
+        rows.next().is_none()
+    }
+
+    fn may_have_left(&self, n: u64, by: u64) -> bool {
+        self.may_leave.get(&n).is_some_and(|since| *since <= by)
+    }
+
+    fn trimmed(&self, mut messages: Vec<u64>, setting: Option<usize>) -> Vec<u64> {
+        if let Some(usual) = self.keeps {
+            let length = setting.unwrap_or(0).max(usual);
+            let surplus = messages.len().saturating_sub(length);
+            messages.drain(..surplus);
+        }
+        messages
+    }
+}
+
+/// After a crash: what is there now, or before any of the changes that nobody was told to be safe.
+fn crashed(state: &State) -> Vec<State> {
+    let now = (state.messages.clone(), state.setting);
+    let mut found = vec![now];
+    for earlier in state.unsafe_since.iter().rev() {
+        if !found.contains(earlier) {
+            found.push(earlier.clone());
+        }
+    }
+    let states = found.into_iter().map(|(messages, setting)| State {
+        messages,
+        setting,
+        unsafe_since: Vec::new(),
+    });
+    states.collect()
+}
