@@ -14,16 +14,15 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
     files::segments(dir).unwrap_or_default()
 }
 
-async fn talk(server: &Server, words: &str, times: u32) {
+/// A user gets messages.
+async fn talk(server: &Server, user: u32, words: &str, times: u32) {
     let mut sql = connect(server.cometql).await;
-    run(
-        &mut sql,
-        "INSERT INTO users_auth (id, hash) VALUES (7, 'theirKey12345')",
-    )
-    .await;
-    let mut page = Page::login(server.ws, 7, "theirKey12345", "tab").await;
+    let key = format!("INSERT INTO users_auth (id, hash) VALUES ({user}, 'theirKey12345')");
+    run(&mut sql, &key).await;
+    let mut page = Page::login(server.ws, user, "theirKey12345", "tab").await;
     for _ in 0..times {
-        let statement = format!("INSERT INTO users_messages (id, event, message) VALUES (7, 'e', '{words}')");
+        let statement =
+            format!("INSERT INTO users_messages (id, event, message) VALUES ({user}, 'e', '{words}')");
         run(&mut sql, &statement).await;
         assert_eq!(page.frame().await["data"], words);
     }
@@ -39,7 +38,7 @@ fn figure(metrics: &str, name: &str) -> u64 {
 #[tokio::test]
 async fn a_redacted_recording_tells_no_secret_and_is_replayed() {
     let mut server = Server::start_with(&[("COMET_RECORD_REDACT", "true")]);
-    talk(&server, "nobody shall read this", 20).await;
+    talk(&server, 7, "nobody shall read this", 20).await;
     assert!(server.terminate().success());
     let mut bytes = Vec::new();
     for file in segments(server.recording_dir()) {
@@ -60,7 +59,7 @@ async fn old_segments_go() {
         ("COMET_RECORD_SEGMENT_SIZE", "4096"),
         ("COMET_RECORD_SEGMENTS", "3"),
     ]);
-    talk(&server, &"long ".repeat(400), 80).await;
+    talk(&server, 7, &"long ".repeat(400), 80).await;
     let files = segments(server.recording_dir());
     assert_eq!(files.len(), 3);
     let first = files
@@ -94,11 +93,13 @@ async fn a_recording_that_cannot_go_on_ends_alone() {
     }
     std::fs::remove_dir_all(&dir).expect("the directory goes");
     // The next segment finds no place.
+    let mut users = 100..;
     while figure(&page(), "comet_recording_failures_total") == 0 {
-        talk(&server, &"long ".repeat(400), 10).await;
+        let user = users.next().expect("there is always another one");
+        talk(&server, user, &"long ".repeat(400), 10).await;
     }
     assert_eq!(figure(&page(), "comet_recording"), 0);
-    talk(&server, "still served", 1).await;
+    talk(&server, 7, "still served", 1).await;
 }
 
 /// Nothing to write to at all is no reason not to serve.
@@ -111,5 +112,5 @@ async fn a_place_that_is_none_is_told_and_nothing_more() {
         ("COMET_RECORD_DIR", file.to_str().expect("a path of letters")),
         ("COMET_LOG_LEVEL", "off"),
     ]);
-    talk(&server, "served", 1).await;
+    talk(&server, 7, "served", 1).await;
 }
