@@ -80,7 +80,6 @@ async fn a_recording_that_cannot_go_on_ends_alone() {
         ("COMET_RECORD_DIR", dir.to_str().expect("a path of letters")),
         ("COMET_RECORD_SEGMENT_SIZE", "4096"),
         ("COMET_METRICS_LISTEN", &metrics),
-        ("COMET_LOG_LEVEL", "off"),
     ]);
     let page = || {
         let address = metrics.parse().expect("an address");
@@ -108,9 +107,6 @@ async fn a_place_that_is_none_is_told_and_nothing_more() {
     let folder = TempDir::new().expect("a temporary folder");
     let file = folder.path().join("file");
     std::fs::write(&file, "not a directory").expect("a file");
-    let server = Server::start_with(&[
-        ("COMET_RECORD_DIR", file.to_str().expect("a path of letters")),
-        ("COMET_LOG_LEVEL", "off"),
-    ]);
+    let server = Server::start_with(&[("COMET_RECORD_DIR", file.to_str().expect("a path of letters"))]);
     talk(&server, 7, "served", 1).await;
 }
