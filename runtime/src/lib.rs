@@ -39,6 +39,8 @@ mod sql;
 mod statistics;
 pub mod store;
 mod tls;
+mod turns;
+mod unfinished;
 mod ws;
 
 #[cfg(madsim)]
