@@ -219,7 +219,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("mysql", &[]),
     ("runtime", &["comet-core", "comet-mysql"]),
     ("sim", &["comet-core"]),
-    ("fuzz", &["comet-core", "comet-mysql", "comet-server", "comet-sim"]),
+    (
+        "fuzz",
+        &["comet-core", "comet-mysql", "comet-server", "comet-sim"],
+    ),
     (
         "tests",
         &[

@@ -160,6 +160,7 @@ impl Redactor {
             | Statement::Constants { .. }
             | Statement::Show(_)
             | Statement::ShowHost { .. }
+            | Statement::Explain { .. }
             | Statement::EmptySet { .. } => {}
         }
     }
