@@ -221,7 +221,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("mysql", &[]),
     ("runtime", &["comet-core", "comet-mysql"]),
     ("sim", &["comet-core"]),
-    ("fuzz", &["comet-core", "comet-mysql", "comet-server", "comet-sim"]),
+    (
+        "fuzz",
+        &["comet-core", "comet-mysql", "comet-server", "comet-sim"],
+    ),
     (
         "tests",
         &[
