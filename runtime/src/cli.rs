@@ -36,6 +36,9 @@ pub struct Cli {
     /// What an acknowledgement survives: fsync = loss of power, os = death of the process [env: COMET_DURABILITY]
     #[arg(long, value_name = "fsync|os")]
     pub durability: Option<String>,
+    /// Record what happens into this directory, to be replayed; see docs/operations.md [env: COMET_RECORD_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<String>,
     /// Memory for everything peers can make grow, like 512M or 2G, 0 = no limit; three fifths of what the machine has if
     /// not said [env: COMET_MEMORY_LIMIT]
     #[arg(long, value_name = "BYTES")]
@@ -74,6 +77,7 @@ impl Cli {
             ("--password", "main.password", &self.password),
             ("--data-dir", "main.data_dir", &self.data_dir),
             ("--durability", "main.durability", &self.durability),
+            ("--record", "record.dir", &self.record),
             ("--memory-limit", "main.memory_limit", &self.memory_limit),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),

@@ -21,6 +21,7 @@ use crate::events;
 use crate::execute::Executor;
 use crate::memory::Use;
 use crate::metrics::Metrics;
+use crate::record::Recorder;
 use crate::store::{StoreError, StoreEvent, Writer};
 
 /// Batches of events taken in one turn. Few in a simulated world, so that there are many turns.
@@ -48,6 +49,7 @@ pub(crate) struct Driver {
     /// Bytes of records that are counted.
     pub(crate) records_told: usize,
     pub(crate) time: LivedTime,
+    pub(crate) recorder: Option<Box<Recorder>>,
 }
 
 pub(crate) use rest::Rest;
@@ -126,6 +128,7 @@ impl Driver {
     pub(crate) async fn run(self, rest: Arc<Rest>) -> Result<(), StoreError> {
         let _abort = AbortOnPanic;
         let driver = Box::new(self).serve(&rest).await;
+        drop(driver.recorder);
         driver.writer.close().await
     }
 
@@ -257,7 +260,12 @@ impl Driver {
             mono: self.progress.last,
             unix: now.unix,
         };
+        self.recorder
+            .take_if(|recorder| !recorder.event(now, &event, &self.core));
         self.core.handle(now, event, &mut self.actions);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.answered(&self.actions);
+        }
         self.execute();
     }
 

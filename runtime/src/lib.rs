@@ -29,6 +29,7 @@ pub mod logging;
 mod memory;
 mod metrics;
 mod outbox;
+mod record;
 #[cfg(not(madsim))]
 mod rt;
 #[cfg(madsim)]
