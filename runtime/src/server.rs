@@ -106,8 +106,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let system = |what| move |cause| StartError::System { what, cause };
     let entropy = Entropy::open().map_err(system("random numbers"))?;
     let seed = entropy.number().map_err(system("random numbers"))?;
-    let memory = Arc::new(Memory::new(config.memory_limit_bytes));
-    let (sender, events) = events::queue(memory);
+    let (sender, events) = events::queue(Arc::new(Memory::new(config.memory_limit_bytes)));
     let shared = Arc::new(shared(
         &settings,
         &config,

@@ -432,14 +432,6 @@ impl World {
         }
     }
 
-    fn link_of(&self, conn: ConnId) -> Option<usize> {
-        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
-        self.links
-            .get(index)
-            .filter(|link| link.life == self.life)
-            .map(|_| index)
-    }
-
     fn send_down(&mut self, conn: ConnId, down: Down) {
         let Some(index) = self.link_of(conn) else { return };
         let buffer = self.profile.get(Knob::SendBuffer) as usize;

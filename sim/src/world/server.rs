@@ -75,6 +75,15 @@ impl World {
         Ok(())
     }
 
+    /// The link of a connection of this server.
+    pub(super) fn link_of(&self, conn: ConnId) -> Option<usize> {
+        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
+        self.links
+            .get(index)
+            .filter(|link| link.life == self.life)
+            .map(|_| index)
+    }
+
     /// The power fails, or the process is killed.
     pub(super) fn end_server(&mut self, plan: &CrashPlan) {
         self.core = None;
