@@ -53,6 +53,7 @@ topics! {
     keys_expired
     keys_throttled
     limits
+    memory
     online
     origins_of_tenants
     presence_of_tracks
