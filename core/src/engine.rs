@@ -8,6 +8,7 @@ mod checkpoint;
 mod conn;
 mod durability;
 mod expiry;
+mod held;
 mod ids;
 mod jwt;
 mod presence;

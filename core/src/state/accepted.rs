@@ -27,6 +27,11 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
+    /// How many messages are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// Remembers a message that is not known at present until `until`. Of more than `max` the oldest is forgotten.
     pub(crate) fn remember(&mut self, id: MessageId, published: Published, until: Mono, max: usize) {
         let previous = self.known.insert(id, (until, published));

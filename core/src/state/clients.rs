@@ -29,6 +29,11 @@ pub(crate) struct Headers {
 pub(crate) struct Clients(BTreeSet<Arc<Headers>>);
 
 impl Clients {
+    /// How many different headers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes note of a browser.
     pub(crate) fn enter(&mut self, info: &ClientInfo) -> Client {
         let headers = Headers {

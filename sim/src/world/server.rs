@@ -135,7 +135,12 @@ impl World {
         self.feed(
             Event::Opened { conn, hello, client },
             &Cause::Opened(Box::new(claim)),
-        )
+        )?;
+        if self.calm && !held {
+            // The end of the stream was here before it began.
+            self.server_learns(index, CloseCause::Peer, 0);
+        }
+        Ok(())
     }
 
     /// Somebody connects with a malformed URL.
