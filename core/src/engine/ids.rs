@@ -111,4 +111,31 @@ mod tests {
         assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{text}");
         assert_eq!(MessageId::parse(&text), Some(id));
     }
+
+    /// Ids are the same on every machine and in every version: recordings, kept scripts and send keys that live in
+    /// stored histories count on it.
+    #[test]
+    fn ids_never_change() {
+        let mut ids = MessageIds::new(42);
+        let made: Vec<_> = (0..3)
+            .map(|_| ids.next(UnixMillis(1_700_000_000_000)).to_string())
+            .collect();
+        assert_eq!(
+            made,
+            [
+                "018bcfe5-6800-7e95-a8ef-e333b266f103",
+                "018bcfe5-6800-7f52-981c-e1ff0e4ae394",
+                // Drawn smaller than the one before it, in the same millisecond: the one after that instead.
+                "018bcfe5-6800-7f52-981c-e1ff0e4ae395",
+            ]
+        );
+        let keyed = Keyed {
+            dev: DevId(3),
+            user: UserId::new(5),
+            uuid: &ClientUuid::parse("a-page"),
+            channel: &ChannelName::from_browser("web_chat").unwrap(),
+            key: &SendKey::parse("0123456789abcdef").unwrap(),
+        };
+        assert_eq!(keyed.id().to_string(), "6be3988e-2a35-884a-87ca-a5c45a6d5822");
+    }
 }

@@ -89,3 +89,66 @@ impl Accepted {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(receivers: u64) -> Published {
+        Published {
+            receivers,
+            op: None,
+            id: None,
+        }
+    }
+
+    fn at(ms: u64) -> Mono {
+        Mono::from_micros(ms * 1000)
+    }
+
+    #[test]
+    fn a_message_is_known_until_its_time_and_not_at_it() {
+        let mut accepted = Accepted::default();
+        accepted.remember(MessageId(1), published(1), at(10), 9);
+        assert_eq!(accepted.get(MessageId(1), at(9)), Some(published(1)));
+        assert_eq!(accepted.get(MessageId(1), at(10)), None);
+        assert_eq!(accepted.next(), Some(at(10)));
+        accepted.forget_until(at(9), 9);
+        assert_eq!(accepted.next(), Some(at(10)));
+        accepted.forget_until(at(10), 9);
+        assert_eq!(accepted.next(), None);
+        accepted.check(9);
+    }
+
+    #[test]
+    fn so_many_at_once_and_the_others_later() {
+        let mut accepted = Accepted::default();
+        for id in 1..=3 {
+            accepted.remember(MessageId(id), published(0), at(10), 9);
+        }
+        accepted.forget_until(at(20), 2);
+        assert_eq!(accepted.known.len(), 1);
+        accepted.forget_until(at(20), 2);
+        assert_eq!(accepted.known.len(), 0);
+    }
+
+    #[test]
+    fn of_more_than_fit_the_oldest_goes() {
+        let mut accepted = Accepted::default();
+        for id in 1..=3 {
+            accepted.remember(MessageId(id), published(0), at(10), 2);
+            accepted.check(2);
+        }
+        assert_eq!(accepted.get(MessageId(1), at(0)), None);
+        assert!(accepted.get(MessageId(2), at(0)).is_some());
+    }
+
+    #[test]
+    fn a_message_accepted_anew_outlives_its_first_time() {
+        let mut accepted = Accepted::default();
+        accepted.remember(MessageId(1), published(1), at(10), 9);
+        accepted.remember(MessageId(1), published(2), at(30), 9);
+        accepted.forget_until(at(10), 9);
+        assert_eq!(accepted.get(MessageId(1), at(20)), Some(published(2)));
+    }
+}
