@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use comet_core::cometql::{self, Limits, Statement};
 use comet_core::{
-    Action, Answer, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError, Record, RequestId,
-    SessionId, wire,
+    Action, Answer, ClientInfo, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError, Record,
+    RequestId, SessionId, wire,
 };
 
 use super::coming::Query;
@@ -131,7 +131,11 @@ impl World {
             uuid: browser.uuid.clone(),
             version: browser.version,
         };
-        let client = Arc::default();
+        let client = Arc::new(ClientInfo {
+            user_agent: browser.version.text().into(),
+            ip: Some(std::net::IpAddr::from([10, 0, 0, 1])),
+            ..ClientInfo::default()
+        });
         self.feed(
             Event::Opened { conn, hello, client },
             &Cause::Opened(Box::new(claim)),
@@ -439,7 +443,11 @@ impl World {
         {
             return cometql::prepare(template.as_bytes(), limits)?.bind(&values, limits);
         }
-        cometql::parse(ask.text(req).as_bytes(), limits)
+        let mut statement = cometql::parse(ask.text(req).as_bytes(), limits)?;
+        if let Statement::ShowHost { facts, .. } = &mut statement {
+            facts.push(("os_uptime".to_owned(), "1".to_owned()));
+        }
+        Ok(statement)
     }
 
     pub(super) fn session_end(&mut self, life: u32, session: u64) -> Result<(), Failure> {
