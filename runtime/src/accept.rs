@@ -5,20 +5,16 @@
 //! and the site's own back end need; running out of them delays new connections and harms nobody else.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
 use rustix::process::Resource;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::descriptors::{Letterbox, Post};
+use crate::rt::{self, Incoming, Listener, Stop, task};
 use crate::shard::Shard;
 
 /// Sockets that may wait for one shard; the others wait in the kernel. Many, as the kernel drops what its queue has no
@@ -27,10 +23,7 @@ const WAITING_MAX: usize = 8192;
 /// Sockets accepted on one port before the other has its turn.
 const TURN_MAX: usize = 64;
 /// Pause after the system refused a descriptor.
-const REFUSED_PAUSE: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Descriptors that browsers leave to everything else, unless there are so few that each side gets half.
 const DESCRIPTORS_KEPT: usize = 512;
@@ -59,7 +52,7 @@ pub(crate) struct Accepted {
 #[derive(Debug)]
 enum Handed {
     /// With its `Accepted`: acceptor and shard have one descriptor table.
-    Along(OwnedFd),
+    Along(Incoming),
     /// It is in the shard's letterbox.
     Posted,
 }
@@ -109,61 +102,34 @@ fn places_for_browsers(shards: usize) -> usize {
     browsers.min(Semaphore::MAX_PERMITS)
 }
 
-/// Opens a listening socket.
-///
-/// # Errors
-/// The address is in use, not ours, or not allowed.
-pub(crate) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the last connections to be forgotten.
-    socket.set_reuse_address(true)?;
-    // What is set here holds for every accepted socket without another call.
-    // Frames are complete messages: waiting for more would only delay them.
-    socket.set_tcp_nodelay(true)?;
-    // Half-open connections end some day even where nobody pings.
-    socket.set_keepalive(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
 /// Accepts on one port.
 #[derive(Debug)]
 pub(crate) struct Entrance {
     port: Port,
-    listener: TcpListener,
+    listener: Listener,
     /// The shard that got the last one.
     turn: usize,
     is_full: bool,
 }
 
-/// Accepts until `stop` has something to read. A thread of its own, without a reactor: the socket's only one will be that
-/// of the shard that serves it. Browsers that find no place in any table are hung up on.
-pub(crate) fn accept(mut entrances: Vec<Entrance>, gates: &[Gate], stop: &UnixStream) {
-    loop {
-        let listeners = entrances.iter().map(|entrance| entrance.listener.as_fd());
-        let mut waits: Vec<PollFd<'_>> = std::iter::once(stop.as_fd())
-            .chain(listeners)
-            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
-            .collect();
-        // Fails when a signal came; then nothing is ready.
-        let _ = poll(&mut waits, None);
-        let ready: Vec<bool> = waits.iter().map(|wait| !wait.revents().is_empty()).collect();
-        if ready[0] {
-            return;
-        }
-        for (entrance, ready) in entrances.iter_mut().zip(&ready[1..]) {
-            if *ready && let Err(error) = entrance.accept_some(gates) {
+/// Accepts until it is told to stop. A thread of its own; its sockets' only reactor will be that of the shard that
+/// serves them. Browsers that find no place in any table are hung up on.
+pub(crate) async fn accept(mut entrances: Vec<Entrance>, gates: Vec<Gate>, stop: Stop) {
+    while let Some(ready) = stop
+        .or_ready(entrances.iter().map(|entrance| &entrance.listener))
+        .await
+    {
+        for (entrance, ready) in entrances.iter_mut().zip(ready) {
+            if ready && let Err(error) = entrance.accept_some(&gates).await {
                 tracing::error!(port = ?entrance.port, %error, "a connection could not be accepted");
-                let _ = poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&REFUSED_PAUSE));
+                stop.or_after(REFUSED_PAUSE).await;
             }
         }
     }
 }
 
 impl Entrance {
-    pub(crate) fn new(port: Port, listener: TcpListener) -> Self {
+    pub(crate) fn new(port: Port, listener: Listener) -> Self {
         Self {
             port,
             listener,
@@ -176,34 +142,38 @@ impl Entrance {
     ///
     /// # Errors
     /// The system refuses a descriptor.
-    fn accept_some(&mut self, gates: &[Gate]) -> io::Result<()> {
+    async fn accept_some(&mut self, gates: &[Gate]) -> io::Result<()> {
         for _ in 0..TURN_MAX {
-            match accept_one(&self.listener) {
-                Ok((socket, Some(peer))) => self.admit(gates, socket, peer),
+            match self.listener.accept() {
+                Ok((socket, Some(peer))) => self.admit(gates, socket, peer).await,
                 // Gone already.
-                Ok((_, None)) | Err(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(()),
-                Err(error) => return Err(error.into()),
+                Ok((_, None)) => {}
+                Err(error) if is_gone(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    fn admit(&mut self, gates: &[Gate], socket: OwnedFd, peer: SocketAddr) {
+    async fn admit(&mut self, gates: &[Gate], socket: Incoming, peer: SocketAddr) {
         let place = place(self.port, gates, self.turn + 1);
         let was_full = std::mem::replace(&mut self.is_full, place.is_none());
         if let Some((at, room)) = place {
             self.turn = at;
-            gates[at].pass(self.port, socket, peer, room);
+            gates[at].pass(self.port, socket, peer, room).await;
         } else if !was_full {
             tracing::error!(port = ?self.port, "too many connections for the limit of open descriptors");
         }
     }
 }
 
-fn accept_one(listener: &TcpListener) -> Result<(OwnedFd, Option<SocketAddr>), Errno> {
-    let (socket, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-    Ok((socket, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+/// Nothing is wrong but with that one connection, or a signal came.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 /// The shard whose turn it is, or the next one that has a place. CometQL sessions have what browsers leave.
@@ -217,7 +187,7 @@ fn place(port: Port, gates: &[Gate], turn: usize) -> Option<(usize, Option<Room>
 
 impl Gate {
     /// Waits while too many wait for the shard. What is handed to a shard that stops is closed.
-    fn pass(&self, port: Port, socket: OwnedFd, peer: SocketAddr, room: Option<Room>) {
+    async fn pass(&self, port: Port, socket: Incoming, peer: SocketAddr, room: Option<Room>) {
         let socket = match &self.post {
             None => Handed::Along(socket),
             Some(post) => {
@@ -227,24 +197,25 @@ impl Gate {
                 Handed::Posted
             }
         };
-        let _ = self.lane.blocking_send(Accepted {
+        let accepted = Accepted {
             port,
             socket,
             peer,
             room,
-        });
+        };
+        let _ = self.lane.send(accepted).await;
     }
 }
 
 impl Arrivals {
     /// The socket in the hands of the calling thread and its reactor.
-    fn open(&self, socket: Handed) -> io::Result<tokio::net::TcpStream> {
+    fn open(&self, socket: Handed) -> io::Result<rt::TcpStream> {
         let socket = match (socket, &self.letterbox) {
             (Handed::Along(socket), _) => socket,
             (Handed::Posted, Some(letterbox)) => letterbox.take()?,
             (Handed::Posted, None) => unreachable!("who has a post has a letterbox"),
         };
-        tokio::net::TcpStream::from_std(TcpStream::from(socket))
+        rt::adopt(socket)
     }
 }
 
@@ -261,20 +232,23 @@ pub(crate) async fn adopt(shard: Rc<Shard>, mut arrivals: Arrivals) {
         };
         let shard = shard.clone();
         match accepted.port {
-            Port::Ws => drop(tokio::task::spawn_local(crate::http::serve(
+            Port::Ws => drop(task::spawn_local(crate::http::serve(
                 shard,
                 tcp,
                 accepted.peer,
                 accepted.room,
             ))),
-            Port::CometQl => drop(tokio::task::spawn_local(crate::sql::serve(shard, tcp))),
+            Port::CometQl => drop(task::spawn_local(crate::sql::serve(shard, tcp))),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use socket2::Socket;
+
     use super::*;
+    use crate::rt::listen;
 
     #[test]
     fn a_port_in_use_is_refused() {
@@ -287,10 +261,10 @@ mod tests {
     #[test]
     fn accepted_sockets_send_at_once_and_notice_dead_peers() {
         let listener = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, peer) = loop {
-            match accept_one(&listener) {
-                Err(Errno::WOULDBLOCK) => std::thread::yield_now(),
+            match listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
                 accepted => break accepted.unwrap(),
             }
         };

@@ -16,6 +16,7 @@ use comet_core::ConnId;
 use tokio::sync::mpsc;
 
 use crate::execute::{Broadcast, ShardAction};
+use crate::rt::task;
 use crate::shard::Shard;
 use crate::ws::conn::{Conn, End};
 
@@ -69,7 +70,7 @@ impl Delivery {
             self.queue_frames();
             self.write();
             if !self.is_idle() {
-                tokio::task::yield_now().await;
+                task::yield_now().await;
             }
         }
     }

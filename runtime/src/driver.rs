@@ -21,8 +21,8 @@ use crate::execute::Executor;
 use crate::metrics::Metrics;
 use crate::store::{StoreError, StoreEvent, Writer};
 
-/// Batches of events taken in one turn.
-const TURN_BATCHES_MAX: usize = 64;
+/// Batches of events taken in one turn. Few in a simulated world, so that there are many turns.
+const TURN_BATCHES_MAX: usize = if cfg!(madsim) { 2 } else { 64 };
 /// Records that may wait for a working disk before events have to wait, too, …
 const RECORDS_WAITING_MAX: u64 = 65_536;
 /// … and the bytes they may take.
@@ -103,6 +103,8 @@ impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!("the core found an invariant broken; the process stops at once");
+            // In a simulated world a panic ends the world, and its seed is told.
+            #[cfg(not(madsim))]
             std::process::abort();
         }
     }
@@ -110,14 +112,10 @@ impl Drop for AbortOnPanic {
 
 impl Driver {
     /// Runs until the core was told to stop and every record is on disk. Returns what closing the store said.
-    pub(crate) fn run(self, rest: &Rest) -> Result<(), StoreError> {
+    pub(crate) async fn run(self, rest: Arc<Rest>) -> Result<(), StoreError> {
         let _abort = AbortOnPanic;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .expect("a runtime without I/O needs only memory");
-        let driver = runtime.block_on(Box::new(self).serve(rest));
-        driver.writer.stop()
+        let driver = Box::new(self).serve(&rest).await;
+        driver.writer.close().await
     }
 
     async fn serve(mut self: Box<Self>, rest: &Rest) -> Box<Self> {

@@ -5,7 +5,9 @@
 
 use std::io;
 
+#[cfg(not(madsim))]
 use rustix::io::Errno;
+#[cfg(not(madsim))]
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// The operating system's random generator.
@@ -30,13 +32,7 @@ impl Entropy {
     #[allow(clippy::unused_self, reason = "whoever has one knows that it works")]
     pub(crate) fn bytes<const N: usize>(&self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
-        let mut filled = 0;
-        while filled < N {
-            filled += match getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
-                Err(Errno::INTR) => 0,
-                count => count?,
-            };
-        }
+        fill(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -47,6 +43,26 @@ impl Entropy {
     pub(crate) fn number(&self) -> io::Result<u64> {
         Ok(u64::from_ne_bytes(self.bytes()?))
     }
+}
+
+#[cfg(not(madsim))]
+fn fill(bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += match getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
+            Err(Errno::INTR) => 0,
+            count => count?,
+        };
+    }
+    Ok(())
+}
+
+/// The system call would not ask the seed.
+#[cfg(madsim)]
+#[allow(clippy::unnecessary_wraps, reason = "a kernel may refuse")]
+fn fill(bytes: &mut [u8]) -> io::Result<()> {
+    crate::rt::fill(bytes);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::driver::Rest;
 
-/// Batches that may wait for the core.
-const BATCHES_MAX: usize = 1024;
+/// Batches that may wait for the core. Few in a simulated world, so that senders often have to wait.
+const BATCHES_MAX: usize = if cfg!(madsim) { 4 } else { 1024 };
 
 /// Makes the queue.
 pub(crate) fn queue() -> (EventSender, mpsc::Receiver<Vec<Event>>) {
@@ -75,11 +75,6 @@ impl EventSender {
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
             Err(mpsc::error::TrySendError::Full(events)) => Ok(Some(events)),
         }
-    }
-
-    /// Hands over a batch from a thread that may sleep, such as the store's.
-    pub(crate) fn blocking_send(&self, events: Vec<Event>) -> Result<(), Stopped> {
-        self.queue.blocking_send(events).map_err(|_| Stopped)
     }
 
     /// Batches that wait at this moment.

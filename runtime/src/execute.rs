@@ -13,10 +13,12 @@ use comet_core::{Action, CloseCause, ConnId, Frame, OpId, Recipients, Record, Re
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
+#[cfg(madsim)]
+use crate::rt;
 use crate::ws::frame;
 
-/// Batches that may wait for one shard.
-pub(crate) const SHARD_BATCHES_MAX: usize = 32;
+/// Batches that may wait for one shard. One in a simulated world, so that the core often has to wait.
+pub(crate) const SHARD_BATCHES_MAX: usize = if cfg!(madsim) { 1 } else { 32 };
 /// A batch is handed over when it holds this many actions or …
 const BATCH_ACTIONS_MAX: usize = 1024;
 /// … this many bytes of frames.
@@ -282,6 +284,11 @@ impl Executor {
         self.count_anew();
         for lane in &mut self.shards {
             if !lane.batch.is_empty() {
+                #[cfg(madsim)]
+                if lane.to.capacity() == 0 && rt::makes(rt::Mistake::DropsUnderPressure) {
+                    lane.batch.clear();
+                    continue;
+                }
                 // A shard that is gone has closed its connections, and says so no more.
                 let _ = lane.to.send(std::mem::take(&mut lane.batch)).await;
             }

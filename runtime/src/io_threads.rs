@@ -5,16 +5,18 @@
 //! A thread that cannot start stops all of them. Must never know: what is served.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 
 use crate::accept::{Accepted, Arrivals};
 use crate::descriptors::{self, Letterbox, Post};
 use crate::execute::ShardAction;
-use crate::server::{StartError, thread};
-use crate::shard::{self, Inbox};
+use crate::server::StartError;
+use crate::shard::{self, Inbox, Shard};
 use crate::shared::Shared;
 
 /// What a thread needs to begin.
@@ -113,7 +115,7 @@ impl IoThread {
         let (report, reported) = mpsc::sync_channel(1);
         // The thread's share is gone when it reports: the descriptor in the common table is closed there.
         let common = letterbox.clone();
-        let thread = thread("shard", move || {
+        let run = move || {
             let parted = part(letterbox);
             let (letterbox, said) = match parted {
                 Ok(letterbox) => (letterbox, Ok(())),
@@ -125,7 +127,11 @@ impl IoThread {
                 live(reactor.runtime(), work, letterbox);
             }
             reactor
-        })?;
+        };
+        let thread = Builder::new()
+            .name("shard".to_owned())
+            .spawn(run)
+            .map_err(StartError::no_thread)?;
         let started = Self {
             begin: Some(begin),
             thread: Some(thread),
@@ -148,6 +154,12 @@ impl IoThread {
             let _ = begin.send(work);
         }
     }
+
+    /// Waits for its end, which comes with that of its work.
+    #[allow(clippy::unused_async, reason = "waiting is a future in the simulated world")]
+    pub(crate) async fn end(self) {
+        drop(self);
+    }
 }
 
 /// Leaves the common table; what comes back belongs to the new one.
@@ -168,7 +180,12 @@ fn live(runtime: &Runtime, work: Work, letterbox: Option<Letterbox>) {
         actions: work.actions,
         accepted,
     };
-    shard::run(runtime, work.index, work.shared, inbox);
+    let shard = Rc::new(Shard::new(work.index, work.shared));
+    // A task of the set is woken by its neighbours without a system call; the future of `block_on` is not.
+    let serving = async { tokio::task::spawn_local(shard::serve(shard, inbox)).await };
+    if let Err(panic) = LocalSet::new().block_on(runtime, serving) {
+        std::panic::resume_unwind(panic.into_panic());
+    }
 }
 
 impl Drop for IoThread {

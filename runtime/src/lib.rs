@@ -13,6 +13,7 @@ mod clock;
 pub mod config;
 pub mod console;
 mod delivery;
+#[cfg(not(madsim))]
 mod descriptors;
 mod driver;
 mod entropy;
@@ -20,10 +21,15 @@ mod events;
 mod execute;
 pub mod host;
 mod http;
+#[cfg(not(madsim))]
 mod io_threads;
 pub mod logging;
 mod metrics;
 mod outbox;
+#[cfg(not(madsim))]
+mod rt;
+#[cfg(madsim)]
+pub mod rt;
 pub mod server;
 mod shard;
 mod shared;
@@ -33,3 +39,6 @@ mod statistics;
 pub mod store;
 mod tls;
 mod ws;
+
+#[cfg(madsim)]
+use rt::sim::{descriptors, io_threads};

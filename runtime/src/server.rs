@@ -4,19 +4,16 @@
 //! port in use changes nothing; then the store; then the core; then the threads begin, and connections come. Stop: no new connections; the core writes its last records; what is on disk is acknowledged; sockets close
 //! without a Close frame (protocol.md 2.4), so that browsers come back.
 
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread::JoinHandle;
 
 use comet_core::cometql::Limits;
 use comet_core::{ConfigError, Core, Event};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::LocalSet;
 
-use crate::accept::{self, Accepted, Entrance, Gate, Port, listen};
+use crate::accept::{self, Accepted, Entrance, Gate, Port};
 use crate::clock::{Clock, LivedTime};
 use crate::config::Settings;
 use crate::driver::{Driver, Progress};
@@ -26,6 +23,7 @@ use crate::execute::{Executor, SHARD_BATCHES_MAX, ShardAction};
 use crate::http::{Site, monitor};
 use crate::io_threads::{IoThread, IoThreads, Work};
 use crate::metrics::Metrics;
+use crate::rt::{self, Listener, Stopper, Thread, listen, task};
 pub use crate::shared::Addresses;
 use crate::shared::Shared;
 use crate::statistics;
@@ -74,19 +72,19 @@ pub struct Running {
     addresses: Addresses,
     shared: Arc<Shared>,
     /// Written to: the acceptor stops.
-    accepting: Option<UnixStream>,
-    acceptor: Option<JoinHandle<()>>,
+    accepting: Option<Stopper>,
+    acceptor: Option<Thread<()>>,
     /// Dropped: the watcher stops.
     watching: Option<oneshot::Sender<()>>,
-    watcher: Option<JoinHandle<()>>,
-    core: Option<JoinHandle<Result<(), StoreError>>>,
+    watcher: Option<Thread<()>>,
+    core: Option<Thread<Result<(), StoreError>>>,
     shards: Vec<IoThread>,
 }
 
 struct Listeners {
-    ws: TcpListener,
-    cometql: Option<TcpListener>,
-    metrics: Option<TcpListener>,
+    ws: Listener,
+    cometql: Option<Listener>,
+    metrics: Option<Listener>,
     addresses: Addresses,
 }
 
@@ -121,7 +119,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         // The core's thread is gone only when nobody waits for the disk any more.
         let _ = store_sender.send(event);
     };
-    let writer = store.spawn(report).map_err(system("a thread"))?;
+    let writer = store.spawn(report).map_err(StartError::no_thread)?;
     let mut actions = Vec::new();
     let core = Core::start(config, durable, seed, clock.now(), &mut actions);
 
@@ -155,7 +153,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         shards: io.threads,
     };
     let rest = running.shared.events.rest();
-    running.core = Some(thread("core", move || driver.run(&rest))?);
+    let core = rt::thread("core", move || driver.run(rest)).map_err(StartError::no_thread)?;
+    running.core = Some(core);
     running.begin(actions_of, accepted_of);
     running.open(listeners, gates)?;
     Ok(running)
@@ -203,35 +202,25 @@ pub(crate) fn shared(
     })
 }
 
-pub(crate) fn thread<T: Send + 'static>(
-    name: &'static str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, StartError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .map_err(|cause| StartError::System {
-            what: "a thread",
-            cause,
-        })
+/// Serves whoever watches the server, and writes rates to the log.
+async fn watch(listener: Option<Listener>, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
+    let monitor = listener.map(|listener| task::spawn_local(monitor(listener, shared.clone())));
+    let interval = shared.statistics_interval;
+    let log = interval.map(|interval| task::spawn_local(statistics::log(shared, interval)));
+    // Resolves when the server is told to stop.
+    let _ = stop.await;
+    for task in [monitor, log].into_iter().flatten() {
+        task.abort();
+    }
 }
 
-/// Serves whoever watches the server, and writes rates to the log.
-fn watch(listener: Option<TcpListener>, shared: Arc<Shared>, stop: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("the system gives each thread an epoll descriptor");
-    LocalSet::new().block_on(&runtime, async {
-        if let Some(listener) = listener {
-            tokio::task::spawn_local(monitor(listener, shared.clone()));
+impl StartError {
+    pub(crate) fn no_thread(cause: io::Error) -> Self {
+        Self::System {
+            what: "a thread",
+            cause,
         }
-        if let Some(interval) = shared.statistics_interval {
-            tokio::task::spawn_local(statistics::log(shared, interval));
-        }
-        // Resolves when the server is told to stop.
-        let _ = stop.await;
-    });
+    }
 }
 
 impl Listeners {
@@ -260,7 +249,7 @@ impl Listeners {
             cometql: cometql.as_ref().map(|(address, _)| *address),
             metrics: metrics.as_ref().map(|(address, _)| *address),
         };
-        let listener = |bound: Option<(SocketAddr, TcpListener)>| bound.map(|(_, listener)| listener);
+        let listener = |bound: Option<(SocketAddr, Listener)>| bound.map(|(_, listener)| listener);
         Ok(Self {
             ws,
             cometql: listener(cometql),
@@ -295,19 +284,19 @@ impl Running {
             .cometql
             .map(|listener| Entrance::new(Port::CometQl, listener));
         let entrances = std::iter::once(ws).chain(cometql).collect();
-        let (accepting, stop) = UnixStream::pair().map_err(|cause| StartError::System {
+        let (accepting, stop) = rt::stop_pair().map_err(|cause| StartError::System {
             what: "a pair of sockets",
             cause,
         })?;
         self.accepting = Some(accepting);
-        self.acceptor = Some(thread("accept", move || {
-            accept::accept(entrances, &gates, &stop);
-        })?);
+        let acceptor = rt::thread("accept", move || accept::accept(entrances, gates, stop));
+        self.acceptor = Some(acceptor.map_err(StartError::no_thread)?);
         if listeners.metrics.is_some() || self.shared.statistics_interval.is_some() {
             let (watching, stop) = oneshot::channel();
             let shared = self.shared.clone();
             self.watching = Some(watching);
-            self.watcher = Some(thread("watch", move || watch(listeners.metrics, shared, stop))?);
+            let watcher = rt::thread_with_sockets("watch", move || watch(listeners.metrics, shared, stop));
+            self.watcher = Some(watcher.map_err(StartError::no_thread)?);
         }
         Ok(())
     }
@@ -332,43 +321,58 @@ impl Running {
     ///
     /// # Errors
     /// The disk did not take the last records; they are lost.
+    #[cfg(not(madsim))]
     pub fn stop(mut self) -> Result<(), StoreError> {
-        self.shut_down()
+        rt::finish(self.shut_down())
     }
 
-    fn shut_down(&mut self) -> Result<(), StoreError> {
-        if let Some(mut accepting) = self.accepting.take() {
-            // Nobody reads only when nobody accepts.
-            let _ = accepting.write_all(&[0]);
+    /// Stops in order and returns when everything is on disk and every socket is closed.
+    ///
+    /// # Errors
+    /// The disk did not take the last records; they are lost.
+    #[cfg(madsim)]
+    pub async fn stop(mut self) -> Result<(), StoreError> {
+        self.shut_down().await
+    }
+
+    async fn shut_down(&mut self) -> Result<(), StoreError> {
+        if let Some(accepting) = self.accepting.take() {
+            accepting.stop();
         }
-        join(self.acceptor.take());
+        join(self.acceptor.take()).await;
         drop(self.watching.take());
-        join(self.watcher.take());
+        join(self.watcher.take()).await;
         let result = match self.core.take() {
             Some(core) => {
                 let events = self.shared.events.clone();
                 // On a thread of its own, as the caller may be a task that must not block.
-                join(std::thread::spawn(move || drop(events.blocking_send(vec![Event::Shutdown]))).into());
+                let tell = async move || drop(events.send(vec![Event::Shutdown], |_| {}).await);
+                join(rt::thread("stop", tell).ok()).await;
                 core.join()
+                    .await
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }
             None => Ok(()),
         };
-        self.shards.clear();
+        for shard in self.shards.drain(..) {
+            shard.end().await;
+        }
         result
     }
 }
 
 /// A thread that panicked has said so itself.
-fn join(thread: Option<JoinHandle<()>>) {
+async fn join(thread: Option<Thread<()>>) {
     if let Some(thread) = thread {
-        let _ = thread.join();
+        let _ = thread.join().await;
     }
 }
 
+/// In a simulated world a server that is dropped was killed.
+#[cfg(not(madsim))]
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Err(error) = self.shut_down() {
+        if let Err(error) = rt::finish(self.shut_down()) {
             tracing::error!(%error, "stopped with losses");
         }
     }

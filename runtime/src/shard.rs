@@ -15,13 +15,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comet_core::{CloseCause, ConnId, Mono, Reply, RequestId, SessionId};
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
 use crate::accept::Arrivals;
 use crate::delivery::Delivery;
 use crate::execute::ShardAction;
+use crate::rt::{task, time};
 use crate::shared::Shared;
 use crate::sql::Mailbox;
 use crate::ws::conn::{Conn, End};
@@ -76,28 +75,19 @@ pub(crate) struct Inbox {
 }
 
 /// Serves until the core has stopped.
-pub(crate) fn run(runtime: &Runtime, index: u16, shared: Arc<Shared>, inbox: Inbox) {
-    let shard = Rc::new(Shard::new(index, shared));
-    // A task of the set is woken by its neighbours without a system call; the future of `block_on` is not.
-    let serving = async { tokio::task::spawn_local(serve(shard, inbox)).await };
-    if let Err(panic) = LocalSet::new().block_on(runtime, serving) {
-        std::panic::resume_unwind(panic.into_panic());
-    }
-}
-
-async fn serve(shard: Rc<Shard>, inbox: Inbox) {
+pub(crate) async fn serve(shard: Rc<Shard>, inbox: Inbox) {
     let Inbox { actions, accepted } = inbox;
-    tokio::task::spawn_local(crate::accept::adopt(shard.clone(), accepted));
-    tokio::task::spawn_local(crate::ws::keepalive::sweep(shard.clone()));
+    task::spawn_local(crate::accept::adopt(shard.clone(), accepted));
+    task::spawn_local(crate::ws::keepalive::sweep(shard.clone()));
     Delivery::new(shard.clone(), actions).run().await;
     shard.close_all();
     let gone = async {
         while shard.serving.get() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            time::sleep(Duration::from_millis(5)).await;
         }
     };
     // Whoever does not take his last bytes loses them.
-    let _ = tokio::time::timeout(STOP_MAX, gone).await;
+    let _ = time::timeout(STOP_MAX, gone).await;
 }
 
 impl Shard {

@@ -5,15 +5,14 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::rt::{TcpStream, end_of_stream};
 
 /// A TCP stream whose first bytes were already read by someone else.
 #[derive(Debug)]
@@ -142,8 +141,8 @@ impl Socket {
     /// Tells the peer that nothing more follows: end of stream on TCP, nothing else.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         match self {
-            Self::Plain(tcp) => SockRef::from(tcp).shutdown(Shutdown::Write),
-            Self::Tls(tls) => SockRef::from(&tls.borrow().get_ref().0.tcp).shutdown(Shutdown::Write),
+            Self::Plain(tcp) => end_of_stream(tcp),
+            Self::Tls(tls) => end_of_stream(&tls.borrow().get_ref().0.tcp),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::Metrics;
+use crate::rt::time;
 use crate::shared::Shared;
 
 /// What has happened since the start.
@@ -56,7 +57,7 @@ pub(crate) async fn log(shared: Arc<Shared>, interval: Duration) {
     let metrics = &shared.metrics;
     let mut before = (Totals::of(metrics), shared.clock.mono());
     loop {
-        tokio::time::sleep(interval).await;
+        time::sleep(interval).await;
         let now = (Totals::of(metrics), shared.clock.mono());
         let time = Duration::from_micros(now.1.micros_since(before.1));
         let (total, rate) = (now.0, now.0.since(before.0, time));

@@ -10,6 +10,7 @@ mod clients;
 mod coverage;
 mod deny;
 mod machine;
+mod madsim;
 mod stage;
 mod stages;
 
@@ -20,14 +21,17 @@ const USAGE: &str = "\
 cargo xtask VERB
 
   test             everything CI runs: format, lints, licences, release build, all tests, MySQL clients, the
-                   JavaScript client alone and in Chromium, 2,000 simulator seeds, planted bugs, a short
-                   benchmark. Ends with `N passed, N failed`
+                   JavaScript client alone and in Chromium, 2,000 simulator seeds, planted bugs, the runtime in 100
+                   simulated worlds, a short benchmark. Ends with `N passed, N failed`
   fmt              formats the workspace
   client           the JavaScript client: types, build, unit tests, then pages in Chromium on the real server
   clients          installs every MySQL client apt, pip and npm have, then runs all of them
   sim [SEEDS]      simulator runs in release (default 2000), then the planted bugs
   coverage [SEEDS] [--json FILE]
                    what of core/src/engine and core/src/state no seed reaches, against sim/unreached.txt
+  madsim [--seeds N] [--start N] [--json FILE] | --seed N | --planted
+                   the real runtime on simulated sockets, time, threads and disk; without options 100 worlds, then
+                   the planted mistakes
   fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing)
 ";
 
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         ["coverage", seeds, "--json", file] if seeds.parse::<u32>().is_ok() => {
             coverage::coverage(Some(seeds), Some(file))
         }
+        ["madsim", options @ ..] => madsim::madsim(options),
         ["fuzz", seconds] if seconds.parse::<u32>().is_ok() => stages::fuzz(seconds),
         _ => {
             eprint!("{USAGE}");

@@ -6,6 +6,7 @@ use crate::browser;
 use crate::clients::{self, Scope};
 use crate::deny;
 use crate::machine::{cargo, command, has, release, root};
+use crate::madsim;
 use crate::stage::{Outcome, Stages, run, run_tests};
 
 /// Seeds of the simulator in CI.
@@ -46,6 +47,7 @@ pub(crate) fn test() -> bool {
     stages.run("browser", browser::browser);
     stages.run("simulator", || run_simulator(CI_SEEDS));
     stages.run("planted bugs", planted);
+    stages.run("runtime in simulated worlds", madsim::ci);
     stages.run("benchmark smoke", benchmark);
     stages.summary()
 }

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use comet_core::cometql::{Insert, Statement};
 use comet_core::{Event, Mono};
-use tokio::time::Sleep;
 
 use super::{AbortOnPanic, Driver, Wake};
+use crate::rt::time::{self, Sleep};
 
 /// More events than this are worth a change of threads: meanwhile the shard decodes the next ones.
 const BORROWED_EVENTS_MAX: usize = 4;
@@ -69,7 +69,7 @@ impl Rest {
         };
         resting.begin();
         self.place(Some(resting));
-        let mut sleep = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        let mut sleep = std::pin::pin!(time::sleep(Duration::ZERO));
         std::future::poll_fn(|cx| self.poll(cx, sleep.as_mut())).await
     }
 
@@ -140,7 +140,7 @@ impl Resting {
         };
         let now = self.driver.time.at(self.driver.clock.mono());
         let wait = Duration::from_micros(deadline.micros_since(now));
-        sleep.set(tokio::time::sleep(wait));
+        sleep.set(time::sleep(wait));
         sleep.poll(cx).map(|()| Wake::Time)
     }
 }

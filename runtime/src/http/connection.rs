@@ -18,8 +18,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::access::Asked;
 use super::answer::{Answer, Answered, bad_upgrade, upgrade};
@@ -27,6 +25,9 @@ use super::proxies::client_address;
 use super::routes::{Route, route};
 use super::{console, demo};
 use crate::accept::Room;
+use crate::rt::TcpStream;
+use crate::rt::task;
+use crate::rt::time::timeout;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
 use crate::ws::accept;
@@ -73,7 +74,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, ro
         hello: upgrade.hello,
         client: upgrade.client,
     };
-    drop(tokio::task::spawn_local(Reader::new(&shard, conn, opened, &rest)));
+    drop(task::spawn_local(Reader::new(&shard, conn, opened, &rest)));
 }
 
 async fn request(shard: &Rc<Shard>, tcp: TcpStream, peer: SocketAddr) -> Option<Upgraded> {

@@ -22,6 +22,7 @@ use super::answer::{Answer, Refusal, endpoint, not_found};
 use super::endpoint::{self, FULL, UNABLE};
 use super::json::push_quoted;
 use super::throttle::Throttle;
+use crate::rt::task;
 use crate::shard::Shard;
 use crate::shared::Shared;
 use crate::sql::{self, InternalSession, Unanswered};
@@ -237,7 +238,7 @@ async fn push_rows(out: &mut String, Rows { columns, rows }: Rows) -> Result<(),
         }
         if out.len() >= pause_at {
             pause_at = out.len() + TURN_BYTES;
-            tokio::task::yield_now().await;
+            task::yield_now().await;
         }
     }
     out.push_str("]}");

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
-use tokio::time::timeout;
 
 use super::access::Asked;
 use super::answer::Refusal;
 use super::proxies::client_address;
 use super::throttle::Wait;
+use crate::rt::time::timeout;
 use crate::shared::Shared;
 
 const FOREIGN: Refusal = Refusal::new(StatusCode::FORBIDDEN, "only a page of this server may ask this");

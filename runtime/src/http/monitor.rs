@@ -1,7 +1,6 @@
 //! `/metrics` and `/ready` on a port of their own, for whoever watches the server.
 
 use std::convert::Infallible;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
+use crate::rt::time::{sleep, timeout};
+use crate::rt::{Listener, TcpStream, task};
 use crate::shared::Shared;
 
 /// How long one request may take in all.
@@ -23,15 +22,15 @@ const METRICS_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Serves until the task is dropped.
-pub(crate) async fn monitor(listener: TcpListener, shared: Arc<Shared>) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+pub(crate) async fn monitor(listener: Listener, shared: Arc<Shared>) {
+    let listener = match listener.watched() {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "no metrics"),
     };
     loop {
         match listener.accept().await {
-            Ok((tcp, _)) => drop(tokio::task::spawn_local(serve(tcp, shared.clone()))),
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Ok((tcp, _)) => drop(task::spawn_local(serve(tcp, shared.clone()))),
+            Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::pages::Pages;
 use super::routes::Route;
 use super::static_files::{NotServed, Served, StaticFiles, relative_path};
 use crate::config::Settings;
+use crate::rt::task;
 use crate::shared::Addresses;
 
 /// Where a page would be.
@@ -91,7 +92,7 @@ impl Site {
     async fn read(&self, path: String) -> Result<Served, NotServed> {
         let files = self.files.clone().ok_or(NotServed::Missing)?;
         // Only a panic could come instead of an answer.
-        tokio::task::spawn_blocking(move || files.read(&path))
+        task::spawn_blocking(move || files.read(&path))
             .await
             .unwrap_or(Err(NotServed::Missing))
     }

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use comet_core::cometql::{self, Param, Statement};
 use comet_core::{DevId, Event, Login, Mono, QueryError, Reply, RequestId, SessionId};
-use tokio::time::timeout;
 
 use super::mailbox::Mailbox;
 use super::statement;
+use crate::rt::task;
+use crate::rt::time::timeout;
 use crate::shard::Shard;
 
 /// Why there is no reply.
@@ -44,7 +45,7 @@ pub(crate) async fn with_session<T: 'static>(
     limit: Duration,
     work: impl AsyncFnOnce(&mut InternalSession) -> T + 'static,
 ) -> Option<T> {
-    let task = tokio::task::spawn_local(async move {
+    let task = task::spawn_local(async move {
         let mut session = InternalSession::open(shard, dev, limit).await?;
         let done = work(&mut session).await;
         session.close().await;
@@ -221,7 +222,7 @@ mod tests {
         let of_shard = shard.clone();
         let work = async move |session: &mut InternalSession| {
             let mailbox = session.mailbox.clone();
-            tokio::task::spawn_local(async move { mailbox.close() });
+            task::spawn_local(async move { mailbox.close() });
             (
                 session.run("SELECT 1").await.unwrap_err(),
                 of_shard.shared.metrics.sessions.get(),

@@ -17,14 +17,14 @@ use bytes::Bytes;
 use comet_core::cometql::{self, Prepared, Statement};
 use comet_core::{DevId, ErrorCode, Event, Login, Mono, QueryError, Reply, RequestId, SessionId};
 use comet_mysql::{Connection, Input, StatementId};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::login::{PIPELINE_MAX, decide, error_packet, greeting};
 use super::mailbox::Mailbox;
 use super::params::params;
 use super::reply::{self, Streaming};
 use super::statement;
+use crate::rt::TcpStream;
+use crate::rt::time::timeout;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
 

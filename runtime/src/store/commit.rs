@@ -8,17 +8,17 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use comet_core::{OpId, Record};
 use rusqlite::TransactionBehavior;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 pub use stats::{StatsHandle, StoreStats};
 
 use super::{Store, StoreError, StoreEvent, open, write};
 use crate::clock::Clock;
+use crate::rt::{self, time};
 
 /// Most records in one transaction, unless a failing disk has kept them waiting: bounds the time until the first of
 /// them is acknowledged.
@@ -35,8 +35,8 @@ const LAST_ATTEMPTS: u32 = 5;
 /// What the core's thread holds: puts records into the queue of the commit thread.
 #[derive(Debug)]
 pub struct Writer {
-    commands: Sender<Command>,
-    thread: JoinHandle<Result<(), StoreError>>,
+    commands: UnboundedSender<Command>,
+    thread: rt::Thread<Result<(), StoreError>>,
     stats: StatsHandle,
 }
 
@@ -51,7 +51,7 @@ impl Store {
     ///
     /// Errors only when the system has no thread left.
     pub fn spawn(self, events: impl FnMut(StoreEvent) + Send + 'static) -> std::io::Result<Writer> {
-        let (commands, receiver) = mpsc::channel();
+        let (commands, receiver) = mpsc::unbounded_channel();
         let stats = StatsHandle::default();
         let committer = Committer {
             store: self,
@@ -63,9 +63,7 @@ impl Store {
             newest: OpId(0),
             stopping: false,
         };
-        let thread = thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || committer.run())?;
+        let thread = rt::thread("store", move || committer.run())?;
         Ok(Writer {
             commands,
             thread,
@@ -90,19 +88,23 @@ impl Writer {
 
     /// Writes everything that was queued, folds the log into the main file and closes it. Blocks; with a failing
     /// disk it gives up after a few attempts and says how many records were lost.
+    #[cfg(not(madsim))]
     pub fn stop(self) -> Result<(), StoreError> {
+        rt::finish(self.close())
+    }
+
+    /// The same for the core's thread, which ends with it.
+    pub(crate) async fn close(self) -> Result<(), StoreError> {
         // Fails only if the thread has ended already, and then joining tells why.
         let _ = self.commands.send(Command::Stop);
-        match self.thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        let ended = self.thread.join().await;
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
 struct Committer<F> {
     store: Store,
-    commands: Receiver<Command>,
+    commands: UnboundedReceiver<Command>,
     events: F,
     stats: StatsHandle,
     /// What the next transaction covers, in order.
@@ -114,18 +116,18 @@ struct Committer<F> {
 }
 
 impl<F: FnMut(StoreEvent)> Committer<F> {
-    fn run(mut self) -> Result<(), StoreError> {
-        while self.wait() {
-            self.commit()?;
+    async fn run(mut self) -> Result<(), StoreError> {
+        while self.wait().await {
+            self.commit().await?;
         }
         self.close()
     }
 
     /// Fills the batch, waiting for its first record. False when there is nothing left to do.
-    fn wait(&mut self) -> bool {
+    async fn wait(&mut self) -> bool {
         if !self.stopping {
             // A dropped `Writer` means stop as well.
-            let command = self.commands.recv().unwrap_or(Command::Stop);
+            let command = self.commands.recv().await.unwrap_or(Command::Stop);
             self.take(command);
         }
         self.fill();
@@ -159,11 +161,11 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
     }
 
     /// Brings the batch to the disk, however often it takes.
-    fn commit(&mut self) -> Result<(), StoreError> {
+    async fn commit(&mut self) -> Result<(), StoreError> {
         let mut pause = PAUSE_MIN;
         let mut last_attempts = LAST_ATTEMPTS;
         while let Some(&(upto, _)) = self.batch.last() {
-            let Err(error) = self.attempt() else {
+            let Err(error) = self.attempt_on_disk().await else {
                 self.persisted(upto, pause > PAUSE_MIN);
                 return Ok(());
             };
@@ -176,9 +178,23 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
                     return Err(self.unwritten(&error));
                 }
             }
-            self.pause(pause);
+            self.pause(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+        Ok(())
+    }
+
+    async fn attempt_on_disk(&mut self) -> rusqlite::Result<()> {
+        #[cfg(madsim)]
+        if rt::makes(rt::Mistake::AcknowledgesBeforeCommit)
+            && let Some(&(upto, _)) = self.batch.last()
+        {
+            (self.events)(StoreEvent::Persisted { upto });
+        }
+        rt::disk().await?;
+        self.attempt()?;
+        // What is written is written, whatever the disk says afterwards.
+        let _ = rt::disk().await;
         Ok(())
     }
 
@@ -206,7 +222,7 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
 
     /// Lets time pass after a failure, still taking records, however many there are, so that the next failure is reported
     /// to them too, and the command to stop is found behind them. The core issues no more while the disk fails.
-    fn pause(&mut self, pause: Duration) {
+    async fn pause(&mut self, pause: Duration) {
         let clock = Clock::start();
         let was_stopping = self.stopping;
         loop {
@@ -215,13 +231,13 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
                 return;
             }
             if self.stopping {
-                thread::sleep(left);
+                time::sleep(left).await;
                 continue;
             }
-            match self.commands.recv_timeout(left) {
-                Ok(command) => self.take(command),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.stopping = true,
+            match time::timeout(left, self.commands.recv()).await {
+                Ok(Some(command)) => self.take(command),
+                Ok(None) => self.stopping = true,
+                Err(_) => {}
             }
         }
     }

@@ -15,6 +15,9 @@ use super::reader::Input;
 use crate::accept::Room;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Overflow, SLICES_MAX};
+#[cfg(madsim)]
+use crate::rt;
+use crate::rt::task;
 use crate::socket::Socket;
 
 /// A registered connection. Its task and its shard share it, on one thread. Beside the task's own bookkeeping and the
@@ -127,6 +130,10 @@ impl Conn {
         // The kernel may take some of it.
         out.write_now(&self.socket, metrics);
         if !out.broken && out.outbox.push(frame, bytes_max).is_err() {
+            #[cfg(madsim)]
+            if rt::makes(rt::Mistake::LeavesFramesOut) {
+                return;
+            }
             out.outbox.clear();
             out.end(End::Now(CloseCause::SlowConsumer));
         }
@@ -170,7 +177,7 @@ impl Out {
                 if let Some(task) = self.task.clone() {
                     let flush = std::future::poll_fn(|cx| self.poll_flush(socket, cx, metrics));
                     // Without the bound on what a task does in one go: it is the shard's, which has one of its own.
-                    let flush = std::pin::pin!(tokio::task::unconstrained(flush));
+                    let flush = std::pin::pin!(task::unconstrained(flush));
                     let _ = flush.poll(&mut Context::from_waker(&task));
                 }
             }

@@ -12,6 +12,7 @@ use comet_core::{CloseCause, Mono};
 use super::conn::{Conn, End};
 use super::connections::SLICES;
 use super::frame;
+use crate::rt::{task, time};
 use crate::shard::Shard;
 
 /// Connections pinged before the shard's other tasks have their turn.
@@ -30,7 +31,7 @@ pub(crate) async fn sweep(shard: Rc<Shard>) {
     let mut last = begun;
     let mut swept = 0;
     loop {
-        tokio::time::sleep(pause).await;
+        time::sleep(pause).await;
         let now = shard.shared.clock.mono();
         shard.live(lived(now.micros_since(last), pause));
         last = now;
@@ -64,7 +65,7 @@ async fn sweep_slice(shard: &Shard, slice: usize, interval_ms: u64) {
         for conn in turn {
             check(shard, conn, shard.lived(), interval_ms);
         }
-        tokio::task::yield_now().await;
+        task::yield_now().await;
     }
 }
 

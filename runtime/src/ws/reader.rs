@@ -20,6 +20,9 @@ use super::conn::{Conn, End};
 use super::decoder::{Broken, Decoder, Message};
 use super::frame;
 use crate::events::Stopped;
+#[cfg(madsim)]
+use crate::rt;
+use crate::rt::{task, time};
 use crate::shard::{Serving, Shard};
 
 /// Bytes taken from one socket before the others have their turn.
@@ -131,7 +134,7 @@ async fn pause(shard: Rc<Shard>, conn: Rc<Conn>, events: Vec<Event>, next: Next)
     let cause = match next {
         Next::Sleep => return ControlFlow::Continue(()),
         Next::Again => {
-            tokio::task::yield_now().await;
+            task::yield_now().await;
             return ControlFlow::Continue(());
         }
         Next::End(cause) => cause,
@@ -140,6 +143,10 @@ async fn pause(shard: Rc<Shard>, conn: Rc<Conn>, events: Vec<Event>, next: Next)
     let closed = vec![Event::Closed { conn: conn.id, cause }];
     // The core may have stopped before; then nobody counts any more.
     let _ = shared.events.send(closed, |_| {}).await;
+    #[cfg(madsim)]
+    if rt::makes(rt::Mistake::EndsWithoutFlush) {
+        return ControlFlow::Break(());
+    }
     if matches!(conn.end(), Some(End::Flush(_))) {
         finish(&shard, &conn).await;
     }
@@ -235,7 +242,7 @@ fn decode(
 /// Lets the browser receive everything, then waits for it to hang up.
 async fn finish(shard: &Shard, conn: &Conn) {
     let flush = std::future::poll_fn(|cx| conn.poll_flush(cx, &shard.shared.metrics));
-    if tokio::time::timeout(FLUSH_MAX, flush).await.is_err() || conn.socket.shutdown_write().is_err() {
+    if time::timeout(FLUSH_MAX, flush).await.is_err() || conn.socket.shutdown_write().is_err() {
         return;
     }
     let hang_up = std::future::poll_fn(|cx| {
@@ -249,5 +256,5 @@ async fn finish(shard: &Shard, conn: &Conn) {
         }
     });
     // Browsers that do not hang up are hung up on.
-    let _ = tokio::time::timeout(LINGER_MAX, hang_up).await;
+    let _ = time::timeout(LINGER_MAX, hang_up).await;
 }

@@ -5,10 +5,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
-use tokio::time::timeout;
 
 use super::super::login::PIPELINE_MAX;
 use super::Session;
+use crate::rt::time::timeout;
 
 /// How long the client may take to receive the last bytes, and then to hang up.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(3);

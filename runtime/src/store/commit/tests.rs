@@ -17,7 +17,7 @@ fn data(user: u32) -> Record {
 fn committer(dir: &std::path::Path) -> Committer<impl FnMut(StoreEvent)> {
     let (store, _) = open(dir, Durability::Fsync).unwrap();
     // The other end is dropped, so that a pause between attempts ends at once.
-    let (_, commands) = mpsc::channel();
+    let (_, commands) = mpsc::unbounded_channel();
     Committer {
         store,
         commands,
@@ -67,7 +67,7 @@ fn a_full_disk_keeps_everything_until_there_is_room() {
         assert_eq!((rows, committer.batch.len()), (0, 20));
     }
     limit_pages(&committer.store, 1 << 30);
-    committer.commit().unwrap();
+    rt::finish(committer.commit()).unwrap();
     assert!(committer.batch.is_empty());
     committer.close().unwrap();
 
@@ -91,7 +91,7 @@ fn a_batch_is_bounded_in_records_and_bytes() {
         committer.take(Command::Append(OpId(n), small()));
     }
     assert!(!committer.has_room());
-    committer.commit().unwrap();
+    rt::finish(committer.commit()).unwrap();
     assert!(committer.has_room());
 
     let first = committer.newest.0 + 1;
@@ -111,7 +111,7 @@ fn a_failing_disk_is_reported_to_everything_that_waits() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path(), Durability::Fsync).unwrap();
     limit_pages(&store, pages(&store));
-    let (events, reported) = mpsc::channel();
+    let (events, reported) = std::sync::mpsc::channel();
     let writer = store.spawn(move |event| events.send(event).unwrap()).unwrap();
     for n in 1..=RECORDS {
         writer.append(OpId(n), data(1));
