@@ -2,13 +2,16 @@
 //!
 //! `Config::check` turns it into a `CheckedConfig`; the core takes nothing else, so no rule asks again.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::DevId;
 use crate::name::Secret;
+use crate::rules::Rules;
 
 /// Settings of the core. `Default` is what a server without a configuration file uses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,6 +53,18 @@ pub struct Config {
     pub send_memory_ms: u64,
     /// How many of them at most.
     pub send_memory_max: usize,
+    /// `ws.max_connections_per_address`: open connections of one address (of one IPv6 /64); 0 = any number. Private
+    /// addresses are counted as for wrong keys.
+    pub address_connections_max: u32,
+    /// What a tenant may use, unless it has rules of its own.
+    pub rules: Rules,
+    /// Tenants with rules of their own: sections `dev-N`.
+    pub tenant_rules: BTreeMap<DevId, Rules>,
+    /// `ws.key_failures`: wrong keys of one user from one address that are free, and in each minute; 0 = any number.
+    pub key_failures_max: u32,
+    /// Addresses of private networks are those of browsers (proxies are known); else they may be a proxy's, behind which
+    /// everybody has the same, and wrong keys are not counted for them.
+    pub private_addresses_are_clients: bool,
     /// `ws.max_subscriptions`: channels per connection.
     pub subscriptions_max: usize,
     /// Longest piece of a channel's list of recipients (docs/architecture.md, fan-out). At least 2; at 1,024 its copy
@@ -95,6 +110,11 @@ impl Default for Config {
             ack_timeout_ms: 10_000,
             send_memory_ms: 120_000,
             send_memory_max: 131_072,
+            address_connections_max: 0,
+            rules: Rules::default(),
+            tenant_rules: BTreeMap::new(),
+            key_failures_max: 20,
+            private_addresses_are_clients: false,
             subscriptions_max: 256,
             recipients_piece_max: 1024,
             commands_per_second_max: 0,
@@ -160,6 +180,16 @@ impl core::ops::Deref for CheckedConfig {
 }
 
 impl Config {
+    /// The rules of a tenant.
+    pub fn rules(&self, dev: DevId) -> &Rules {
+        self.tenant_rules.get(&dev).unwrap_or(&self.rules)
+    }
+
+    /// Origins that may connect to a tenant.
+    pub fn origins(&self, dev: DevId) -> &[String] {
+        self.rules(dev).origins.as_ref().unwrap_or(&self.origins)
+    }
+
     /// Refuses what the core could not work with.
     pub fn check(self) -> Result<CheckedConfig, ConfigError> {
         if self.password.reveal().is_empty() {

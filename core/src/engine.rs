@@ -14,6 +14,8 @@ mod jwt;
 mod presence;
 mod private;
 mod query;
+mod quota;
+mod rates;
 mod replay;
 mod request;
 mod sending;
@@ -30,6 +32,7 @@ use crate::action::{Action, Frame, Recipients};
 use crate::config::CheckedConfig;
 use crate::event::Event;
 use crate::id::{ConnId, DevId, Seq, UserId};
+use crate::limit::{Addresses, Throttle};
 use crate::record::Record;
 use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
@@ -39,6 +42,7 @@ pub use checkpoint::CheckpointError;
 use durability::Durability;
 use ids::MessageIds;
 use query::Sessions;
+pub use statistics::Refused;
 use statistics::Statistics;
 
 /// The whole server but for its input and output.
@@ -59,6 +63,12 @@ pub struct Core {
     timers: Timers,
     /// Messages of pages that may be sent again.
     accepted: Accepted,
+    /// Wrong keys of browsers.
+    key_failures: Throttle,
+    /// Connections of each address, if they are limited.
+    addresses: Addresses,
+    /// Turns of whoever is limited in his pace.
+    turns: rates::Turns,
     /// Users whose `users_time` changed while the store failed.
     unsaved_presence: BTreeSet<(DevId, UserId)>,
     message_ids: MessageIds,
@@ -78,6 +88,7 @@ impl Core {
         out: &mut Vec<Action>,
     ) -> Self {
         let last_seq = durable.max_seq();
+        let key_failures = Throttle::new(config.key_failures_max, config.private_addresses_are_clients);
         let mut core = Self {
             config,
             now,
@@ -91,6 +102,9 @@ impl Core {
             sessions: Sessions::default(),
             timers: Timers::default(),
             accepted: Accepted::default(),
+            key_failures,
+            addresses: Addresses::default(),
+            turns: rates::no_turns(),
             unsaved_presence: BTreeSet::new(),
             message_ids: MessageIds::new(seed),
             last_seq,
@@ -149,6 +163,11 @@ impl Core {
     /// `save_last_online` off.
     pub fn durable(&self) -> &Durable {
         &self.durable
+    }
+
+    /// How often limits refused something since the start.
+    pub fn refused(&self) -> Refused {
+        self.statistics.refused
     }
 
     /// The configuration in force.

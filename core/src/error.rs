@@ -47,13 +47,19 @@ pub enum ErrorCode {
     TooManyNames,
     /// 403: the session may not run statements.
     AccessDenied,
+    /// 429: the tenant's statements come too fast.
+    TooManyRequests,
     /// 500: internal error, storage failure, no video server.
     Internal,
+    /// 1203: the tenant has as many sessions as it may have (MySQL's ER_TOO_MANY_USER_CONNECTIONS).
+    TooManySessions,
+    /// 1226: the tenant stores as much as it may (MySQL's ER_USER_LIMIT_REACHED).
+    QuotaExceeded,
 }
 
 impl ErrorCode {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::NotImplemented,
         Self::Syntax,
         Self::ReadOnly,
@@ -69,7 +75,10 @@ impl ErrorCode {
         Self::TooManyColumns,
         Self::TooManyNames,
         Self::AccessDenied,
+        Self::TooManyRequests,
         Self::Internal,
+        Self::TooManySessions,
+        Self::QuotaExceeded,
     ];
 
     /// The number on the wire.
@@ -90,7 +99,10 @@ impl ErrorCode {
             Self::TooManyColumns => 20,
             Self::TooManyNames => 21,
             Self::AccessDenied => 403,
+            Self::TooManyRequests => 429,
             Self::Internal => 500,
+            Self::TooManySessions => 1203,
+            Self::QuotaExceeded => 1226,
         }
     }
 }
@@ -123,7 +135,10 @@ impl From<ErrorCode> for QueryError {
             ErrorCode::TooManyColumns => "too many columns",
             ErrorCode::TooManyNames => "too many names",
             ErrorCode::AccessDenied => "access denied",
+            ErrorCode::TooManyRequests => "too many statements of this dev_id",
             ErrorCode::Internal => "internal error",
+            ErrorCode::TooManySessions => "too many sessions of this dev_id",
+            ErrorCode::QuotaExceeded => "quota of this dev_id",
         };
         Self::new(code, text)
     }

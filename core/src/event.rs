@@ -123,6 +123,10 @@ pub enum CloseCause {
     Refused,
     /// Its user's key or token was deleted or revoked (protocol.md 4.3).
     Kicked,
+    /// Too many wrong keys came from its address (protocol.md 4.7).
+    Throttled,
+    /// Its tenant has no room for another one (protocol.md 8.6).
+    Quota,
     /// It was older than the allowed uptime.
     TooOld,
     /// The server stops.
@@ -131,7 +135,7 @@ pub enum CloseCause {
 
 impl CloseCause {
     /// Every cause, for counters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Peer,
         Self::Io,
         Self::Protocol,
@@ -140,6 +144,8 @@ impl CloseCause {
         Self::AckTimeout,
         Self::Refused,
         Self::Kicked,
+        Self::Throttled,
+        Self::Quota,
         Self::TooOld,
         Self::Shutdown,
     ];
@@ -155,6 +161,8 @@ impl CloseCause {
             Self::AckTimeout => "ack_timeout",
             Self::Refused => "refused",
             Self::Kicked => "kicked",
+            Self::Throttled => "throttled",
+            Self::Quota => "quota",
             Self::TooOld => "too_old",
             Self::Shutdown => "shutdown",
         }

@@ -19,22 +19,25 @@ mod engine;
 mod error;
 mod event;
 mod id;
+pub mod limit;
 mod name;
 mod record;
+mod rules;
 mod state;
 mod time;
 pub mod wire;
 
 pub use action::{Action, Answer, Delivered, Done, Frame, Recipients, Reply};
 pub use config::{CheckedConfig, Config, ConfigError};
-pub use engine::{CheckpointError, Core};
+pub use engine::{CheckpointError, Core, Refused};
 pub use error::{ErrorCode, QueryError};
 pub use event::{ClientInfo, CloseCause, Event, Login};
 pub use id::{ConnId, DevId, MessageId, OpId, RequestId, Seq, SessionId, UserId};
 pub use name::{
     AuthHash, Body, ChannelKind, ChannelName, ClientUuid, EventName, Marker, NameError, Secret, SendKey,
-    Token, is_name_byte,
+    Token, is_name_byte, same_secret,
 };
 pub use record::{HistoryLength, HistoryMessage, QueuedMessage, Record, Removal};
-pub use state::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
+pub use rules::{Pace, Quota, Rates, Rules};
+pub use state::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen, Stored};
 pub use time::{Mono, Now, UnixMillis, UnixSeconds};

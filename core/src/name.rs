@@ -7,6 +7,8 @@ use core::{fmt, str};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 /// `A-Z a-z 0-9 _ -`: the name characters of protocol.md.
 pub const fn is_name_byte(byte: u8) -> bool {
@@ -307,6 +309,16 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// Whether somebody presents this secret. See [`same_secret`].
+    pub fn is(&self, presented: &[u8]) -> bool {
+        same_secret(self.0.as_bytes(), presented)
+    }
+}
+
+/// Compares secrets in a time that tells nothing of ours, not even its length: digests are compared, which have one length.
+pub fn same_secret(ours: &[u8], presented: &[u8]) -> bool {
+    Sha256::digest(ours).ct_eq(&Sha256::digest(presented)).into()
 }
 
 macro_rules! redacted {

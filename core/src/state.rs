@@ -16,7 +16,7 @@ pub(crate) use connections::Connections;
 pub(crate) use conns::{Conn, Conns, Probe, Reading, Sent};
 pub(crate) use debts::{Debts, GoneId, Party};
 pub(crate) use durable::effective_length;
-pub use durable::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
+pub use durable::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen, Stored};
 pub(crate) use subscribers::{Audience, Subscribers};
 pub(crate) use tenant::{LiveTenant, LiveUser, Tenants};
 pub(crate) use timers::{Timer, Timers};

@@ -16,7 +16,7 @@ use core::num::NonZeroU64;
 
 pub use decode::{NAMES_MAX, decode};
 pub use frame::{Content, FrameBody, encode};
-pub use url::{hello, is_ws_route, normalise_path, origin_allowed};
+pub use url::{hello, hello_to, is_ws_route, normalise_path, origin_allowed};
 
 use serde::{Deserialize, Serialize};
 
@@ -242,6 +242,12 @@ pub enum BadReason {
     StoreUnavailable,
     /// The id of an `ack` is malformed.
     BadMessageId,
+    /// Too many wrong keys came from this address; the connection is closed.
+    TooManyFailures,
+    /// The tenant has no room for more of this.
+    QuotaExceeded,
+    /// Too many connections of this address; the connection is closed.
+    TooManyConnections,
 }
 
 impl BadReason {
@@ -262,6 +268,9 @@ impl BadReason {
             Self::TooManyCommands => "too many commands",
             Self::StoreUnavailable => "the server cannot store messages at present",
             Self::BadMessageId => "invalid message id",
+            Self::TooManyFailures => "too many wrong keys, try again later",
+            Self::QuotaExceeded => "the quota of this dev_id is used up",
+            Self::TooManyConnections => "too many connections from this address",
         }
     }
 
@@ -282,6 +291,9 @@ impl BadReason {
             Self::TooManyCommands => "too_many_commands",
             Self::StoreUnavailable => "store_unavailable",
             Self::BadMessageId => "bad_message_id",
+            Self::TooManyFailures => "too_many_failures",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::TooManyConnections => "too_many_connections",
         }
     }
 }

@@ -5,7 +5,7 @@
 //! and the site's own back end need; running out of them delays new connections and harms nobody else.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::descriptors::{Letterbox, Post};
 use crate::rt::{self, Incoming, Listener, Stop, task};
 use crate::shard::Shard;
+use crate::shared::Shared;
+use crate::turns::Turns;
 
 /// Sockets that may wait for one shard; the others wait in the kernel. Many, as the kernel drops what its queue has no
 /// room for, and a client that was dropped tries again only after seconds.
@@ -107,6 +109,8 @@ fn places_for_browsers(shards: usize) -> usize {
 pub(crate) struct Entrance {
     port: Port,
     listener: Listener,
+    /// New connections an address may open, if that is limited.
+    pace: Option<Pace>,
     /// The shard that got the last one.
     turn: usize,
     is_full: bool,
@@ -128,11 +132,42 @@ pub(crate) async fn accept(mut entrances: Vec<Entrance>, gates: Vec<Gate>, stop:
     }
 }
 
+/// How many connections an address may open in a second. Proxies that are known may open any number.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    turns: Turns,
+    shared: Arc<Shared>,
+}
+
+impl Pace {
+    /// Seconds' worth of connections at once.
+    const BURST_S: u64 = 5;
+
+    /// `None`: any number.
+    pub(crate) fn of_browsers(shared: &Arc<Shared>) -> Option<Self> {
+        let per_second = shared.ws.accepts_per_second_max;
+        (per_second > 0).then(|| Self {
+            turns: Turns::new(per_second * Self::BURST_S, 1_000_000 / per_second),
+            shared: shared.clone(),
+        })
+    }
+
+    fn allows(&self, peer: IpAddr) -> bool {
+        let known = self.shared.ws.trusted_proxies.contains(peer);
+        let allowed = known || self.turns.take(peer, self.shared.clock.mono()).is_ok();
+        if !allowed {
+            self.shared.metrics.limit_refused("accepts");
+        }
+        allowed
+    }
+}
+
 impl Entrance {
-    pub(crate) fn new(port: Port, listener: Listener) -> Self {
+    pub(crate) fn new(port: Port, listener: Listener, pace: Option<Pace>) -> Self {
         Self {
             port,
             listener,
+            pace,
             turn: 0,
             is_full: false,
         }
@@ -145,7 +180,9 @@ impl Entrance {
     async fn accept_some(&mut self, gates: &[Gate]) -> io::Result<()> {
         for _ in 0..TURN_MAX {
             match self.listener.accept() {
-                Ok((socket, Some(peer))) => self.admit(gates, socket, peer).await,
+                Ok((socket, Some(peer))) if self.is_in_time(peer) => self.admit(gates, socket, peer).await,
+                // Too fast: hung up on.
+                Ok((_, Some(_))) => {}
                 // Gone already.
                 Ok((_, None)) => {}
                 Err(error) if is_gone(&error) => {}
@@ -154,6 +191,10 @@ impl Entrance {
             }
         }
         Ok(())
+    }
+
+    fn is_in_time(&self, peer: SocketAddr) -> bool {
+        self.pace.as_ref().is_none_or(|pace| pace.allows(peer.ip()))
     }
 
     async fn admit(&mut self, gates: &[Gate], socket: Incoming, peer: SocketAddr) {
@@ -230,15 +271,20 @@ pub(crate) async fn adopt(shard: Rc<Shard>, mut arrivals: Arrivals) {
                 continue;
             }
         };
-        let shard = shard.clone();
-        match accepted.port {
-            Port::Ws => drop(task::spawn_local(crate::http::serve(
-                shard,
-                tcp,
-                accepted.peer,
-                accepted.room,
-            ))),
-            Port::CometQl => drop(task::spawn_local(crate::sql::serve(shard, tcp))),
+        let (peer, room) = (accepted.peer, accepted.room);
+        let unfinished = match accepted.port {
+            Port::Ws => &shard.unfinished_ws,
+            Port::CometQl => &shard.unfinished_cometql,
+        };
+        let start = |ticket| {
+            let shard = shard.clone();
+            match accepted.port {
+                Port::Ws => task::spawn_local(crate::http::serve(shard, tcp, peer, room, ticket)),
+                Port::CometQl => task::spawn_local(crate::sql::serve(shard, tcp, peer, ticket)),
+            }
+        };
+        if unfinished.enter(peer.ip(), start) {
+            shard.shared.metrics.limit_refused("handshakes");
         }
     }
 }

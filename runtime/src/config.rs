@@ -12,6 +12,7 @@ mod password;
 mod proxies;
 mod report;
 mod resolve;
+mod rules;
 mod toml_file;
 mod value;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub ws: WsSettings,
     /// The CometQL port; `None` if `cometql.thread_num` switches it off.
     pub cometql: Option<CometQlSettings>,
+    /// Wrong passwords of one tenant from one address that are free, and in each minute; 0 = any number.
+    pub login_failures_max: u32,
     /// Where `/metrics` and `/ready` are served; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// Directory of the store, created with mode 0700.
@@ -75,6 +78,10 @@ pub struct WsSettings {
     pub trusted_proxies: TrustedProxies,
     /// A connection that has not finished its header block by then is closed (Q1).
     pub handshake_timeout_ms: u64,
+    /// Connections that are not WebSockets yet, at most. Beyond it the address that has most of them loses its oldest.
+    pub handshakes_max: usize,
+    /// New connections of one address per second that are accepted, five seconds' worth at once; 0 = any number.
+    pub accepts_per_second_max: u64,
     /// I/O threads; `None` = one per CPU.
     pub shards: Option<usize>,
     /// Each I/O thread has a descriptor table of its own, so that the limit of open files counts once per thread.
@@ -127,6 +134,8 @@ pub struct CometQlSettings {
     pub prepared_max: usize,
     /// A connection that has not logged in by then is closed.
     pub handshake_timeout_ms: u64,
+    /// Connections that have not logged in yet, at most; as for browsers.
+    pub handshakes_max: usize,
 }
 
 /// PEM files of a port that speaks TLS.

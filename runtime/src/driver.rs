@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use comet_core::{Action, Core, Event, Mono, Now, OpId, Record};
+use comet_core::{Action, Core, Event, Mono, Now, OpId, Record, Refused};
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, LivedTime};
@@ -56,6 +56,8 @@ pub(crate) struct Progress {
     waiting_bytes: usize,
     store_fails: bool,
     stopping: bool,
+    /// As the metrics have it.
+    refused: Refused,
 }
 
 impl Progress {
@@ -243,6 +245,11 @@ impl Driver {
     }
 
     fn give_records(&mut self) {
+        let refused = self.core.refused();
+        if refused != self.progress.refused {
+            self.metrics.limits_refused(self.progress.refused, refused);
+            self.progress.refused = refused;
+        }
         let records = self.executor.take_records();
         self.progress.issue(&records);
         self.metrics.records.inc_by(records.len() as u64);

@@ -17,7 +17,6 @@ mod proxies;
 mod routes;
 mod site;
 mod static_files;
-mod throttle;
 
 pub(crate) use connection::serve;
 pub(crate) use monitor::monitor;

@@ -38,6 +38,8 @@ mod sql;
 mod statistics;
 pub mod store;
 mod tls;
+mod turns;
+mod unfinished;
 mod ws;
 
 #[cfg(madsim)]

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use comet_core::wire::BadReason;
-use comet_core::{CloseCause, ErrorCode};
+use comet_core::{CloseCause, ErrorCode, Refused};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +25,11 @@ struct Cause {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -68,6 +73,10 @@ pub(crate) struct Metrics {
     pub(crate) store_failures: Count,
     /// Refused logins.
     pub(crate) logins_refused: Count,
+    /// Of these, not looked at because too many were wrong.
+    pub(crate) logins_throttled: Count,
+    /// What limits of the core refused.
+    refused: Family<Limit, Count>,
     closed: Family<Cause, Count>,
     bad_requests: Family<Reason, Count>,
     query_errors: Family<Code, Count>,
@@ -93,12 +102,16 @@ impl Metrics {
             records_waiting: Level::default(),
             store_failures: Count::default(),
             logins_refused: Count::default(),
+            logins_throttled: Count::default(),
+            refused: Family::default(),
             closed: Family::default(),
             bad_requests: Family::default(),
             query_errors: Family::default(),
         };
         metrics.register_traffic();
         metrics.register_core();
+        metrics.register_limits();
+        metrics.limits_refused(Refused::default(), Refused::default());
         for cause in CloseCause::ALL {
             // Shown as 0 from the beginning.
             drop(metrics.closed.get_or_create(&Cause { cause: cause.label() }));
@@ -147,6 +160,19 @@ impl Metrics {
             "Refused CometQL logins",
             self.logins_refused.clone(),
         );
+        r.register(
+            "logins_throttled",
+            "Logins refused unseen after too many failures",
+            self.logins_throttled.clone(),
+        );
+    }
+
+    fn register_limits(&mut self) {
+        self.registry.register(
+            "limits_refused",
+            "What limits refused, by limit",
+            self.refused.clone(),
+        );
     }
 
     fn register_core(&mut self) {
@@ -183,6 +209,25 @@ impl Metrics {
 
     pub(crate) fn closed(&self, cause: CloseCause) {
         self.closed.get_or_create(&Cause { cause: cause.label() }).inc();
+    }
+
+    /// The core refused more than before.
+    pub(crate) fn limits_refused(&self, before: Refused, now: Refused) {
+        for (limit, more) in [
+            ("keys", now.keys - before.keys),
+            ("rate", now.rate - before.rate),
+            ("quota", now.quota - before.quota),
+            ("address", now.address - before.address),
+            ("handshakes", 0),
+            ("accepts", 0),
+        ] {
+            self.refused.get_or_create(&Limit { limit }).inc_by(more);
+        }
+    }
+
+    /// A limit of the ports refused something.
+    pub(crate) fn limit_refused(&self, limit: &'static str) {
+        self.refused.get_or_create(&Limit { limit }).inc();
     }
 
     pub(crate) fn bad_request(&self, reason: BadReason) {

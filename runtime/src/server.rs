@@ -6,14 +6,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use comet_core::cometql::Limits;
+use comet_core::limit::Throttle;
 use comet_core::{ConfigError, Core, Event};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::accept::{self, Accepted, Entrance, Gate, Port};
+use crate::accept::{self, Accepted, Entrance, Gate, Pace, Port};
 use crate::clock::{Clock, LivedTime};
 use crate::config::Settings;
 use crate::driver::{Driver, Progress};
@@ -188,6 +189,7 @@ pub(crate) fn shared(
         ws_tls: settings.ws.tls.clone().map(TlsPort::load).transpose()?,
         cometql: settings.cometql.clone(),
         cometql_tls: cometql_tls.map(TlsPort::load).transpose()?,
+        logins: Mutex::new(Throttle::new(settings.login_failures_max, true)),
         site: Site::new(settings, addresses),
         clock,
         entropy,
@@ -279,10 +281,10 @@ impl Running {
 
     /// Lets connections in.
     fn open(&mut self, listeners: Listeners, gates: Vec<Gate>) -> Result<(), StartError> {
-        let ws = Entrance::new(Port::Ws, listeners.ws);
+        let ws = Entrance::new(Port::Ws, listeners.ws, Pace::of_browsers(&self.shared));
         let cometql = listeners
             .cometql
-            .map(|listener| Entrance::new(Port::CometQl, listener));
+            .map(|listener| Entrance::new(Port::CometQl, listener, None));
         let entrances = std::iter::once(ws).chain(cometql).collect();
         let (accepting, stop) = rt::stop_pair().map_err(|cause| StartError::System {
             what: "a pair of sockets",

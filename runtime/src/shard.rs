@@ -23,6 +23,7 @@ use crate::execute::ShardAction;
 use crate::rt::{task, time};
 use crate::shared::Shared;
 use crate::sql::Mailbox;
+use crate::unfinished::Unfinished;
 use crate::ws::conn::{Conn, End};
 use crate::ws::connections::{BySerial, Connections};
 
@@ -39,6 +40,9 @@ pub(crate) struct Shard {
     pub(crate) scratch: RefCell<Vec<u8>>,
     conns: RefCell<Connections>,
     sessions: RefCell<HashMap<SessionId, Rc<Mailbox>, BySerial>>,
+    /// Browsers and MySQL clients that are not through the door yet.
+    pub(crate) unfinished_ws: Rc<Unfinished>,
+    pub(crate) unfinished_cometql: Rc<Unfinished>,
     serial: Cell<u64>,
     session_serial: Cell<u64>,
     /// Time as its browsers had it: see `keepalive`.
@@ -92,12 +96,17 @@ pub(crate) async fn serve(shard: Rc<Shard>, inbox: Inbox) {
 
 impl Shard {
     pub(crate) fn new(index: u16, shared: Arc<Shared>) -> Self {
+        let share = |max: usize| Unfinished::new(max.div_ceil(shared.shards.max(1)));
+        let unfinished_ws = share(shared.ws.handshakes_max);
+        let unfinished_cometql = share(shared.cometql.as_ref().map_or(0, |port| port.handshakes_max));
         Self {
             index,
             shared,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
             conns: RefCell::default(),
             sessions: RefCell::default(),
+            unfinished_ws,
+            unfinished_cometql,
             serial: Cell::new(0),
             session_serial: Cell::new(0),
             lived: Cell::default(),

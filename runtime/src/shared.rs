@@ -1,12 +1,13 @@
 //! What every thread of a running server may look at: settings that do not change, switches that do, counters.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use comet_core::CheckedConfig;
 use comet_core::cometql::Limits;
+use comet_core::limit::Throttle;
 
 use crate::clock::Clock;
 use crate::config::{CometQlSettings, WsSettings};
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) cometql: Option<CometQlSettings>,
     /// TLS of the CometQL port.
     pub(crate) cometql_tls: Option<TlsPort>,
+    /// Failed logins on the CometQL port and in the console.
+    pub(crate) logins: Mutex<Throttle>,
     /// Pages and files.
     pub(crate) site: Site,
     pub(crate) clock: Clock,

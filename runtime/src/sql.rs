@@ -9,7 +9,7 @@ mod session;
 mod statement;
 
 pub(crate) use internal::{InternalSession, Unanswered, with_session};
-pub(crate) use login::decide_plain;
+pub(crate) use login::{NotLetIn, decide_plain};
 pub(crate) use mailbox::Mailbox;
 pub(crate) use session::serve;
 pub(crate) use statement::info;

@@ -10,6 +10,7 @@ mod conns;
 mod console;
 pub mod facts;
 mod histories;
+mod limits;
 mod oracle;
 mod outputs;
 mod pages;
@@ -31,6 +32,7 @@ use commands::Pace;
 use console::Counts;
 use facts::Facts;
 use histories::Reading;
+use limits::Tokens;
 pub use outputs::Out;
 use pages::Page;
 use sends::{Accepted, Identity};
@@ -259,6 +261,8 @@ pub struct Model {
     pages: Vec<Page>,
     /// Messages with a send key that may be sent again, oldest first.
     accepted: Vec<Accepted>,
+    /// Turns of tenants that sent commands.
+    turns: Vec<Tokens>,
     /// The ids of all messages that were ever sent with a send key.
     identities: Vec<(Identity, String)>,
     /// All ids of channel messages.
@@ -322,6 +326,7 @@ impl Model {
             wanted: Vec::new(),
             pages: Vec::new(),
             accepted: Vec::new(),
+            turns: Vec::new(),
             identities: Vec::new(),
             ids: Vec::new(),
             copies: Vec::new(),
@@ -414,6 +419,7 @@ impl Model {
         self.due.clear();
         self.wanted.clear();
         self.accepted.clear();
+        self.turns.clear();
         self.last_op = OpId(0);
         self.persisted = OpId(0);
         self.failing = false;

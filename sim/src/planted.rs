@@ -95,6 +95,12 @@ bugs! {
     EarlyEnd "early_end",
     /// A live message of a channel with history has another id than in the history.
     OtherId "other_id",
+    /// A tenant may be a little faster than it may.
+    RateOffByOne "rate_off_by_one",
+    /// Every connection has a bucket of its own instead of its tenant's.
+    WrongBucket "wrong_bucket",
+    /// A tenant may have one subscription more than it may.
+    QuotaOffByOne "quota_off_by_one",
     /// `unsubscribe` keeps the first of the channels.
     KeepSubscriber "keep_subscriber",
     /// A pipelined statement is overtaken by the next one of its session, before it reaches the core.
@@ -117,6 +123,11 @@ fn is_ack(event: &Event) -> bool {
         return false;
     };
     command.number.is_none() && matches!(command.request, Ok(ClientRequest::Ack(_)))
+}
+
+fn is_kick(action: &Action) -> bool {
+    let cause = CloseCause::Kicked;
+    matches!(action, Action::Close { cause: told, .. } if *told == cause)
 }
 
 pub(crate) fn text_of(action: &Action) -> &str {
@@ -232,6 +243,17 @@ impl Planted {
         if self.bug == Some(Bug::ForgetSends) {
             config.send_memory_max = 0;
         }
+        let rates = &mut config.rules.rates;
+        if self.bug == Some(Bug::RateOffByOne) && rates.tenant.commands > 0 {
+            rates.tenant.commands += 1;
+        }
+        if self.bug == Some(Bug::WrongBucket) {
+            rates.connection = core::mem::take(&mut rates.tenant);
+        }
+        let subscriptions = &mut config.rules.quota.subscriptions;
+        if self.bug == Some(Bug::QuotaOffByOne) && *subscriptions > 0 {
+            *subscriptions += 1;
+        }
         config
     }
 
@@ -264,15 +286,7 @@ impl Planted {
             Bug::LoseReply => {
                 actions.retain(|action| !(matches!(action, Action::Reply { .. }) && self.every(9)))
             }
-            Bug::IgnoreKick => actions.retain(|action| {
-                !matches!(
-                    action,
-                    Action::Close {
-                        cause: CloseCause::Kicked,
-                        ..
-                    }
-                )
-            }),
+            Bug::IgnoreKick => actions.retain(|action| !is_kick(action)),
             Bug::ShortHistory => {
                 if let Some(at) = actions
                     .iter()
@@ -290,6 +304,9 @@ impl Planted {
             | Bug::UnknownAck
             | Bug::LoseAck
             | Bug::ForgetSends
+            | Bug::RateOffByOne
+            | Bug::WrongBucket
+            | Bug::QuotaOffByOne
             | Bug::KeepSubscriber
             | Bug::Overtake
             | Bug::InsertTwice => {}

@@ -1,7 +1,7 @@
 //! The world of a run: how many tenants, users and browsers there are, how slow the network is, which limits are
 //! set to their minimum. Every setting is a number with a name, so a profile is one line of text.
 
-use comet_core::{CheckedConfig, Config, Secret};
+use comet_core::{CheckedConfig, Config, Rules, Secret};
 
 use crate::prng::Prng;
 
@@ -93,9 +93,16 @@ knobs! {
     Tabs "tabs" 14,
     /// Percentage of statements that are prepared and bound, where that is possible.
     Prepared "prepared" 0,
+    /// `limits.tenant_commands`.
+    TenantCommands "tenant_commands" 0,
+    /// `quota.subscriptions`.
+    TenantSubscriptions "tenant_subscriptions" 0,
     /// How fast the server's wall clock goes, in thousandths of the speed of time.
     Drift "drift" 1000,
 }
+
+/// `limits.burst`, s.
+pub const BURST_S: u64 = 2;
 
 /// Number of settings.
 const KNOBS: usize = Knob::ALL.len();
@@ -174,6 +181,11 @@ impl Profile {
             self.set(Knob::Tabs, 40);
             self.set(Knob::Browsers, rng.between(20, 40));
         }
+        self.set(Knob::TenantCommands, rng.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 1, 4]));
+        self.set(
+            Knob::TenantSubscriptions,
+            rng.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 4, 9]),
+        );
     }
 
     /// The value of a setting.
@@ -203,6 +215,7 @@ impl Profile {
             save_last_online: self.get(Knob::SaveOnline) == 1,
             body_bytes_max: self.get(Knob::BodyMax).max(1) as usize,
             commands_per_second_max: self.get(Knob::Commands) as u32,
+            rules: self.rules(),
             recipients_piece_max: self.get(Knob::Piece).max(2) as usize,
             cometql_uptime_max_ms: self.get(Knob::SqlUptime) * 1000,
             cometql_uptime_sweep_ms: self.get(Knob::SqlUptime) * 500,
@@ -221,6 +234,15 @@ impl Profile {
             ws_uptime_sweep_ms: uptime_ms / 2,
             ..Config::default()
         }
+    }
+
+    /// What tenants may use.
+    fn rules(&self) -> Rules {
+        let mut rules = Rules::default();
+        rules.rates.burst_s = BURST_S as u32;
+        rules.rates.tenant.commands = self.get(Knob::TenantCommands) as u32;
+        rules.quota.subscriptions = self.get(Knob::TenantSubscriptions);
+        rules
     }
 
     /// One line: the settings that are not those of a calm world.

@@ -21,7 +21,7 @@ use serde_json::Value;
 /// Longest body, bytes: as in a server without a configuration file.
 const BODY_MAX: usize = 262_144;
 
-const REASONS: [BadReason; 14] = [
+const REASONS: [BadReason; 17] = [
     BadReason::UnknownCommand,
     BadReason::NotSupported,
     BadReason::BadChannel,
@@ -36,6 +36,9 @@ const REASONS: [BadReason; 14] = [
     BadReason::TooManyCommands,
     BadReason::StoreUnavailable,
     BadReason::BadMessageId,
+    BadReason::TooManyFailures,
+    BadReason::QuotaExceeded,
+    BadReason::TooManyConnections,
 ];
 
 const REFUSALS: [RefusalReason; 4] = [

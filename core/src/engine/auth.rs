@@ -2,14 +2,14 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-
-use subtle::ConstantTimeEq as _;
+use core::net::IpAddr;
 
 use super::{Core, jwt};
 use crate::action::Action;
 use crate::event::CloseCause;
 use crate::id::{DevId, UserId};
-use crate::name::Token;
+use crate::limit::{Account, Wait};
+use crate::name::{Token, same_secret};
 use crate::wire::Hello;
 
 /// The outcome of looking at a connection's key.
@@ -42,8 +42,24 @@ impl Identity {
 }
 
 impl Core {
+    /// Who it is, unless too many wrong keys came from there: then the key is not looked at. Only a connection that claims
+    /// to be somebody and presents a key can fail.
+    pub(super) fn authenticate(&mut self, hello: &Hello, ip: Option<IpAddr>) -> Result<Identity, Wait> {
+        let now = self.now.mono;
+        let claim = hello.user.filter(|_| hello.key.is_some());
+        let (Some(user), Some(ip)) = (claim, ip) else {
+            return Ok(self.identify(hello));
+        };
+        let account = Account::user(hello.dev, user);
+        self.key_failures.may_try(ip, account, now)?;
+        let identity = self.identify(hello);
+        self.key_failures
+            .note(ip, account, now, identity.user().is_some());
+        Ok(identity)
+    }
+
     /// The key is first tried as a token, then as a hash. Nothing but the right pair authorizes (S15, S65).
-    pub(super) fn identify(&self, hello: &Hello) -> Identity {
+    fn identify(&self, hello: &Hello) -> Identity {
         let (Some(user), Some(key)) = (hello.user, &hello.key) else {
             return Identity::Anonymous;
         };
@@ -54,14 +70,15 @@ impl Core {
             .durable
             .user(hello.dev, user)
             .and_then(|stored| stored.hash.as_ref());
-        match hash {
-            Some(hash) if bool::from(hash.reveal().as_bytes().ct_eq(key.reveal().as_bytes())) => {
-                Identity::ByHash {
-                    user,
-                    key: key.reveal().into(),
-                }
+        // An unknown user costs the same as a wrong key; no key is empty.
+        let expected = hash.map_or("", |hash| hash.reveal());
+        if same_secret(expected.as_bytes(), key.reveal().as_bytes()) {
+            Identity::ByHash {
+                user,
+                key: key.reveal().into(),
             }
-            Some(_) | None => Identity::Anonymous,
+        } else {
+            Identity::Anonymous
         }
     }
 

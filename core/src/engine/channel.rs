@@ -91,7 +91,11 @@ impl Core {
         };
         match request.mode {
             SubscribeMode::Replace => {
-                let (new, refused) = self.accept_names(self.config.subscriptions_max, conn.user, request);
+                let room = self
+                    .subscriptions_left(conn.dev)
+                    .saturating_add(conn.channels.len());
+                let room = room.min(self.config.subscriptions_max);
+                let (new, refused) = self.accept_names(room, conn.user, request);
                 let wanted: BTreeSet<&ChannelName> = new.iter().collect();
                 let gone = conn.channels.iter().filter(|channel| !wanted.contains(channel));
                 let gone = gone.cloned().collect();
@@ -102,6 +106,7 @@ impl Core {
                 let mut request = request;
                 request.names.retain(|channel| !has(channel));
                 let room = self.config.subscriptions_max.saturating_sub(conn.channels.len());
+                let room = room.min(self.subscriptions_left(conn.dev));
                 let (come, refused) = self.accept_names(room, conn.user, request);
                 let gone = Vec::new();
                 (Change { gone, come }, refused)

@@ -13,6 +13,15 @@ impl Core {
         self.durability.check();
         self.accepted.check(self.config.send_memory_max);
         self.clients.check();
+        let counted = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| self.counted(conn.client.ip).is_some());
+        assert_eq!(
+            self.addresses.total(),
+            counted.count() as u64,
+            "the count by address drifted"
+        );
         self.check_conns();
         for (dev, tenant) in self.tenants.iter() {
             self.check_tenant(dev, tenant);
@@ -70,16 +79,35 @@ impl Core {
                 "a private message to nobody"
             );
         }
+        self.check_counters(&per_dev);
+    }
+
+    fn check_counters(&self, per_dev: &BTreeMap<DevId, u64>) {
         for (dev, tenant) in self.tenants.iter() {
             let open = per_dev.get(&dev).copied().unwrap_or_default();
             assert_eq!(
                 tenant.connections, open,
                 "the connection counter of a tenant drifted (Q85)"
             );
+            let subscribed = tenant.channels.values().map(|channel| channel.len() as u64);
+            assert_eq!(
+                tenant.subscriptions,
+                subscribed.sum::<u64>(),
+                "the count of subscriptions drifted"
+            );
+            let online = tenant
+                .users
+                .values()
+                .filter(|live| !live.connections.devices().is_empty());
+            assert_eq!(
+                tenant.users_online,
+                online.count() as u64,
+                "the count of users online drifted"
+            );
             let sessions = self
                 .sessions
                 .values()
-                .filter(|session| session.dev == dev)
+                .filter(|session| session.dev == dev && session.is_admitted)
                 .count() as u64;
             assert_eq!(
                 tenant.sessions, sessions,

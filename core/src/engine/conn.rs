@@ -1,13 +1,15 @@
 //! Connections come and go (protocol.md 2.3, 2.4, 4.5).
 
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use super::Core;
 use crate::action::{Action, Recipients};
 use crate::event::{ClientInfo, CloseCause};
 use crate::id::ConnId;
+use crate::limit::is_private;
 use crate::state::{Conn, Timer};
-use crate::wire::{FrameBody, Hello, Refusal};
+use crate::wire::{BadReason, Dialect, ErrorExtra, FrameBody, Hello, Refusal};
 
 impl Core {
     /// A browser connected: decide who it is, greet it, register it, pay what is owed (2.3, in this order). Every page
@@ -31,8 +33,26 @@ impl Core {
             Ok(hello) => hello,
             Err(refusal) => return self.refuse(id, refusal, out),
         };
-        let identity = self.identify(&hello);
+        if self.is_crowded(client.ip) {
+            self.statistics.refused.address += 1;
+            let (reason, cause) = (BadReason::TooManyConnections, CloseCause::Throttled);
+            return self.turn_away(id, hello.dialect, reason, cause, out);
+        }
+        if !self.has_room_for_connection(hello.dev) {
+            return self.turn_away_full(id, hello.dialect, out);
+        }
+        let Ok(identity) = self.authenticate(&hello, client.ip) else {
+            self.statistics.refused.keys += 1;
+            let (reason, cause) = (BadReason::TooManyFailures, CloseCause::Throttled);
+            return self.turn_away(id, hello.dialect, reason, cause, out);
+        };
         let user = identity.user();
+        if user.is_some_and(|user| !self.has_room_for_user(hello.dev, user)) {
+            return self.turn_away_full(id, hello.dialect, out);
+        }
+        if let Some(ip) = self.counted(client.ip) {
+            self.addresses.enter(ip);
+        }
         let client = self.clients.enter(client);
         self.conns
             .insert(id, Conn::new(&hello, user, client, self.now.mono));
@@ -70,6 +90,45 @@ impl Core {
         });
     }
 
+    /// The address has as many connections as it may have.
+    fn is_crowded(&self, ip: Option<IpAddr>) -> bool {
+        self.counted(ip)
+            .is_some_and(|ip| self.addresses.count(ip) >= self.config.address_connections_max)
+    }
+
+    /// The address, if its connections are counted.
+    pub(super) fn counted(&self, ip: Option<IpAddr>) -> Option<IpAddr> {
+        let is_client = |ip: &IpAddr| self.config.private_addresses_are_clients || !is_private(*ip);
+        ip.filter(|ip| self.config.address_connections_max > 0 && is_client(ip))
+    }
+
+    /// The tenant has no room for it.
+    fn turn_away_full(&mut self, id: ConnId, dialect: Dialect, out: &mut Vec<Action>) {
+        self.statistics.refused.quota += 1;
+        self.turn_away(id, dialect, BadReason::QuotaExceeded, CloseCause::Quota, out);
+    }
+
+    /// Not now: told by an error that is not fatal, so that the page comes back by itself, then the connection is closed
+    /// (protocol.md 2.3).
+    fn turn_away(
+        &mut self,
+        id: ConnId,
+        dialect: Dialect,
+        reason: BadReason,
+        cause: CloseCause,
+        out: &mut Vec<Action>,
+    ) {
+        let error = FrameBody::Error {
+            reason,
+            extra: ErrorExtra::Plain,
+            detail: "",
+        };
+        let frame = self.encode(error, None, dialect);
+        let to = Recipients::One(id);
+        out.push(Action::Send { to, frame });
+        out.push(Action::Close { conn: id, cause });
+    }
+
     /// The runtime reports a dead connection. One that the core closed itself is forgotten already.
     pub(super) fn closed(&mut self, id: ConnId, _cause: CloseCause, out: &mut Vec<Action>) {
         self.statistics.network_events += 1;
@@ -101,6 +160,10 @@ impl Core {
         for channel in &conn.channels {
             self.announce_track(conn.dev, channel, false, conn.user, &conn.uuid, out);
         }
+        if let Some(ip) = self.counted(conn.client.ip) {
+            self.addresses.leave(ip);
+        }
+        self.forget_turns(id);
         self.clients.leave(conn.client);
     }
 

@@ -21,6 +21,7 @@ impl Core {
             first
         });
         if came_online {
+            self.tenants.entry(dev).users_online += 1;
             self.commit_presence((dev, user), Record::UserOnline { dev, user }, out);
             if self.config.send_online_events {
                 self.announce_status(dev, user, true, out);
@@ -35,6 +36,9 @@ impl Core {
             live.connections.unregister(id);
             had_device && live.connections.devices().is_empty()
         });
+        if went_offline {
+            self.tenants.entry(dev).users_online -= 1;
+        }
         if went_offline && !self.stopping {
             let time = self.now.unix.seconds();
             self.commit_presence((dev, user), Record::UserOffline { dev, user, time }, out);

@@ -30,6 +30,8 @@ pub(crate) struct Session {
     database: Arc<str>,
     in_transaction: bool,
     opened: Mono,
+    /// False: its tenant had no room for it. It is not counted, and its first statement is its last.
+    pub(crate) is_admitted: bool,
 }
 
 /// How a statement is answered.
@@ -70,7 +72,8 @@ impl Core {
             Login::HealthCheck => DevId::default(),
         };
         self.session_closed(session);
-        self.tenants.entry(dev).sessions += 1;
+        let is_admitted = login == Login::HealthCheck || self.check_sessions(dev).is_ok();
+        self.tenants.entry(dev).sessions += u64::from(is_admitted);
         self.statistics.sql.accepted += 1;
         let opened = self.now.mono;
         let state = Session {
@@ -79,6 +82,7 @@ impl Core {
             database,
             in_transaction: false,
             opened,
+            is_admitted,
         };
         self.sessions.insert(session, state);
     }
@@ -86,7 +90,7 @@ impl Core {
     /// A session is gone. Its statements in flight are answered all the same.
     pub(super) fn session_closed(&mut self, session: SessionId) {
         if let Some(state) = self.sessions.remove(&session) {
-            self.tenants.entry(state.dev).sessions -= 1;
+            self.tenants.entry(state.dev).sessions -= u64::from(state.is_admitted);
             self.statistics.sql.closed += 1;
         }
     }
@@ -146,7 +150,11 @@ impl Core {
                     },
                 );
             }
-            Err(error) => out.push(reply(Err(error))),
+            Err(error) => {
+                let of_quota = matches!(error.code, ErrorCode::TooManySessions | ErrorCode::QuotaExceeded);
+                self.statistics.refused.quota += u64::from(of_quota);
+                out.push(reply(Err(error)));
+            }
         }
     }
 
@@ -162,25 +170,42 @@ impl Core {
         if state.login == Login::HealthCheck {
             return Err(ErrorCode::AccessDenied.into());
         }
+        if !state.is_admitted {
+            out.push(Action::CloseSession { session });
+            return Err(ErrorCode::TooManySessions.into());
+        }
         let dev = state.dev;
-        match statement? {
+        self.take_statement_turn(dev, &statement)?;
+        let statement = statement?;
+        self.apply_statement(session, dev, statement, out)
+    }
+
+    fn apply_statement(
+        &mut self,
+        session: SessionId,
+        dev: DevId,
+        statement: Statement,
+        out: &mut Vec<Action>,
+    ) -> Result<Outcome, QueryError> {
+        match statement {
             Statement::Nothing => Ok(Outcome::done()),
             Statement::Begin => {
-                state.in_transaction = true;
+                self.set_in_transaction(session, true);
                 Ok(Outcome::done())
             }
             Statement::End => {
-                state.in_transaction = false;
+                self.set_in_transaction(session, false);
                 Ok(Outcome::done())
             }
             Statement::Use { dev, database } => {
-                self.use_database(session, dev, database);
+                self.use_database(session, dev, database)?;
                 Ok(Outcome::done())
             }
             Statement::Insert(insert) => {
                 if !self.durability.is_healthy() && self.stores_something(dev, &insert) {
                     return Err(STORE_FAILED);
                 }
+                self.check_quota(dev, &insert)?;
                 self.insert(dev, insert, out)
             }
             Statement::Delete(delete) => {
@@ -208,15 +233,31 @@ impl Core {
     }
 
     /// USE and COM_INIT_DB. `db_<n>` moves the session to another tenant.
-    fn use_database(&mut self, session: SessionId, dev: Option<DevId>, database: Arc<str>) {
+    fn use_database(
+        &mut self,
+        session: SessionId,
+        dev: Option<DevId>,
+        database: Arc<str>,
+    ) -> Result<(), QueryError> {
+        let old = self.sessions.get(&session).map(|state| state.dev);
+        if let Some(dev) = dev.filter(|&dev| old != Some(dev)) {
+            self.check_sessions(dev)?;
+        }
         let Some(state) = self.sessions.get_mut(&session) else {
-            return;
+            return Ok(());
         };
         state.database = database;
         if let Some(dev) = dev {
             self.tenants.entry(state.dev).sessions -= 1;
             self.tenants.entry(dev).sessions += 1;
             state.dev = dev;
+        }
+        Ok(())
+    }
+
+    fn set_in_transaction(&mut self, session: SessionId, on: bool) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.in_transaction = on;
         }
     }
 

@@ -31,7 +31,7 @@ impl Core {
         let number = number.filter(|_| known);
         // It stands in the place of a Pong, which nobody counts either, and a page does not repeat it.
         let is_ack = matches!(request, Ok(ClientRequest::Ack(_)));
-        if !is_ack && self.is_too_fast(conn) {
+        if !is_ack && (self.is_too_fast(conn) || self.is_over_rate(conn, &request)) {
             return self.reject(conn, number, plain(BadReason::TooManyCommands), out);
         }
         if !known {

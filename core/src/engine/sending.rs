@@ -52,6 +52,7 @@ impl Core {
         let outcome = match accepted {
             Ok(published) => published,
             Err(reason) => {
+                self.statistics.refused.quota += u64::from(reason == BadReason::QuotaExceeded);
                 let bad = BadRequest {
                     reason,
                     extra: ErrorExtra::NumberMessages,
@@ -123,7 +124,7 @@ impl Core {
         };
         let outcome = self.publish(&message, out);
         if let Some(id) = id {
-            self.remember_accepted(id, outcome);
+            self.remember_accepted(from.dev, id, outcome);
         }
         outcome
     }
@@ -139,11 +140,11 @@ impl Core {
         }
     }
 
-    fn remember_accepted(&mut self, id: MessageId, outcome: Published) {
+    fn remember_accepted(&mut self, dev: DevId, id: MessageId, outcome: Published) {
         let until = self.now.mono.plus_ms(self.config.send_memory_ms);
         let sleeping = self.accepted.next().is_none();
         self.accepted
-            .remember(id, outcome, until, self.config.send_memory_max);
+            .remember(dev, id, outcome, until, self.config.send_memory_max);
         if let Some(until) = self.accepted.next().filter(|_| sleeping) {
             self.timers.arm(until, Timer::SendMemory);
         }
@@ -173,6 +174,9 @@ impl Core {
         }
         if !self.durability.is_healthy() && self.history_length(from.dev, &request.channel) > 0 {
             return Err(BadReason::StoreUnavailable);
+        }
+        if !self.has_room_in_history(from.dev, &request.channel, &request.body) {
+            return Err(BadReason::QuotaExceeded);
         }
         Ok(())
     }

@@ -16,6 +16,21 @@ pub(crate) struct Statistics {
     pub(crate) sql: Service,
     /// Events handled since the start that came from a socket.
     pub(crate) network_events: u64,
+    /// What limits refused.
+    pub(crate) refused: Refused,
+}
+
+/// How often limits refused something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Refused {
+    /// Connections, after too many wrong keys.
+    pub keys: u64,
+    /// Commands and statements that came too fast.
+    pub rate: u64,
+    /// Whatever is over a quota of its tenant.
+    pub quota: u64,
+    /// Connections of an address that has too many.
+    pub address: u64,
 }
 
 /// Counters of one listener.

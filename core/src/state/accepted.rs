@@ -1,11 +1,13 @@
 //! Messages of pages that were accepted lately, by id: a page that did not get the report sends the same message again
-//! (protocol-v5.md 3). Bounded in number and in time.
+//! (protocol-v5.md 3). Bounded in number and in time, and shared fairly: when it is full, the tenant that remembers most
+//! forgets its oldest, so that nobody who keeps to his share forgets anything because of others.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{MessageId, OpId};
+use crate::id::{DevId, MessageId, OpId};
 use crate::time::Mono;
 
 /// What became of a message in a channel.
@@ -19,72 +21,148 @@ pub(crate) struct Published {
     pub(crate) id: Option<MessageId>,
 }
 
-/// The memory, oldest first.
+/// One that was accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Entry {
+    until: Mono,
+    /// Ascending in the order of acceptance.
+    serial: u64,
+    id: MessageId,
+}
+
+/// The memory.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Accepted {
-    known: BTreeMap<MessageId, (Mono, Published)>,
-    order: VecDeque<(Mono, MessageId)>,
+    known: BTreeMap<MessageId, (u64, Mono, Published)>,
+    /// Of each tenant, oldest first. Nobody has an empty one.
+    of: BTreeMap<DevId, VecDeque<Entry>>,
+    /// How many, and the oldest, of each tenant: the last one forgets first.
+    by_share: BTreeSet<(usize, Reverse<u64>, DevId)>,
+    /// The oldest of each tenant, and whose it is.
+    by_age: BTreeSet<(u64, DevId)>,
+    count: usize,
+    last_serial: u64,
 }
 
 impl Accepted {
     /// How many messages are remembered.
     pub(crate) fn len(&self) -> usize {
-        self.order.len()
+        self.count
     }
 
-    /// Remembers a message that is not known at present until `until`. Of more than `max` the oldest is forgotten.
-    pub(crate) fn remember(&mut self, id: MessageId, published: Published, until: Mono, max: usize) {
-        let previous = self.known.insert(id, (until, published));
+    /// Remembers a message that is not known at present until `until`. Of more than `max` one is forgotten.
+    pub(crate) fn remember(
+        &mut self,
+        dev: DevId,
+        id: MessageId,
+        published: Published,
+        until: Mono,
+        max: usize,
+    ) {
+        self.last_serial += 1;
+        let serial = self.last_serial;
+        let previous = self.known.insert(id, (serial, until, published));
         assert!(
-            previous.is_none_or(|(over, _)| over < until),
+            previous.is_none_or(|(_, over, _)| over < until),
             "a message was accepted twice"
         );
-        self.order.push_back((until, id));
-        if self.order.len() > max {
-            self.forget_oldest();
+        self.edit(dev, |entries| entries.push_back(Entry { until, serial, id }));
+        self.count += 1;
+        if self.count > max
+            && let Some(&(_, _, dev)) = self.by_share.last()
+        {
+            self.forget_oldest(dev);
         }
     }
 
     /// What became of a message, if it is still known at `now`.
     pub(crate) fn get(&self, id: MessageId, now: Mono) -> Option<Published> {
-        let (until, published) = self.known.get(&id)?;
+        let (_, until, published) = self.known.get(&id)?;
         (*until > now).then_some(*published)
     }
 
     /// Forgets what is over at `now`, at most `max` of it.
     pub(crate) fn forget_until(&mut self, now: Mono, max: usize) {
-        let over = self.order.iter().take(max);
-        let count = over.take_while(|(until, _)| *until <= now).count();
-        for _ in 0..count {
-            self.forget_oldest();
+        for _ in 0..max {
+            match self.oldest() {
+                Some((dev, entry)) if entry.until <= now => self.forget_oldest(dev),
+                Some(_) | None => return,
+            }
         }
     }
 
     /// When the oldest message is over.
     pub(crate) fn next(&self) -> Option<Mono> {
-        self.order.front().map(|&(until, _)| until)
+        self.oldest().map(|(_, entry)| entry.until)
     }
 
-    fn forget_oldest(&mut self) {
-        let Some((until, id)) = self.order.pop_front() else {
+    fn oldest(&self) -> Option<(DevId, Entry)> {
+        let &(_, dev) = self.by_age.first()?;
+        Some((dev, *self.of.get(&dev)?.front()?))
+    }
+
+    fn forget_oldest(&mut self, dev: DevId) {
+        let Some(entry) = self.edit(dev, VecDeque::pop_front) else {
             return;
         };
+        self.count -= 1;
         // The same message may have been accepted anew after its time.
-        if self.known.get(&id).is_some_and(|&(newest, _)| newest == until) {
-            self.known.remove(&id);
+        if self
+            .known
+            .get(&entry.id)
+            .is_some_and(|&(newest, ..)| newest == entry.serial)
+        {
+            self.known.remove(&entry.id);
         }
     }
 
-    /// Asserts that both sides know the same.
+    /// Changes the messages of a tenant, and its place among the others.
+    fn edit<T>(&mut self, dev: DevId, change: impl FnOnce(&mut VecDeque<Entry>) -> T) -> T {
+        let entries = self.of.entry(dev).or_default();
+        if let Some(oldest) = entries.front() {
+            self.by_share
+                .remove(&(entries.len(), Reverse(oldest.serial), dev));
+            self.by_age.remove(&(oldest.serial, dev));
+        }
+        let result = change(entries);
+        match entries.front() {
+            Some(oldest) => {
+                self.by_share.insert((entries.len(), Reverse(oldest.serial), dev));
+                self.by_age.insert((oldest.serial, dev));
+            }
+            None => drop(self.of.remove(&dev)),
+        }
+        result
+    }
+
+    /// Asserts that all sides know the same.
     pub(crate) fn check(&self, max: usize) {
-        assert!(self.order.len() <= max, "too many accepted messages remembered");
-        assert!(
-            self.order.iter().is_sorted_by_key(|&(until, _)| until),
-            "accepted messages out of order"
+        assert!(self.count <= max, "too many accepted messages remembered");
+        let all = || self.of.values().flatten();
+        assert_eq!(
+            all().count(),
+            self.count,
+            "the count of accepted messages drifted"
         );
+        for (dev, entries) in &self.of {
+            assert!(
+                entries
+                    .iter()
+                    .is_sorted_by_key(|entry| (entry.until, entry.serial)),
+                "accepted messages out of order"
+            );
+            let oldest = entries.front().map_or(0, |entry| entry.serial);
+            assert!(
+                self.by_share.contains(&(entries.len(), Reverse(oldest), *dev))
+                    && self.by_age.contains(&(oldest, *dev)),
+                "a tenant lost its place in the memory of accepted messages"
+            );
+        }
         assert!(
-            self.known.len() <= self.order.len()
-                && self.order.iter().all(|(_, id)| self.known.contains_key(id)),
+            self.by_share.len() == self.of.len()
+                && self.by_age.len() == self.of.len()
+                && self.known.len() <= self.count
+                && all().all(|entry| self.known.contains_key(&entry.id)),
             "the memory of accepted messages drifted"
         );
     }
@@ -93,6 +171,61 @@ impl Accepted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOTHING: Published = Published {
+        receivers: 0,
+        op: None,
+        id: None,
+    };
+
+    fn remember(memory: &mut Accepted, dev: u32, id: u128, max: usize) {
+        memory.remember(DevId(dev), MessageId(id), NOTHING, Mono::from_micros(1000), max);
+        memory.check(max);
+    }
+
+    fn knows(memory: &Accepted, ids: impl IntoIterator<Item = u128>) -> bool {
+        let now = Mono::from_micros(999);
+        ids.into_iter().all(|id| memory.get(MessageId(id), now).is_some())
+    }
+
+    #[test]
+    fn a_tenant_that_sends_much_forgets_its_own() {
+        let mut memory = Accepted::default();
+        for id in 0..4 {
+            remember(&mut memory, 1, id, 10);
+        }
+        for id in 100..200 {
+            remember(&mut memory, 2, id, 10);
+        }
+        assert!(knows(&memory, 0..4) && knows(&memory, 194..200));
+        assert!(!knows(&memory, [193]));
+    }
+
+    #[test]
+    fn of_equals_the_oldest_goes_and_never_the_newest() {
+        for devs in [[1, 2], [2, 1]] {
+            let mut memory = Accepted::default();
+            remember(&mut memory, devs[0], 1, 1);
+            remember(&mut memory, devs[1], 2, 1);
+            assert!(knows(&memory, [2]) && !knows(&memory, [1]));
+        }
+    }
+
+    #[test]
+    fn what_is_over_goes_oldest_first() {
+        let mut memory = Accepted::default();
+        for id in 0..6 {
+            let until = Mono::from_micros(10 + id as u64);
+            memory.remember(DevId(id as u32 % 2), MessageId(id), NOTHING, until, 10);
+        }
+        memory.forget_until(Mono::from_micros(13), 3);
+        memory.check(10);
+        assert!(!knows(&memory, [2]) && memory.known.len() == 3);
+        assert_eq!(memory.next(), Some(Mono::from_micros(13)));
+        memory.forget_until(Mono::from_micros(1000), 100);
+        memory.check(10);
+        assert_eq!((memory.next(), memory.known.len()), (None, 0));
+    }
 
     fn published(receivers: u64) -> Published {
         Published {
@@ -109,7 +242,7 @@ mod tests {
     #[test]
     fn a_message_is_known_until_its_time_and_not_at_it() {
         let mut accepted = Accepted::default();
-        accepted.remember(MessageId(1), published(1), at(10), 9);
+        accepted.remember(DevId(0), MessageId(1), published(1), at(10), 9);
         assert_eq!(accepted.get(MessageId(1), at(9)), Some(published(1)));
         assert_eq!(accepted.get(MessageId(1), at(10)), None);
         assert_eq!(accepted.next(), Some(at(10)));
@@ -124,7 +257,7 @@ mod tests {
     fn so_many_at_once_and_the_others_later() {
         let mut accepted = Accepted::default();
         for id in 1..=3 {
-            accepted.remember(MessageId(id), published(0), at(10), 9);
+            accepted.remember(DevId(0), MessageId(id), published(0), at(10), 9);
         }
         accepted.forget_until(at(20), 2);
         assert_eq!(accepted.known.len(), 1);
@@ -136,7 +269,7 @@ mod tests {
     fn of_more_than_fit_the_oldest_goes() {
         let mut accepted = Accepted::default();
         for id in 1..=3 {
-            accepted.remember(MessageId(id), published(0), at(10), 2);
+            accepted.remember(DevId(0), MessageId(id), published(0), at(10), 2);
             accepted.check(2);
         }
         assert_eq!(accepted.get(MessageId(1), at(0)), None);
@@ -146,8 +279,8 @@ mod tests {
     #[test]
     fn a_message_accepted_anew_outlives_its_first_time() {
         let mut accepted = Accepted::default();
-        accepted.remember(MessageId(1), published(1), at(10), 9);
-        accepted.remember(MessageId(1), published(2), at(30), 9);
+        accepted.remember(DevId(0), MessageId(1), published(1), at(10), 9);
+        accepted.remember(DevId(0), MessageId(1), published(2), at(30), 9);
         accepted.forget_until(at(10), 9);
         assert_eq!(accepted.get(MessageId(1), at(20)), Some(published(2)));
     }

@@ -29,6 +29,17 @@ pub struct DurableTenant {
     pub channels: BTreeMap<ChannelName, DurableChannel>,
     /// Revoked tokens and when they were revoked.
     pub revoked: BTreeMap<Token, UnixSeconds>,
+    /// How much of it there is.
+    pub stored: Stored,
+}
+
+/// What a tenant has stored, as quotas count it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Stored {
+    /// Messages in queues and histories.
+    pub messages: u64,
+    /// Bytes of these messages, of user data and of revoked tokens.
+    pub bytes: u64,
 }
 
 /// What is known of a user.
@@ -62,12 +73,51 @@ pub struct DurableChannel {
     pub history: VecDeque<HistoryMessage>,
 }
 
+impl Stored {
+    fn add(&mut self, body: &Body) {
+        self.messages += 1;
+        self.bytes += body.as_str().len() as u64;
+    }
+
+    fn remove(&mut self, body: &Body) {
+        self.messages -= 1;
+        self.bytes -= body.as_str().len() as u64;
+    }
+}
+
+impl DurableTenant {
+    /// What `stored` must be; O(n).
+    fn count_stored(&self) -> Stored {
+        let queues = self
+            .users
+            .values()
+            .flat_map(|user| user.queue.iter().map(|m| &m.body));
+        let histories = self
+            .channels
+            .values()
+            .flat_map(|c| c.history.iter().map(|m| &m.body));
+        let mut stored = Stored::default();
+        for body in queues.chain(histories) {
+            stored.add(body);
+        }
+        let data = self.users.values().filter_map(|user| user.data.as_ref());
+        stored.bytes += data.map(|data| data.as_str().len() as u64).sum::<u64>();
+        stored.bytes += self
+            .revoked
+            .keys()
+            .map(|token| token.reveal().len() as u64)
+            .sum::<u64>();
+        stored
+    }
+}
+
 impl DurableUser {
     fn is_empty(&self) -> bool {
         self.hash.is_none() && self.data.is_none() && self.last_seen.is_none() && self.queue.is_empty()
     }
 
-    fn push(&mut self, message: QueuedMessage) {
+    fn push(&mut self, message: QueuedMessage, stored: &mut Stored) {
+        stored.add(&message.body);
         assert!(
             self.queue.back().is_none_or(|last| last.seq < message.seq),
             "queue out of order"
@@ -76,7 +126,7 @@ impl DurableUser {
     }
 
     /// Removes messages from the queue: usually its first ones, then in constant time each.
-    fn remove_queued(&mut self, seqs: &[Seq]) {
+    fn remove_queued(&mut self, seqs: &[Seq], stored: &mut Stored) {
         assert!(seqs.is_sorted(), "removals out of order");
         let mut left = seqs;
         while let (Some(front), Some((first, rest))) = (self.queue.front(), left.split_first()) {
@@ -84,14 +134,27 @@ impl DurableUser {
                 break;
             }
             if front.seq == *first {
+                stored.remove(&front.body);
                 self.queue.pop_front();
             }
             left = rest;
         }
         if !left.is_empty() {
-            self.queue
-                .retain(|message| left.binary_search(&message.seq).is_err());
+            self.queue.retain(|message| {
+                let stays = left.binary_search(&message.seq).is_err();
+                if !stays {
+                    stored.remove(&message.body);
+                }
+                stays
+            });
         }
+    }
+
+    fn set_data(&mut self, data: Option<Body>, stored: &mut Stored) {
+        let size = |data: &Option<Body>| data.as_ref().map_or(0, |data| data.as_str().len() as u64);
+        stored.bytes += size(&data);
+        stored.bytes -= size(&self.data);
+        self.data = data;
     }
 
     /// The queued message with this position.
@@ -117,19 +180,31 @@ impl DurableChannel {
         effective_length(name, self.setting)
     }
 
-    fn append(&mut self, message: HistoryMessage, keep_from: Seq) {
+    fn append(&mut self, message: HistoryMessage, keep_from: Seq, stored: &mut Stored) {
+        stored.add(&message.body);
         assert!(
             self.history.back().is_none_or(|last| last.seq < message.seq),
             "history out of order"
         );
         self.history.push_back(message);
-        self.trim_before(keep_from);
+        self.trim_before(keep_from, stored);
     }
 
-    fn trim_before(&mut self, keep_from: Seq) {
-        while self.history.front().is_some_and(|m| m.seq < keep_from) {
+    fn trim_before(&mut self, keep_from: Seq, stored: &mut Stored) {
+        while let Some(oldest) = self.history.front().filter(|m| m.seq < keep_from) {
+            stored.remove(&oldest.body);
             self.history.pop_front();
         }
+    }
+
+    fn remove(&mut self, which: impl Fn(Seq) -> bool, stored: &mut Stored) {
+        self.history.retain(|message| {
+            let goes = which(message.seq);
+            if goes {
+                stored.remove(&message.body);
+            }
+            !goes
+        });
     }
 }
 
@@ -196,81 +271,93 @@ impl Durable {
     /// The only way to change durable state. Depends on nothing but the record and the state.
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::KeySet { dev, user, hash } => self.edit(*dev, *user, |u| u.hash = Some(hash.clone())),
-            Record::KeyDeleted { dev, user } => self.edit(*dev, *user, |u| u.hash = None),
-            Record::DataSet { dev, user, data } => self.edit(*dev, *user, |u| u.data = Some(data.clone())),
-            Record::DataDeleted { dev, user } => self.edit(*dev, *user, |u| u.data = None),
+            Record::KeySet { dev, user, hash } => self.edit(*dev, *user, |u, _| u.hash = Some(hash.clone())),
+            Record::KeyDeleted { dev, user } => self.edit(*dev, *user, |u, _| u.hash = None),
+            Record::DataSet { dev, user, data } => {
+                self.edit(*dev, *user, |u, stored| u.set_data(Some(data.clone()), stored))
+            }
+            Record::DataDeleted { dev, user } => self.edit(*dev, *user, |u, stored| u.set_data(None, stored)),
             Record::UserOnline { dev, user } => {
-                self.edit(*dev, *user, |u| u.last_seen = Some(LastSeen::Online));
+                self.edit(*dev, *user, |u, _| u.last_seen = Some(LastSeen::Online));
             }
             Record::UserOffline { dev, user, time } => {
-                self.edit(*dev, *user, |u| u.last_seen = Some(LastSeen::Offline(*time)));
+                self.edit(*dev, *user, |u, _| u.last_seen = Some(LastSeen::Offline(*time)));
             }
             Record::EverybodyOffline { time } => self.everybody_offline(*time),
             Record::MessageQueued { dev, user, message } => {
-                self.edit(*dev, *user, |u| u.push(message.clone()))
+                self.edit(*dev, *user, |u, stored| u.push(message.clone(), stored))
             }
             Record::MessagesRemoved {
                 dev,
                 user,
                 seqs,
                 why: _,
-            } => self.edit(*dev, *user, |u| u.remove_queued(seqs)),
+            } => self.edit(*dev, *user, |u, stored| u.remove_queued(seqs, stored)),
             Record::HistoryLengthSet {
                 dev,
                 channel,
                 length,
                 keep_from,
-            } => self.edit_channel(*dev, channel, |c| {
+            } => self.edit_channel(*dev, channel, |c, stored| {
                 c.setting = Some(*length);
-                c.trim_before(*keep_from);
+                c.trim_before(*keep_from, stored);
             }),
-            Record::HistorySettingDeleted { dev, channel } => self.edit_channel(*dev, channel, |c| {
-                c.setting = None;
-                c.history.clear();
-            }),
+            Record::HistorySettingDeleted { dev, channel } => {
+                self.edit_channel(*dev, channel, |c, stored| {
+                    c.setting = None;
+                    c.remove(|_| true, stored);
+                })
+            }
             Record::HistoryAppended {
                 dev,
                 channel,
                 message,
                 keep_from,
-            } => self.edit_channel(*dev, channel, |c| c.append(message.clone(), *keep_from)),
-            Record::HistoryRemoved { dev, channel, seqs } => self.edit_channel(*dev, channel, |c| {
-                c.history.retain(|m| !seqs.contains(&m.seq));
+            } => self.edit_channel(*dev, channel, |c, stored| {
+                c.append(message.clone(), *keep_from, stored)
+            }),
+            Record::HistoryRemoved { dev, channel, seqs } => self.edit_channel(*dev, channel, |c, stored| {
+                c.remove(|seq| seqs.contains(&seq), stored);
             }),
             Record::TokenRevoked { dev, token, time } => {
-                self.tenants
-                    .entry(*dev)
-                    .or_default()
-                    .revoked
-                    .insert(token.clone(), *time);
+                let tenant = self.tenants.entry(*dev).or_default();
+                if tenant.revoked.insert(token.clone(), *time).is_none() {
+                    tenant.stored.bytes += token.reveal().len() as u64;
+                }
             }
             Record::TokenRestored { dev, token } => {
-                if let Some(tenant) = self.tenants.get_mut(dev) {
-                    tenant.revoked.remove(token);
+                if let Some(tenant) = self.tenants.get_mut(dev)
+                    && tenant.revoked.remove(token).is_some()
+                {
+                    tenant.stored.bytes -= token.reveal().len() as u64;
                 }
                 self.forget_empty(*dev);
             }
         }
     }
 
-    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser)) {
-        let users = &mut self.tenants.entry(dev).or_default().users;
+    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser, &mut Stored)) {
+        let DurableTenant { users, stored, .. } = self.tenants.entry(dev).or_default();
         let entry = users.entry(user).or_default();
-        change(entry);
+        change(entry, stored);
         if entry.is_empty() {
             users.remove(&user);
             self.forget_empty(dev);
         }
     }
 
-    fn edit_channel(&mut self, dev: DevId, name: &ChannelName, change: impl FnOnce(&mut DurableChannel)) {
-        let channels = &mut self.tenants.entry(dev).or_default().channels;
+    fn edit_channel(
+        &mut self,
+        dev: DevId,
+        name: &ChannelName,
+        change: impl FnOnce(&mut DurableChannel, &mut Stored),
+    ) {
+        let DurableTenant { channels, stored, .. } = self.tenants.entry(dev).or_default();
         if !channels.contains_key(name) {
             channels.insert(name.clone(), DurableChannel::default());
         }
         if let Some(channel) = channels.get_mut(name) {
-            change(channel);
+            change(channel, stored);
             if channel.is_empty() {
                 channels.remove(name);
                 self.forget_empty(dev);
@@ -296,6 +383,11 @@ impl Durable {
     /// Asserts the invariants; O(n).
     pub fn check(&self) {
         for tenant in self.tenants.values() {
+            assert_eq!(
+                tenant.stored,
+                tenant.count_stored(),
+                "the count of what is stored drifted"
+            );
             for user in tenant.users.values() {
                 assert!(!user.is_empty(), "an empty user occupies memory");
                 assert!(

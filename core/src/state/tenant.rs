@@ -22,6 +22,10 @@ pub(crate) struct LiveTenant {
     pub(crate) users: BTreeMap<UserId, LiveUser>,
     /// Channels with subscribers.
     pub(crate) channels: BTreeMap<ChannelName, Subscribers>,
+    /// Users with a device.
+    pub(crate) users_online: u64,
+    /// Subscriptions of all connections.
+    pub(crate) subscriptions: u64,
     /// Open browser connections (protocol.md 8.5).
     pub(crate) connections: u64,
     /// Open CometQL sessions.
@@ -133,6 +137,7 @@ impl LiveTenant {
         dialect: Dialect,
         piece_max: usize,
     ) -> ChannelName {
+        self.subscriptions += 1;
         if let Some((shared, _)) = self.channels.get_key_value(name) {
             let shared = shared.clone();
             if let Some(subscribers) = self.channels.get_mut(name) {
@@ -153,6 +158,7 @@ impl LiveTenant {
         dialect: Dialect,
         piece_max: usize,
     ) {
+        self.subscriptions -= 1;
         let subscribers = self.channels.get_mut(name);
         if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect, piece_max)) {
             self.channels.remove(name);

@@ -61,6 +61,16 @@ pub fn hello(
     origins: &[String],
     dev_index_size: u32,
 ) -> Result<Hello, Refusal> {
+    hello_to(target, origin, |_| origins, dev_index_size)
+}
+
+/// As [`hello`], where every tenant has an allow-list of its own.
+pub fn hello_to<'a>(
+    target: &[u8],
+    origin: Option<&[u8]>,
+    origins: impl FnOnce(DevId) -> &'a [String],
+    dev_index_size: u32,
+) -> Result<Hello, Refusal> {
     let parameters = Parameters::read(target);
     let dialect = parameters.version.as_deref().and_then(parse_version);
     let refuse = |reason| Refusal {
@@ -76,11 +86,12 @@ pub fn hello(
     let Some(dialect) = dialect else {
         return Err(refuse(RefusalReason::BadVersion));
     };
-    if !origin_allowed(origin, origins) {
+    let dev = parse_dev(dev, dev_index_size);
+    if !origin_allowed(origin, origins(dev)) {
         return Err(refuse(RefusalReason::OriginRefused));
     }
     Ok(Hello {
-        dev: parse_dev(dev, dev_index_size),
+        dev,
         user: core::str::from_utf8(user).ok().and_then(UserId::parse),
         key: parse_key(key),
         dialect,

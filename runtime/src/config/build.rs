@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use comet_core::{Config, DevId, Secret};
 
 use super::resolve::{Dialect, Origin, Resolved};
+use super::rules;
 use super::value::Value;
 use super::{
     CometQlSettings, Durability, LogFormat, LogLevel, LogSettings, LogTag, PageSettings, PasswordSource,
@@ -41,6 +42,7 @@ pub(super) fn build(resolved: &Resolved, console: bool) -> Result<Settings, Sett
         core,
         ws: ws(&get)?,
         cometql,
+        login_failures_max: get.count("main.login_failures"),
         metrics_listen: get.listen("metrics.listen"),
         data_dir,
         durability: if get.text("main.durability") == "os" {
@@ -59,10 +61,12 @@ pub(super) fn build(resolved: &Resolved, console: bool) -> Result<Settings, Sett
 }
 
 fn core(get: &Values<'_>) -> Result<Config, SettingsError> {
+    let common = rules::common(get.0);
+    let tenant_rules = rules::of_tenants(get.0, &common, get.count("main.dev_index_size"), origins)?;
     let config = Config {
         password: get.secret("main.password"),
         node_name: get.text("main.node_name").into(),
-        dev_index_size: u32::try_from(get.number("main.dev_index_size")).unwrap_or(u32::MAX),
+        dev_index_size: get.count("main.dev_index_size"),
         origins: origins(get.list("ws.host")),
         send_online_events: get.flag("main.send_user_online_events"),
         send_offline_events: get.flag("main.send_user_offline_events"),
@@ -77,8 +81,13 @@ fn core(get: &Values<'_>) -> Result<Config, SettingsError> {
             .private_window_bytes
             .min(get.size("ws.send_buffer") / 4),
         ack_timeout_ms: get.seconds_as_ms("ws.ack_timeout"),
+        address_connections_max: get.count("ws.max_connections_per_address"),
+        rules: common,
+        tenant_rules,
+        key_failures_max: get.count("ws.key_failures"),
+        private_addresses_are_clients: !get.list("ws.trusted_proxies").is_empty(),
         subscriptions_max: get.size("ws.max_subscriptions"),
-        commands_per_second_max: u32::try_from(get.number("ws.max_commands_per_second")).unwrap_or(u32::MAX),
+        commands_per_second_max: get.count("ws.max_commands_per_second"),
         ws_uptime_max_ms: get.seconds_as_ms("ws.maxUptime"),
         ws_uptime_sweep_ms: get.seconds_as_ms("ws.uptimeTestInterval"),
         cometql_uptime_max_ms: get.seconds_as_ms("cometql.maxUptime"),
@@ -109,6 +118,8 @@ fn ws(get: &Values<'_>) -> Result<WsSettings, SettingsError> {
         trusted_proxies: TrustedProxies::parse(get.list("ws.trusted_proxies").iter().map(String::as_str))
             .unwrap_or_default(),
         handshake_timeout_ms: get.seconds_as_ms("ws.handshake_timeout"),
+        handshakes_max: get.size("ws.max_handshakes"),
+        accepts_per_second_max: get.number("ws.max_accepts_per_address"),
         shards: get
             .number_if_set("ws.shards")
             .and_then(|shards| usize::try_from(shards).ok()),
@@ -123,6 +134,7 @@ fn cometql(get: &Values<'_>) -> Result<CometQlSettings, SettingsError> {
         backlog: get.backlog("cometql"),
         prepared_max: get.size("cometql.max_prepared"),
         handshake_timeout_ms: get.seconds_as_ms("cometql.handshake_timeout"),
+        handshakes_max: get.size("cometql.max_handshakes"),
     })
 }
 
@@ -244,6 +256,10 @@ impl Values<'_> {
     /// The bounds in `keys` fit into `usize` on every machine this runs on.
     fn size(&self, name: &str) -> usize {
         usize::try_from(self.number(name)).unwrap_or(usize::MAX)
+    }
+
+    fn count(&self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or(u32::MAX)
     }
 
     fn seconds_as_ms(&self, name: &str) -> u64 {

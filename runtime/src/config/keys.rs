@@ -50,6 +50,7 @@ const DAY_S: u64 = 86_400;
 const CENTURY_S: u64 = 36_525 * DAY_S;
 const GIB: u64 = 1 << 30;
 const TENANTS_MAX: u64 = 1_000_000;
+const QUOTA_MAX: u64 = 1 << 50;
 
 /// The table. Times are in seconds and sizes in bytes, as in comet.ini.
 pub(super) const KEYS: &[Key] = &[
@@ -66,6 +67,7 @@ pub(super) const KEYS: &[Key] = &[
     key("main.useQueryLoger", Kind::Flag, "false"),
     number("main.max_message_body", 1, GIB, "262144"),
     number("main.max_devices_per_user", 1, 65_535, "16"),
+    number("main.login_failures", 0, 1_000_000, "5"),
     number("main.queue_ttl", 0, CENTURY_S, "0"),
     number("main.queue_max", 0, GIB, "0"),
     number("main.reload_grace", 0, 30 * DAY_S, "60"),
@@ -95,7 +97,11 @@ pub(super) const KEYS: &[Key] = &[
     number("ws.max_message_size", 1024, GIB, "1048576"),
     number("ws.max_subscriptions", 0, 1_000_000, "256"),
     number("ws.max_commands_per_second", 0, 1_000_000, "0"),
+    number("ws.key_failures", 0, 1_000_000, "20"),
     number("ws.handshake_timeout", 1, 3600, "10"),
+    number("ws.max_handshakes", 1, 10_000_000, "4096"),
+    number("ws.max_accepts_per_address", 0, 1_000_000, "0"),
+    number("ws.max_connections_per_address", 0, 10_000_000, "0"),
     unset("ws.shards", Kind::Number { min: 1, max: 1024 }),
     key("ws.shard_descriptors", Kind::Flag, "false"),
     key("ws.trusted_proxies", Kind::Networks, ""),
@@ -113,6 +119,26 @@ pub(super) const KEYS: &[Key] = &[
     number("cometql.max_prepared", 0, 1_000_000, "256"),
     number("cometql.max_conditions", 1, 1000, "10"),
     number("cometql.handshake_timeout", 1, 3600, "10"),
+    number("cometql.max_handshakes", 1, 1_000_000, "512"),
+    number("limits.connection_commands", 0, 1_000_000, "0"),
+    number("limits.connection_messages", 0, 1_000_000, "0"),
+    number("limits.connection_subscriptions", 0, 1_000_000, "0"),
+    number("limits.user_commands", 0, 1_000_000, "0"),
+    number("limits.user_messages", 0, 1_000_000, "0"),
+    number("limits.user_subscriptions", 0, 1_000_000, "0"),
+    number("limits.tenant_commands", 0, 1_000_000, "0"),
+    number("limits.tenant_messages", 0, 1_000_000, "0"),
+    number("limits.tenant_subscriptions", 0, 1_000_000, "0"),
+    number("limits.tenant_statements", 0, 1_000_000, "0"),
+    number("limits.burst", 1, 3600, "5"),
+    number("quota.connections", 0, QUOTA_MAX, "0"),
+    number("quota.sessions", 0, QUOTA_MAX, "0"),
+    number("quota.users_online", 0, QUOTA_MAX, "0"),
+    number("quota.subscriptions", 0, QUOTA_MAX, "0"),
+    number("quota.users", 0, QUOTA_MAX, "0"),
+    number("quota.channels", 0, QUOTA_MAX, "0"),
+    number("quota.messages", 0, QUOTA_MAX, "0"),
+    number("quota.bytes", 0, QUOTA_MAX, "0"),
     key("metrics.listen", Kind::Listen, "off"),
     key("statistics.to_log", Kind::Flag, "false"),
     key("log.level", Kind::Level, "info"),
@@ -189,6 +215,9 @@ pub(super) fn meaning(name: &str) -> Meaning {
         "ws" | "cometql" if key == "listen" => return Meaning::Known(Kind::Listen),
         "content-type" if !key.is_empty() => return Meaning::Known(Kind::Text),
         "log" if LogTag::parse(key).is_some() => return Meaning::Known(Kind::Level),
+        _ if tenant_of(section).is_some() => {
+            return of_tenant(key).map_or(Meaning::Unknown, Meaning::Known);
+        }
         _ => {}
     }
     let ignored = |entry: &&(&str, &str)| entry.0 == name || entry.0.strip_suffix(".*") == Some(section);
@@ -197,6 +226,27 @@ pub(super) fn meaning(name: &str) -> Meaning {
         .find(ignored)
         .map_or(Meaning::Unknown, |(_, why)| Meaning::Ignored(why))
 }
+
+/// The tenant of a section `dev-N`.
+pub(super) fn tenant_of(section: &str) -> Option<u32> {
+    let digits = section.strip_prefix("dev-")?;
+    let is_canonical = digits == "0" || !digits.starts_with('0');
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_canonical && is_number).then(|| digits.parse().ok())?
+}
+
+/// What a key means in the section of a tenant: any of `[limits]` and `[quota]`, and the tenant's origins.
+fn of_tenant(key: &str) -> Option<Kind> {
+    if key == ORIGINS {
+        return Some(Kind::List);
+    }
+    let of_all =
+        |known: &&Key| matches!(known.name.split_once('.'), Some(("limits" | "quota", own)) if own == key);
+    KEYS.iter().find(of_all).map(|known| known.kind)
+}
+
+/// The key of a tenant's own list of origins.
+pub(super) const ORIGINS: &str = "origins";
 
 /// Older spelling to newer.
 pub(super) fn alias(name: &str) -> &str {
@@ -225,11 +275,16 @@ pub(super) fn of_variable(name: &str) -> Option<&'static str> {
 /// The keys of a section, for whoever mistyped one.
 pub(super) fn keys_of(section: &str) -> Vec<&'static str> {
     let own = KEYS.iter().filter_map(|key| key.name.split_once('.'));
+    if tenant_of(section).is_some() {
+        let shared = own.filter(|(of, _)| matches!(*of, "limits" | "quota"));
+        return shared.map(|(_, key)| key).chain([ORIGINS]).collect();
+    }
     own.filter(|(of, _)| *of == section).map(|(_, key)| key).collect()
 }
 
 /// The sections that hold keys with an effect.
-pub(super) const SECTIONS: &str = "main, ws, cometql, metrics, statistics, log, content-type";
+pub(super) const SECTIONS: &str =
+    "main, ws, cometql, limits, quota, dev-N, metrics, statistics, log, content-type";
 
 #[cfg(test)]
 mod tests {

@@ -30,6 +30,7 @@ use crate::rt::task;
 use crate::rt::time::timeout;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
+use crate::unfinished::Ticket;
 use crate::ws::accept;
 use crate::ws::conn::Conn;
 use crate::ws::reader::Reader;
@@ -58,7 +59,13 @@ struct Upgraded {
 }
 
 /// Serves one request. What becomes a WebSocket gets a small task of its own: nothing of the request outlives this one.
-pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, room: Option<Room>) {
+pub(crate) async fn serve(
+    shard: Rc<Shard>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    room: Option<Room>,
+    ticket: Ticket,
+) {
     let Some(Upgraded {
         socket,
         rest,
@@ -67,6 +74,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, ro
     else {
         return;
     };
+    drop(ticket);
     let now = shard.lived();
     let conn = shard.register(|id| Conn::new(id, socket, room, now));
     let opened = Event::Opened {
@@ -194,10 +202,10 @@ fn web_socket(shard: &Shard, target: &str, asked: &Asked, upgraded: &RefCell<Opt
     };
     let ip = client_address(asked.peer, headers, &shared.ws.trusted_proxies);
     *upgraded.borrow_mut() = Some(Upgrade {
-        hello: wire::hello(
+        hello: wire::hello_to(
             target.as_bytes(),
             origin,
-            &shared.core.origins,
+            |dev| shared.core.origins(dev),
             shared.core.dev_index_size,
         ),
         client: Arc::new(info.client_info(ip)),

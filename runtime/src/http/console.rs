@@ -21,11 +21,10 @@ use super::access::{Asked, Audience};
 use super::answer::{Answer, Refusal, endpoint, not_found};
 use super::endpoint::{self, FULL, UNABLE};
 use super::json::push_quoted;
-use super::throttle::Throttle;
 use crate::rt::task;
 use crate::shard::Shard;
 use crate::shared::Shared;
-use crate::sql::{self, InternalSession, Unanswered};
+use crate::sql::{self, InternalSession, NotLetIn, Unanswered};
 
 /// Longest request.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -39,9 +38,6 @@ const TURN_BYTES: usize = 256 << 10;
 const REQUESTS_MAX: usize = 8;
 /// How long the statements of one request may take.
 const TIME_MAX: Duration = Duration::from_secs(30);
-/// Wrong passwords of one address in a row, and the time until it has another try.
-const FAILURES_MAX: u64 = 5;
-const FAILURE_FORGOTTEN: Duration = Duration::from_secs(12);
 /// What a page has to send, and no page of another site can send unasked.
 const MARK: &str = "x-comet-console";
 
@@ -72,7 +68,6 @@ const CLOSED: QueryError = QueryError::new(ErrorCode::Internal, "the server has 
 #[derive(Debug)]
 pub(super) struct Console {
     pub(super) audience: Audience,
-    failures: Throttle,
     room: Arc<Semaphore>,
 }
 
@@ -86,30 +81,28 @@ impl Console {
     pub(super) fn new(audience: Audience) -> Self {
         Self {
             audience,
-            failures: Throttle::new(FAILURES_MAX, FAILURE_FORGOTTEN),
             room: Arc::new(Semaphore::new(REQUESTS_MAX)),
         }
     }
 
     /// The tenant of whoever knows the password.
-    fn log_in(&self, asked: &Asked, shared: &Shared) -> Result<DevId, Refusal> {
+    fn log_in(asked: &Asked, shared: &Shared) -> Result<DevId, Refusal> {
         let client = endpoint::client(asked, shared);
-        let attempt = || {
-            let (user, password) = credentials(asked)?;
-            sql::decide_plain(shared, user.as_bytes(), password.as_bytes())
-        };
-        match self.failures.attempt(client, shared.clock.mono(), attempt) {
-            Ok(Some(dev)) => Ok(dev),
-            Ok(None) => {
-                shared.metrics.logins_refused.inc();
-                tracing::info!(peer = %client, "login to the console refused");
-                Err(WRONG_LOGIN)
+        let given = credentials(asked);
+        let given = given
+            .as_ref()
+            .map(|(user, password)| (user.as_bytes(), password.as_bytes()));
+        sql::decide_plain(shared, client, given).map_err(|why| {
+            shared.metrics.logins_refused.inc();
+            tracing::info!(peer = %client, "login to the console refused");
+            match why {
+                NotLetIn::Wrong(_) => WRONG_LOGIN,
+                NotLetIn::Throttled(wait) => {
+                    shared.metrics.logins_throttled.inc();
+                    endpoint::too_often(TOO_MANY_FAILURES, wait)
+                }
             }
-            Err(wait) => {
-                shared.metrics.logins_refused.inc();
-                Err(endpoint::too_often(TOO_MANY_FAILURES, wait))
-            }
-        }
+        })
     }
 }
 
@@ -141,7 +134,7 @@ async fn run(shard: &Rc<Shard>, asked: &Asked, body: Incoming) -> Result<String,
         return Err(UNMARKED);
     }
     endpoint::check_sender(asked)?;
-    let of_login = console.log_in(asked, shared)?;
+    let of_login = Console::log_in(asked, shared)?;
     let room = console.room.clone().try_acquire_owned().map_err(|_| FULL)?;
     let body = endpoint::read(body, BODY_BYTES_MAX, shared).await?;
     let request: Request = serde_json::from_slice(&body).map_err(|_| NOT_UNDERSTOOD)?;

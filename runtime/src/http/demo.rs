@@ -18,9 +18,9 @@ use tokio::sync::{Mutex, Semaphore};
 use super::access::{Asked, Audience};
 use super::answer::{Answer, Refusal, endpoint, not_found};
 use super::endpoint::{self, FULL, UNABLE};
-use super::throttle::Throttle;
 use crate::shard::Shard;
 use crate::sql::{self, InternalSession};
+use crate::turns::Turns;
 use backend::Backend;
 
 /// Longest request.
@@ -29,7 +29,7 @@ const BODY_BYTES_MAX: usize = 16 << 10;
 const REQUESTS_MAX: usize = 64;
 /// Requests of one address: at once, and the time until there is another one.
 const BURST: u64 = 40;
-const TURN: Duration = Duration::from_millis(50);
+const TURN_US: u64 = 50_000;
 /// How long one request may take.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -42,7 +42,7 @@ const TOO_OFTEN: &str = "too many requests, slow down";
 pub(super) struct Demo {
     pub(super) audience: Audience,
     dev: DevId,
-    turns: Throttle,
+    turns: Turns,
     room: Arc<Semaphore>,
     /// Held while a free number is looked for and taken.
     entering: Arc<Mutex<()>>,
@@ -76,7 +76,7 @@ impl Demo {
         Self {
             audience,
             dev,
-            turns: Throttle::new(BURST, TURN),
+            turns: Turns::new(BURST, TURN_US),
             room: Arc::new(Semaphore::new(REQUESTS_MAX)),
             entering: Arc::default(),
         }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use comet_core::limit::Wait;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
@@ -11,7 +12,6 @@ use hyper::body::{Body as _, Incoming};
 use super::access::Asked;
 use super::answer::Refusal;
 use super::proxies::client_address;
-use super::throttle::Wait;
 use crate::rt::time::timeout;
 use crate::shared::Shared;
 
@@ -51,13 +51,8 @@ pub(super) fn client(asked: &Asked, shared: &Shared) -> IpAddr {
 }
 
 /// No turn left.
-pub(super) fn too_often(text: &'static str, Wait(wait): Wait) -> Refusal {
-    let seconds = wait.as_millis().div_ceil(1000);
-    Refusal::later(
-        StatusCode::TOO_MANY_REQUESTS,
-        text,
-        u64::try_from(seconds).unwrap_or(u64::MAX).max(1),
-    )
+pub(super) fn too_often(text: &'static str, wait: Wait) -> Refusal {
+    Refusal::later(StatusCode::TOO_MANY_REQUESTS, text, wait.seconds())
 }
 
 /// Reads a body of at most `bytes_max`, in the time a request may take to arrive (Q1).

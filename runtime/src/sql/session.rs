@@ -8,6 +8,7 @@
 mod io;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use comet_core::cometql::{self, Prepared, Statement};
 use comet_core::{DevId, ErrorCode, Event, Login, Mono, QueryError, Reply, RequestId, SessionId};
 use comet_mysql::{Connection, Input, StatementId};
 
-use super::login::{PIPELINE_MAX, decide, error_packet, greeting};
+use super::login::{NotLetIn, PIPELINE_MAX, decide, error_packet, greeting, refusal};
 use super::mailbox::Mailbox;
 use super::params::params;
 use super::reply::{self, Streaming};
@@ -27,6 +28,7 @@ use crate::rt::TcpStream;
 use crate::rt::time::timeout;
 use crate::shard::Shard;
 use crate::socket::{Rewound, Socket};
+use crate::unfinished::Ticket;
 
 /// Output that may wait for the client before nothing more is added to it.
 const OUTPUT_MAX: usize = 256 * 1024;
@@ -36,6 +38,8 @@ const BATCH_MAX: usize = 128;
 struct Session {
     shard: Rc<Shard>,
     id: SessionId,
+    /// For counting failed logins.
+    peer: IpAddr,
     socket: Socket,
     mysql: Connection,
     mailbox: Rc<Mailbox>,
@@ -86,7 +90,7 @@ enum End {
 type Step = ControlFlow<End>;
 
 /// Serves a MySQL client until it is gone.
-pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream) {
+pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, ticket: Ticket) {
     let Some(settings) = &shard.shared.cometql else {
         return;
     };
@@ -97,10 +101,12 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream) {
         Err(error) => return tracing::error!(%error, "no random bytes for a salt"),
     };
     let limit = Duration::from_millis(settings.handshake_timeout_ms);
-    let session = Session::new(shard.clone(), id, Socket::Plain(tcp), Connection::new(config));
+    let mysql = Connection::new(config);
+    let session = Session::new(shard.clone(), id, peer.ip(), Socket::Plain(tcp), mysql);
     let Ok(Some(mut session)) = timeout(limit, session.log_in()).await else {
         return;
     };
+    drop(ticket);
     let _serving = shard.serving();
     session.open();
     while session.step().await.is_continue() {}
@@ -108,10 +114,11 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream) {
 }
 
 impl Session {
-    fn new(shard: Rc<Shard>, id: SessionId, socket: Socket, mysql: Connection) -> Self {
+    fn new(shard: Rc<Shard>, id: SessionId, peer: IpAddr, socket: Socket, mysql: Connection) -> Self {
         Self {
             shard,
             id,
+            peer,
             socket,
             mysql,
             mailbox: Rc::default(),
@@ -223,8 +230,8 @@ impl Session {
         let limits = self.shard.shared.limits;
         match input {
             Input::TlsRequested { rest } => return Step::Break(End::Tls(rest)),
-            Input::Login(login) => return self.login(decide(&self.shard.shared, &login)),
-            Input::LoginTooOld => return self.login(Err(ErrorCode::LoginRefused.into())),
+            Input::Login(login) => return self.login(decide(&self.shard.shared, self.peer, &login)),
+            Input::LoginTooOld => return self.login(Err(NotLetIn::Wrong(ErrorCode::LoginRefused.into()))),
             Input::Quit => self.eof = true,
             // Nothing of it costs the core anything: no password was needed (protocol.md 7.1).
             Input::StatementClosed(_) | Input::Reset if self.health_check_ends.is_some() => {}
@@ -268,13 +275,18 @@ impl Session {
     }
 
     /// A login or a change of user; nothing else is unanswered then.
-    fn login(&mut self, decision: Result<(Login, Arc<str>), QueryError>) -> Step {
+    fn login(&mut self, decision: Result<(Login, Arc<str>), NotLetIn>) -> Step {
         let (login, database) = match decision {
             Ok(allowed) => allowed,
-            Err(error) => {
-                self.shard.shared.metrics.logins_refused.inc();
-                tracing::info!(session = self.id.0, code = error.code.number(), "login refused");
-                self.mysql.reject_login(&error_packet(error));
+            Err(why) => {
+                let metrics = &self.shard.shared.metrics;
+                metrics.logins_refused.inc();
+                if let NotLetIn::Throttled(_) = why {
+                    metrics.logins_throttled.inc();
+                }
+                let refusal = refusal(why);
+                tracing::info!(session = self.id.0, peer = %self.peer, code = refusal.code(), "login refused");
+                self.mysql.reject_login(&refusal);
                 self.eof = true;
                 return Step::Continue(());
             }

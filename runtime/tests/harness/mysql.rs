@@ -42,8 +42,13 @@ fn scramble(password: &str, salt: &[u8]) -> Vec<u8> {
 impl Client {
     /// Connects and reads the greeting.
     pub(crate) fn greeted(address: SocketAddr) -> Self {
+        Self::greeted_over(super::connect(address))
+    }
+
+    /// Reads the greeting.
+    pub(crate) fn greeted_over(stream: TcpStream) -> Self {
         let mut client = Self {
-            stream: super::connect(address),
+            stream,
             salt: Vec::new(),
         };
         let greeting = client.read();

@@ -189,9 +189,10 @@ impl Model {
         let names = names_in(lines);
         let Some(conn) = self.conn(asked.conn) else { return };
         let (old, user) = (conn.channels.clone(), conn.user);
+        let room = self.subscriptions_left(conn.dev, old.len());
         let (new, mut refused) = match change {
-            Change::Replace => self.accept_names(Vec::new(), user, names),
-            Change::Add => self.accept_names(old.clone(), user, names),
+            Change::Replace => self.accept_names(Vec::new(), user, room, names),
+            Change::Add => self.accept_names(old.clone(), user, room, names),
             Change::Remove => {
                 let left = old.iter().filter(|name| !names.contains(name));
                 (left.cloned().collect(), Vec::new())
@@ -225,9 +226,10 @@ impl Model {
         &self,
         mut set: Vec<String>,
         user: u32,
+        room: usize,
         names: Vec<String>,
     ) -> (Vec<String>, Vec<(String, String)>) {
-        let max = self.profile.get(Knob::Subscriptions) as usize;
+        let max = room.min(self.profile.get(Knob::Subscriptions) as usize);
         let mut refused = Vec::new();
         let mut refuse = |name: &str, code: &str| {
             let refusal = (name.to_owned(), code.to_owned());
@@ -309,6 +311,8 @@ impl Model {
                 | CloseCause::Silent
                 | CloseCause::Refused
                 | CloseCause::Kicked
+                | CloseCause::Throttled
+                | CloseCause::Quota
                 | CloseCause::Shutdown => continue,
             };
             if !justified {

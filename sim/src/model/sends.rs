@@ -23,6 +23,7 @@ pub(super) struct Identity {
 /// A message the server remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
+    dev: u32,
     id: String,
     count: u64,
     op: Option<OpId>,
@@ -158,16 +159,30 @@ impl Model {
         if let Some(id) = published.id.clone().filter(|_| identity.is_some()) {
             self.copies.push((message.n, id.clone()));
             self.accepted.push(Accepted {
+                dev,
                 id,
                 count: published.count,
                 op: published.op,
                 until: self.now + self.profile.get(Knob::SendMemoryMs) * 1000,
             });
             if self.accepted.len() as u64 > self.profile.get(Knob::SendMemory) {
-                self.accepted.remove(0);
+                self.forget_one();
             }
         }
         published
+    }
+
+    /// The memory is full: the tenant that has most of it forgets its oldest; among equals the one whose oldest is oldest.
+    fn forget_one(&mut self) {
+        let share = |dev| self.accepted.iter().filter(|message| message.dev == dev).count();
+        let most = self.accepted.iter().map(|message| share(message.dev)).max();
+        if let Some(oldest) = self
+            .accepted
+            .iter()
+            .position(|message| Some(share(message.dev)) == most)
+        {
+            self.accepted.remove(oldest);
+        }
     }
 
     /// The id of a message with a send key: the same for ever, and nobody else's.

@@ -35,6 +35,7 @@ macro_rules! topics {
 
 topics! {
     acknowledgement
+    address_connections
     authorization
     bodies
     channels
@@ -47,6 +48,7 @@ topics! {
     expiry
     history
     jwt
+    keys_throttled
     limits
     online
     presence_of_tracks
@@ -54,6 +56,9 @@ topics! {
     published_statements
     questions
     quiet
+    quota
+    rates
+    rates_shared
     refused_connections
     revocation
     sending

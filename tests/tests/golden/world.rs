@@ -169,10 +169,10 @@ impl World {
             language: language.as_bytes(),
             origin,
         };
-        let hello = wire::hello(
+        let hello = wire::hello_to(
             target.as_bytes(),
             origin,
-            &self.config.origins,
+            |dev| self.config.origins(dev),
             self.config.dev_index_size,
         );
         self.handle(Event::Opened {
@@ -398,6 +398,11 @@ fn configure(settings: &str) -> CheckedConfig {
             "queue_max" => config.queue_len_max = size(),
             "grace_ms" => config.reload_grace_ms = number(),
             "subscriptions" => config.subscriptions_max = size(),
+            _ if key.starts_with("rate.") || key.starts_with("quota.") || key.starts_with("dev1.") => {
+                limit(&mut config, key, number());
+            }
+            "address_connections" => config.address_connections_max = value.parse().expect("a number"),
+            "key_failures" => config.key_failures_max = value.parse().expect("a number"),
             "commands_per_second" => config.commands_per_second_max = value.parse().expect("a number"),
             "query_bytes_max" => config.query_bytes_max = size(),
             "conditions" => config.conditions_max = size(),
@@ -407,4 +412,33 @@ fn configure(settings: &str) -> CheckedConfig {
         }
     }
     config.check().expect("the settings of a script are valid")
+}
+
+/// `rate.<who>.<kind>`, `quota.<what>`, and for tenant 1 alone `dev1.quota.<what>`.
+fn limit(config: &mut Config, key: &str, number: u64) {
+    let (rules, key) = match key.strip_prefix("dev1.") {
+        Some(key) => {
+            let common = config.rules.clone();
+            (config.tenant_rules.entry(DevId(1)).or_insert(common), key)
+        }
+        None => (&mut config.rules, key),
+    };
+    let per_second = u32::try_from(number).expect("a rate");
+    match key {
+        "rate.connection.commands" => rules.rates.connection.commands = per_second,
+        "rate.connection.subscriptions" => rules.rates.connection.subscriptions = per_second,
+        "rate.user.messages" => rules.rates.user.messages = per_second,
+        "rate.tenant.messages" => rules.rates.tenant.messages = per_second,
+        "rate.statements" => rules.rates.statements = per_second,
+        "rate.burst" => rules.rates.burst_s = per_second,
+        "quota.connections" => rules.quota.connections = number,
+        "quota.sessions" => rules.quota.sessions = number,
+        "quota.users_online" => rules.quota.users_online = number,
+        "quota.subscriptions" => rules.quota.subscriptions = number,
+        "quota.users" => rules.quota.users = number,
+        "quota.channels" => rules.quota.channels = number,
+        "quota.messages" => rules.quota.messages = number,
+        "quota.bytes" => rules.quota.bytes = number,
+        other => panic!("unknown setting {other}"),
+    }
 }

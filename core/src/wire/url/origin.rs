@@ -7,6 +7,11 @@
 use alloc::string::String;
 use core::net::Ipv6Addr;
 
+/// The entry for programs that are no browsers and say no Origin. No name of a host can be this.
+const NO_ORIGIN: &str = "-";
+/// What pages say whose browser hides where they are from: sandboxed frames, files, `data:` URLs; and the entry for them.
+const HIDDEN: &str = "null";
+
 /// True if a browser of this Origin may connect (Q7).
 ///
 /// An empty list, and one with an entry that is exactly `*`, means everybody. `*.example.com` is an ordinary entry, and
@@ -20,13 +25,20 @@ pub fn origin_allowed(origin: Option<&[u8]>, origins: &[String]) -> bool {
     if is_empty || entries.clone().any(|entry| entry == "*") {
         return true;
     }
-    let Some(origin) = origin.and_then(|origin| core::str::from_utf8(origin).ok()) else {
+    let Some(origin) = origin else {
+        return entries.any(|entry| entry == NO_ORIGIN);
+    };
+    if origin == HIDDEN.as_bytes() {
+        return entries.any(|entry| entry == HIDDEN);
+    }
+    let Ok(origin) = core::str::from_utf8(origin) else {
         return false;
     };
     let Some(origin) = Site::parse(origin).filter(|site| site.scheme.is_some()) else {
         return false;
     };
-    entries.any(|entry| Site::parse(entry.trim_end_matches('/')).is_some_and(|entry| entry.admits(&origin)))
+    let mut hosts = entries.filter(|entry| !matches!(*entry, NO_ORIGIN | HIDDEN));
+    hosts.any(|entry| Site::parse(entry.trim_end_matches('/')).is_some_and(|entry| entry.admits(&origin)))
 }
 
 /// `[scheme://]host[:port]`, of an Origin or of an entry.
@@ -165,6 +177,19 @@ mod tests {
         ] {
             assert!(!origin_allowed(origin, &list), "{origin:?}");
         }
+    }
+
+    #[test]
+    fn no_origin_and_a_hidden_one_have_entries_of_their_own() {
+        let programs = ["-".to_owned(), "example.com".to_owned()];
+        let hidden = ["null".to_owned()];
+        assert!(origin_allowed(None, &programs) && !origin_allowed(None, &hidden));
+        assert!(origin_allowed(Some(b"null"), &hidden) && !origin_allowed(Some(b"null"), &programs));
+        for origin in [&b"-"[..], b"https://-", b"https://null", b"NULL", b"", b"null "] {
+            assert!(!origin_allowed(Some(origin), &programs), "{origin:?}");
+        }
+        assert!(!origin_allowed(Some(b""), &hidden) && !origin_allowed(Some(b"NULL"), &hidden));
+        assert!(origin_allowed(Some(b"https://example.com"), &programs));
     }
 
     #[test]
