@@ -31,7 +31,8 @@ pub use eval::{choose, like, select};
 pub use login::{DATABASE, login, use_database};
 pub use parser::parse;
 pub use show::{
-    SERVER_VERSION, show_columns, show_databases, show_table_status, show_tables, show_variables,
+    SERVER_VERSION, explain_columns, show_columns, show_databases, show_table_status, show_tables,
+    show_variables,
 };
 pub use table::{Column, Table};
 

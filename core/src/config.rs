@@ -40,6 +40,8 @@ pub struct Config {
     pub queue_ttl_ms: u64,
     /// `main.queue_max`: unpaid private messages per user; 0 = no limit.
     pub queue_len_max: usize,
+    /// `main.delivery_window`: what EXPLAIN DELIVERY remembers, bytes of all tenants together; 0 = nothing.
+    pub delivery_window_bytes: usize,
     /// `main.reload_grace`: how long a vanished device keeps its claim (protocol.md 5.1).
     pub reload_grace_ms: u64,
     /// Private messages on their way to one connection and not acknowledged, bytes of frames; at least one message
@@ -105,6 +107,7 @@ impl Default for Config {
             devices_per_user_max: 16,
             queue_ttl_ms: 0,
             queue_len_max: 0,
+            delivery_window_bytes: 8 << 20,
             reload_grace_ms: 60_000,
             private_window_bytes: 65_536,
             ack_timeout_ms: 10_000,

@@ -6,8 +6,10 @@ mod channel;
 mod check;
 mod checkpoint;
 mod conn;
+mod delivery;
 mod durability;
 mod expiry;
+mod explain;
 mod held;
 mod ids;
 mod jwt;
@@ -34,7 +36,7 @@ use crate::event::Event;
 use crate::id::{ConnId, DevId, Seq, UserId};
 use crate::limit::{Addresses, Throttle};
 use crate::record::Record;
-use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Tenants, Timer, Timers};
+use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Journal, Tenants, Timer, Timers};
 use crate::time::{Mono, Now};
 use crate::wire::{self, CommandNumber, Content, Dialect, FrameBody};
 
@@ -63,6 +65,8 @@ pub struct Core {
     timers: Timers,
     /// Messages of pages that may be sent again.
     accepted: Accepted,
+    /// What happened to messages lately. Nothing decides by it.
+    journal: Journal,
     /// Wrong keys of browsers.
     key_failures: Throttle,
     /// Connections of each address, if they are limited.
@@ -88,6 +92,7 @@ impl Core {
         out: &mut Vec<Action>,
     ) -> Self {
         let last_seq = durable.max_seq();
+        let journal = Journal::new(config.delivery_window_bytes, now.unix);
         let key_failures = Throttle::new(config.key_failures_max, config.private_addresses_are_clients);
         let mut core = Self {
             config,
@@ -102,6 +107,7 @@ impl Core {
             sessions: Sessions::default(),
             timers: Timers::default(),
             accepted: Accepted::default(),
+            journal,
             key_failures,
             addresses: Addresses::default(),
             turns: rates::no_turns(),

@@ -47,10 +47,47 @@ impl fmt::Debug for Mono {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Hash, Serialize, Deserialize)]
 pub struct UnixMillis(pub u64);
 
+impl fmt::Display for UnixMillis {
+    /// Universal time: `2026-11-21 15:04:05.678`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, ms) = (self.0 / 86_400_000, self.0 % 86_400_000);
+        let (year, month, day) = date(days);
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+        let ms = ms % 1000;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{ms:03}"
+        )
+    }
+}
+
+/// Year, month and day of a day since 1970. Years are counted from the first of March of the year 0, so that a leap day
+/// is the last of its year; 146,097 days are 400 years.
+const fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let year = 400 * era + year;
+    if month < 10 {
+        (year, month + 3, day)
+    } else {
+        (year + 1, month - 9, day)
+    }
+}
+
 impl UnixMillis {
     /// Whole seconds since 1970.
     pub const fn seconds(self) -> UnixSeconds {
         UnixSeconds(self.0 / 1000)
+    }
+
+    /// The time `ms` milliseconds later.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
     }
 
     /// The time `ms` milliseconds earlier, at the earliest 1970.
@@ -71,4 +108,26 @@ pub struct Now {
     pub mono: Mono,
     /// For what users see.
     pub unix: UnixMillis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+
+    #[test]
+    fn times_are_shown_as_dates() {
+        let known = [
+            (0, "1970-01-01 00:00:00.000"),
+            (951_782_399_999, "2000-02-28 23:59:59.999"),
+            (951_782_400_000, "2000-02-29 00:00:00.000"),
+            (951_868_800_000, "2000-03-01 00:00:00.000"),
+            (1_700_000_000_123, "2023-11-14 22:13:20.123"),
+            (1_735_689_599_000, "2024-12-31 23:59:59.000"),
+            (4_107_542_400_000, "2100-03-01 00:00:00.000"),
+        ];
+        for (ms, text) in known {
+            assert_eq!(UnixMillis(ms).to_string(), text);
+        }
+    }
 }

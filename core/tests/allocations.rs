@@ -9,11 +9,11 @@
 
 mod harness;
 
-use comet_core::cometql::{Insert, NewMessage, Statement};
+use comet_core::cometql::{Insert, NewMessage, NewSetting, Statement};
 use comet_core::wire::{ClientRequest, Command, Dialect, Hello, Subscribe};
 use comet_core::{
-    Action, Body, ClientUuid, ConnId, Core, DevId, Event, EventName, Mono, Now, Recipients, RequestId,
-    SessionId, UnixMillis,
+    Action, Body, ClientUuid, ConnId, Core, DevId, Event, EventName, HistoryLength, Mono, Now, Recipients,
+    RequestId, SessionId, UnixMillis,
 };
 use harness::{World, channel};
 use std::sync::Arc;
@@ -106,6 +106,37 @@ fn allocations_of_a_publish_do_not_depend_on_the_number_of_subscribers() {
     println!("{blocks:?} allocations per publish to 10, 10,000 and 100,000 subscribers");
     assert!(blocks.iter().all(|&n| n == blocks[0]), "{blocks:?}");
     assert!(blocks[0] <= 2, "{} allocations for one publish", blocks[0]);
+}
+
+/// A channel with history, whose messages EXPLAIN DELIVERY can explain: that, too, costs the same for everybody.
+#[test]
+fn what_is_remembered_of_a_message_does_not_depend_on_the_number_of_subscribers() {
+    let blocks = [10, 10_000].map(|subscribers| {
+        let mut core = crowded(subscribers);
+        let mut actions: Vec<Action> = Vec::with_capacity(16);
+        let setting = NewSetting {
+            channel: channel("web_news"),
+            length: HistoryLength::clamped(3),
+        };
+        let statement = Ok(Statement::Insert(Insert::PipesSettings(vec![setting])));
+        let (session, req) = (SessionId(1), RequestId(50));
+        let event = Event::Query {
+            session,
+            req,
+            statement,
+        };
+        core.handle(LATER, event, &mut actions);
+        for req in 100..120 {
+            core.handle(LATER, publication(req), &mut actions);
+            actions.clear();
+        }
+        let event = publication(200);
+        let counted = allocation_counter::measure(|| core.handle(LATER, event, &mut actions));
+        assert_eq!(receivers(&actions), subscribers);
+        (counted.count_total, counted.bytes_total)
+    });
+    println!("{blocks:?} allocations and bytes per publish with history to 10 and 10,000 subscribers");
+    assert_eq!(blocks[0], blocks[1]);
 }
 
 /// After a change the channel is in pieces of 1,024 subscribers at most: each is an action, for which the list of

@@ -1,7 +1,8 @@
-//! Bytes as a history of events for the core: browsers, back ends, a store that lags, fails and crashes, time that
-//! jumps. Checked after every event: the contract of actions (core/src/action.rs) and the core's own invariants.
+//! Bytes as a history of events for the core: browsers and back ends of several tenants, a store that lags, fails and
+//! crashes, time that jumps. Checked after every event: the contract of actions (core/src/action.rs), the core's own
+//! invariants, and that nothing of one tenant is seen in another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -34,10 +35,12 @@ struct World {
     now: Now,
     open: BTreeSet<ConnId>,
     probes: Vec<(ConnId, MessageId)>,
-    session: Option<SessionId>,
+    /// Where each connection belongs, also those that are gone.
+    tenants: BTreeMap<ConnId, u32>,
+    sessions: BTreeMap<u32, SessionId>,
     serial: u64,
-    /// Queries that have no reply yet.
-    asked: BTreeSet<RequestId>,
+    /// Queries that have no reply yet, and whose they are.
+    asked: BTreeMap<RequestId, u32>,
     unwritten: Vec<(OpId, Record)>,
     disk: Durable,
     last_op: OpId,
@@ -59,9 +62,10 @@ impl World {
             now,
             open: BTreeSet::new(),
             probes: Vec::new(),
-            session: None,
+            tenants: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             serial: 0,
-            asked: BTreeSet::new(),
+            asked: BTreeMap::new(),
             unwritten: Vec::new(),
             disk: Durable::default(),
             last_op: OpId(0),
@@ -103,10 +107,11 @@ impl World {
     fn connect(&mut self, choices: &mut Unstructured<'_>) -> Result<()> {
         let conn = ConnId::new(choices.int_in_range(0..=1)?, self.serial());
         let user = choices.int_in_range(0..=3u8)?;
+        let dev = choices.int_in_range(0..=2u32)?;
+        self.tenants.insert(conn, dev);
         let target = format!(
-            "/ws/sesion=key{}&myid={user}&devid={}&v={}&uuid=u{}&api=js",
+            "/ws/sesion=key{}&myid={user}&devid={dev}&v={}&uuid=u{}&api=js",
             choices.int_in_range(1..=3u8)?,
-            choices.int_in_range(0..=1u8)?,
             choices.choose(&["4.08", "3.25", "5.0"])?,
             choices.int_in_range(0..=3u8)?,
         );
@@ -136,7 +141,7 @@ impl World {
         let text = match choices.int_in_range(0..=8u8)? {
             0..=2 => format!("subscription\n{channel}\n{other}"),
             3 => "subscription".to_owned(),
-            4 => format!("web_pipe2\n{channel}\ne\n*\nit's"),
+            4 => format!("web_pipe2\n{channel}\ne\n*\nit's tenant-{}", self.tenants[&conn]),
             5 => format!("pipe_log\n{channel}\nm"),
             6 => format!("track_pipe_users\n{channel}\nm"),
             7 => format!("user_status\n{}", choices.int_in_range(0..=3u8)?),
@@ -149,20 +154,16 @@ impl World {
     }
 
     fn query(&mut self, choices: &mut Unstructured<'_>) -> Result<()> {
-        let session = match self.session {
-            Some(session) => session,
-            None => {
-                let session = SessionId(self.serial());
-                self.session = Some(session);
-                let login = Login::Tenant(DevId(choices.int_in_range(0..=1)?));
-                self.handle(Event::SessionOpened {
-                    session,
-                    login,
-                    database: "".into(),
-                });
-                session
-            }
+        let dev = choices.int_in_range(0..=2u32)?;
+        let session = match self.sessions.get(&dev) {
+            Some(session) => *session,
+            None => self.open_session(dev),
         };
+        if choices.ratio(1, 32)? {
+            self.sessions.remove(&dev);
+            self.handle(Event::SessionClosed { session });
+            return Ok(());
+        }
         let user = choices.int_in_range(1..=3u8)?;
         let channel = *choices.choose(&CHANNELS)?;
         let number = choices.int_in_range(0..=5u8)?;
@@ -170,17 +171,19 @@ impl World {
             0 => format!("INSERT INTO users_auth (id, hash) VALUES ({user}, 'key{number}')"),
             1 => format!("DELETE FROM users_auth WHERE id = {user}"),
             2 | 3 => format!(
-                "INSERT INTO users_messages (id, event, message) VALUES ({user}, 'e', 'x'), (1, 'e', 'y')"
+                "INSERT INTO users_messages (id, event, message) VALUES ({user}, 'e', 'tenant-{dev}'), (1, 'e', 'tenant-{dev}')"
             ),
             4 => format!("DELETE FROM users_messages WHERE id = {user} LIMIT {number}"),
-            5 => format!("INSERT INTO pipes_messages (name, event, message) VALUES ('{channel}', 'e', 'x')"),
+            5 => format!(
+                "INSERT INTO pipes_messages (name, event, message) VALUES ('{channel}', 'e', 'tenant-{dev}')"
+            ),
             6 => format!("INSERT INTO pipes_settings (name, length) VALUES ('{channel}', {number})"),
             7 => format!("DELETE FROM pipes_messages WHERE name = '{channel}' ORDER BY id LIMIT {number}"),
             8 => format!("SELECT * FROM users_messages WHERE id IN (1, 2, 3) LIMIT {number}"),
             _ => "SELECT * FROM users_in_pipes".to_owned(),
         };
         let req = RequestId(self.serial());
-        self.asked.insert(req);
+        self.asked.insert(req, dev);
         let statement = parse(text.as_bytes(), &Limits::of(&self.config));
         self.handle(Event::Query {
             session,
@@ -188,6 +191,17 @@ impl World {
             statement,
         });
         Ok(())
+    }
+
+    fn open_session(&mut self, dev: u32) -> SessionId {
+        let session = SessionId(self.serial());
+        self.sessions.insert(dev, session);
+        self.handle(Event::SessionOpened {
+            session,
+            login: Login::Tenant(DevId(dev)),
+            database: "".into(),
+        });
+        session
     }
 
     fn pong(&mut self, choices: &mut Unstructured<'_>) -> Result<()> {
@@ -235,7 +249,7 @@ impl World {
         self.open.clear();
         self.probes.clear();
         self.asked.clear();
-        self.session = None;
+        self.sessions.clear();
         self.last_op = OpId(0);
         self.exact = ExactPages::default();
         let mut actions = Vec::new();
@@ -304,6 +318,11 @@ impl World {
         self.obey(actions);
     }
 
+    fn got(&mut self, conn: ConnId, frame: &str) {
+        only_of(self.tenants[&conn], frame);
+        self.exact.got(conn, frame);
+    }
+
     fn obey(&mut self, actions: Vec<Action>) {
         let mut dropped = Vec::new();
         for action in actions {
@@ -313,14 +332,14 @@ impl World {
                     frame,
                 } => {
                     assert!(self.open.contains(&conn));
-                    self.exact.got(conn, frame.as_str());
+                    self.got(conn, frame.as_str());
                 }
                 Action::Send {
                     to: Recipients::Many { list, .. },
                     frame,
                 } => {
                     for conn in &*list {
-                        self.exact.got(*conn, frame.as_str());
+                        self.got(*conn, frame.as_str());
                     }
                     assert!(list.is_sorted_by(|a, b| a < b), "recipients ascend");
                     assert!(
@@ -336,7 +355,10 @@ impl World {
                     assert!(self.open.remove(&conn), "closed once");
                     dropped.push((conn, cause));
                 }
-                Action::Reply { req, .. } => assert!(self.asked.remove(&req), "one reply per query"),
+                Action::Reply { req, reply, .. } => {
+                    let dev = self.asked.remove(&req).expect("one reply per query");
+                    only_of(dev, &format!("{reply:?}"));
+                }
                 Action::CloseSession { .. } | Action::Ready(_) => {}
                 Action::Persist { op, record } => {
                     assert_eq!(op.0, self.last_op.0 + 1, "records are numbered without gaps");
@@ -348,6 +370,14 @@ impl World {
         for (conn, cause) in dropped {
             self.handle(Event::Closed { conn, cause });
         }
+    }
+}
+
+/// Messages say whose they are.
+fn only_of(dev: u32, text: &str) {
+    for (at, mark) in text.match_indices("tenant-") {
+        let whose = &text[at + mark.len()..][..1];
+        assert_eq!(whose, dev.to_string(), "something of another tenant: {text}");
     }
 }
 

@@ -19,7 +19,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comet_core::DevId;
 pub use proxies::TrustedProxies;
@@ -264,7 +264,16 @@ fn surprises(settings: &Settings) -> Vec<Notice> {
 
 /// `comet-server check-config FILE`: explains on several lines what the sources mean. Writes nothing.
 pub fn check_config(cli: &Cli, env: &Env) -> Result<String, SettingsError> {
-    let mut resolved = resolve::resolve(cli, env)?;
+    explain(resolve::resolve(cli, env)?, cli)
+}
+
+/// The same for the text of a file of this name, which need not exist.
+pub fn check_text(path: &Path, text: &[u8], env: &Env) -> Result<String, SettingsError> {
+    let cli = Cli::default();
+    explain(resolve::of_text(path, text, &cli, env)?, &cli)
+}
+
+fn explain(mut resolved: resolve::Resolved, cli: &Cli) -> Result<String, SettingsError> {
     let settings = build::build(&resolved, cli.cli)?;
     resolved.notices.extend(surprises(&settings));
     Ok(report::report(&resolved, &settings))

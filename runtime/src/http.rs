@@ -10,6 +10,7 @@ mod connection;
 mod console;
 mod demo;
 mod endpoint;
+pub(crate) mod fuzzing;
 mod json;
 mod monitor;
 mod pages;

@@ -19,6 +19,8 @@ mod driver;
 mod entropy;
 mod events;
 mod execute;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 mod http;
 #[cfg(not(madsim))]

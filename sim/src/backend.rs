@@ -80,6 +80,11 @@ pub enum Ask {
         /// Its number, 0 if nobody has the id.
         n: u64,
     },
+    /// What is known of messages, as EXPLAIN DELIVERY words it or as a table.
+    Delivery {
+        ids: Vec<String>,
+        words: bool,
+    },
     Begin,
     End,
     /// A statement that is refused with this code.
@@ -196,6 +201,11 @@ impl Ask {
             Self::DelMessage { id, .. } => format!("DELETE FROM pipes_messages WHERE id = '{id}'"),
             Self::Use { dev } => format!("USE db_{dev}"),
             Self::Console(console) => console.text().to_owned(),
+            Self::Delivery { ids, words: true } => format!("EXPLAIN DELIVERY FOR '{}'", ids.join("")),
+            Self::Delivery { ids, words: false } => format!(
+                "SELECT id, time, ms, what, session, connection FROM messages_delivery WHERE id IN ('{}')",
+                ids.join("', '")
+            ),
             Self::Begin => "BEGIN".to_owned(),
             Self::End => "COMMIT".to_owned(),
             Self::Wrong { text, .. } => text.clone(),

@@ -18,6 +18,7 @@ pub mod model;
 pub mod names;
 pub mod network;
 pub mod planted;
+mod planted_delivery;
 mod planted_exact;
 pub mod prng;
 pub mod profile;

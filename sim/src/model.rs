@@ -8,6 +8,7 @@ mod channels;
 mod commands;
 mod conns;
 mod console;
+mod delivery;
 pub mod facts;
 mod histories;
 mod limits;
@@ -211,6 +212,12 @@ enum Expected {
         delivered: Option<(u64, u64)>,
     },
     Rows(Vec<Vec<String>>),
+    /// What is known of messages; as EXPLAIN DELIVERY words it, or as a table.
+    Delivery {
+        dev: u32,
+        ids: Vec<String>,
+        words: bool,
+    },
     /// So many rows.
     Count(usize),
     /// Rows of a name and a value, among others.
@@ -295,6 +302,12 @@ pub struct Model {
     ended: Vec<ConnId>,
     /// The queue a statement of this step deletes.
     emptied: Option<(u32, u32)>,
+    /// What happened to messages, in order.
+    happened: Vec<delivery::Happened>,
+    /// Session and connection that act in this step; 0 = none.
+    actor: (u64, u64),
+    /// Monotonic time of the step before.
+    previous: u64,
     /// Coverage: how often which kind of thing was compared.
     pub compared: u64,
 }
@@ -346,6 +359,9 @@ impl Model {
             leaving: Vec::new(),
             ended: Vec::new(),
             emptied: None,
+            happened: Vec::new(),
+            actor: (0, 0),
+            previous: 0,
             compared: 0,
         }
     }

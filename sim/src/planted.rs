@@ -55,6 +55,12 @@ bugs! {
     LosePong "lose_pong",
     /// History is not trimmed.
     KeepHistory "keep_history",
+    /// What is told of a message leaves out that it waits.
+    HideWaiting "hide_waiting",
+    /// A message that was sent and not acknowledged is told to be acknowledged.
+    TellDelivered "tell_delivered",
+    /// A message is told to have been sent to another connection.
+    OtherDevice "other_device",
     /// A history answer misses its first message.
     ShortHistory "short_history",
     /// The sender gets its own message.
@@ -260,10 +266,7 @@ impl Planted {
     /// Spoils what the core wants.
     pub fn spoil(&mut self, cause: &Cause, actions: &mut Vec<Action>) {
         let Some(bug) = self.bug else { return };
-        if let Cause::Opened(claim) = cause {
-            self.conns.push((claim.conn, claim.dev, claim.user));
-        }
-        self.exact.notice(cause, actions);
+        self.notice(cause, actions);
         match bug {
             Bug::DropRedelivery => {
                 actions.retain(|a| !(is_private(a) && text_of(a).contains(r#""fromQueue":true"#)))
@@ -315,6 +318,9 @@ impl Planted {
             | Bug::StrangerGetsPrivate
             | Bug::WrongTenant
             | Bug::KeepHistory
+            | Bug::HideWaiting
+            | Bug::TellDelivered
+            | Bug::OtherDevice
             | Bug::EchoToSender
             | Bug::WrongCount
             | Bug::TrackTwice
@@ -324,6 +330,13 @@ impl Planted {
             | Bug::OtherId
             | Bug::EverybodyAuthorized => *actions = self.spoil_each(bug, actions),
         }
+    }
+
+    fn notice(&mut self, cause: &Cause, actions: &[Action]) {
+        if let Cause::Opened(claim) = cause {
+            self.conns.push((claim.conn, claim.dev, claim.user));
+        }
+        self.exact.notice(cause, actions);
     }
 
     fn spoil_each(&mut self, bug: Bug, actions: &[Action]) -> Vec<Action> {
@@ -371,6 +384,9 @@ impl Planted {
                 if frame.as_str().contains(r#""re":"#) && self.every(7) =>
             {
                 Some(vec![action.clone(), action.clone()])
+            }
+            (Bug::HideWaiting | Bug::TellDelivered | Bug::OtherDevice, Action::Reply { .. }) => {
+                crate::planted_delivery::spoil(bug, action).map(|action| vec![action])
             }
             (Bug::ReplyTwice, Action::Reply { .. }) if self.every(5) => {
                 Some(vec![action.clone(), action.clone()])

@@ -55,6 +55,8 @@ knobs! {
     Devices "devices" 16,
     /// `main.queue_max`.
     QueueMax "queue_max" 0,
+    /// `main.delivery_window`, bytes.
+    DeliveryWindow "delivery_window" 8_388_608,
     /// `main.queue_ttl`, s.
     QueueTtl "queue_ttl" 0,
     /// `ws.max_subscriptions`.
@@ -173,6 +175,8 @@ impl Profile {
         self.set(Knob::BodyMax, rng.pick(&[4096, 4096, 4096, 4096, 400, 24]));
         self.set(Knob::Piece, rng.pick(&[1024, 1024, 2, 4]));
         self.set(Knob::Prepared, rng.pick(&[0, 0, 30, 100]));
+        let windows = [Knob::DeliveryWindow.calm(), Knob::DeliveryWindow.calm(), 2_000, 0];
+        self.set(Knob::DeliveryWindow, rng.pick(&windows));
         self.set(
             Knob::Drift,
             rng.pick(&[1000, 1000, 1000, 1000, 1001, 900, 2000, 0]),
@@ -223,6 +227,7 @@ impl Profile {
             cometql_statistics_ms: self.get(Knob::Statistics),
             private_window_bytes: self.get(Knob::Window).max(1) as usize,
             devices_per_user_max: self.get(Knob::Devices).max(1) as usize,
+            delivery_window_bytes: self.get(Knob::DeliveryWindow) as usize,
             queue_ttl_ms: self.get(Knob::QueueTtl) * 1000,
             queue_len_max: self.get(Knob::QueueMax) as usize,
             reload_grace_ms: self.get(Knob::Grace) * 1000,

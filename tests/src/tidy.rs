@@ -219,7 +219,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("mysql", &[]),
     ("runtime", &["comet-core", "comet-mysql"]),
     ("sim", &["comet-core"]),
-    ("fuzz", &["comet-core", "comet-mysql", "comet-sim"]),
+    ("fuzz", &["comet-core", "comet-mysql", "comet-server", "comet-sim"]),
     (
         "tests",
         &[

@@ -83,7 +83,8 @@ pub(crate) fn coverage(seeds: Option<&str>, report: Option<&str>) -> bool {
 }
 
 /// The folder of the LLVM programs that belong to the compiler.
-fn tools() -> Option<PathBuf> {
+/// The folder of the compiler's own coverage tools, if they are installed.
+pub(crate) fn tools() -> Option<PathBuf> {
     let sysroot = command("rustc", &["--print", "sysroot"]).output().ok()?;
     let sysroot = String::from_utf8(sysroot.stdout).ok()?;
     let hosts = fs::read_dir(Path::new(sysroot.trim()).join("lib").join("rustlib")).ok()?;

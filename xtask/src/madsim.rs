@@ -4,9 +4,6 @@
 use crate::machine::{cargo, command, target};
 use crate::stage::{Outcome, Stages, run};
 
-/// Seeds in CI.
-const CI_SEEDS: &str = "100";
-
 /// Worlds and planted mistakes with these options of `comet-madsim`.
 pub(crate) fn madsim(options: &[&str]) -> bool {
     let mut stages = Stages::default();
@@ -16,16 +13,6 @@ pub(crate) fn madsim(options: &[&str]) -> bool {
         stages.run("planted mistakes of the runtime", planted);
     }
     stages.summary()
-}
-
-/// What CI runs.
-pub(crate) fn ci() -> Outcome {
-    let built = build();
-    if built.is_ok() {
-        built.and(worlds(&["--seeds", CI_SEEDS])).and(planted())
-    } else {
-        built
-    }
 }
 
 fn folder() -> std::path::PathBuf {

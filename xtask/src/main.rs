@@ -9,20 +9,26 @@ mod browser;
 mod clients;
 mod coverage;
 mod deny;
+mod fuzz;
 mod machine;
 mod madsim;
+mod prove;
 mod stage;
 mod stages;
 
 use std::env;
+use std::path::Path;
 use std::process::ExitCode;
+
+use fuzz::Corpus;
+use prove::Asked;
 
 const USAGE: &str = "\
 cargo xtask VERB
 
   test             everything CI runs: format, lints, licences, release build, all tests, MySQL clients, the
-                   JavaScript client alone and in Chromium, 2,000 simulator seeds, planted bugs, the runtime in 100
-                   simulated worlds, a short benchmark. Ends with `N passed, N failed`
+                   JavaScript client alone and in Chromium, a short benchmark, `prove --quick`.
+                   Ends with `N passed, N failed`
   fmt              formats the workspace
   client           the JavaScript client: types, build, unit tests, then pages in Chromium on the real server
   clients          installs every MySQL client apt, pip and npm have, then runs all of them
@@ -32,7 +38,11 @@ cargo xtask VERB
   madsim [--seeds N] [--start N] [--json FILE] | --seed N | --planted
                    the real runtime on simulated sockets, time, threads and disk; without options 100 worlds, then
                    the planted mistakes
-  fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing)
+  fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing); new
+                   inputs go to fuzz/corpus, or with --keep nowhere. --json FILE: counts
+  prove --quick    every checker on new seeds, 20 minutes on two cores, and a report
+  prove --long N   the same for N hours. With either: --start SEED repeats a report, --only NAME, --json FILE,
+                   --write puts the report into docs/proof.md
 ";
 
 fn main() -> ExitCode {
@@ -43,7 +53,7 @@ fn main() -> ExitCode {
         ["fmt"] => stages::format(),
         ["client"] => stages::client(),
         ["clients"] => stages::clients(),
-        ["sim"] => stages::simulate(stages::CI_SEEDS),
+        ["sim"] => stages::simulate(stages::SIM_SEEDS),
         ["sim", seeds] if seeds.parse::<u32>().is_ok() => stages::simulate(seeds),
         ["coverage"] => coverage::coverage(None, None),
         ["coverage", "--json", file] => coverage::coverage(None, Some(file)),
@@ -52,11 +62,23 @@ fn main() -> ExitCode {
             coverage::coverage(Some(seeds), Some(file))
         }
         ["madsim", options @ ..] => madsim::madsim(options),
-        ["fuzz", seconds] if seconds.parse::<u32>().is_ok() => stages::fuzz(seconds),
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        ["fuzz", seconds, rest @ ..] if seconds.parse::<u32>().is_ok() => match rest {
+            [] => stages::fuzz(seconds, Corpus::Grown, None),
+            ["--json", file] => stages::fuzz(seconds, Corpus::Grown, Some(Path::new(file))),
+            ["--keep"] => stages::fuzz(seconds, Corpus::Kept, None),
+            ["--keep", "--json", file] => stages::fuzz(seconds, Corpus::Kept, Some(Path::new(file))),
+            _ => return usage(),
+        },
+        ["prove", rest @ ..] => match Asked::parse(rest) {
+            Some(asked) => prove::prove(&asked),
+            None => return usage(),
+        },
+        _ => return usage(),
     };
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
 }

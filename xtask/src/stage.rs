@@ -37,7 +37,8 @@ impl Outcome {
 
 struct Done {
     name: &'static str,
-    outcome: Outcome,
+    /// `None`: it could not run here, which is neither good nor bad.
+    outcome: Option<Outcome>,
     took: Duration,
 }
 
@@ -48,34 +49,38 @@ pub(crate) struct Stages(Vec<Done>);
 impl Stages {
     /// Runs a step under a headline and remembers how it went.
     pub(crate) fn run(&mut self, name: &'static str, step: impl FnOnce() -> Outcome) {
+        self.run_or_skip(name, || Some(step()));
+    }
+
+    /// The same for a step that may find that it cannot run here, and has said why.
+    pub(crate) fn run_or_skip(&mut self, name: &'static str, step: impl FnOnce() -> Option<Outcome>) {
         println!("\n=== {name}");
         let begin = Instant::now();
         let outcome = step();
         let took = begin.elapsed();
+        let Outcome { passed, failed } = outcome.unwrap_or_default();
         println!(
-            "--- {name}: {}, {} passed, {} failed, in {}",
+            "--- {name}: {}, {passed} passed, {failed} failed, in {}",
             verdict(outcome),
-            outcome.passed,
-            outcome.failed,
             seconds(took)
         );
         self.0.push(Done { name, outcome, took });
     }
 
-    /// Prints the table and the closing line, and tells whether everything passed.
+    /// Prints the table and the closing line, and tells whether everything passed that could run.
     pub(crate) fn summary(&self) -> bool {
         println!("\n=== summary");
         let mut total = Outcome::default();
         let mut took = Duration::ZERO;
         for done in &self.0 {
             let time = seconds(done.took);
-            let Outcome { passed, failed } = done.outcome;
+            let Outcome { passed, failed } = done.outcome.unwrap_or_default();
             println!(
                 "{:<7} {time:>8} {passed:>6} passed {failed:>4} failed  {}",
                 verdict(done.outcome),
                 done.name
             );
-            total = total.and(done.outcome);
+            total = total.and(Outcome { passed, failed });
             took += done.took;
         }
         println!("all stages took {}", seconds(took));
@@ -84,8 +89,12 @@ impl Stages {
     }
 }
 
-fn verdict(outcome: Outcome) -> &'static str {
-    if outcome.is_ok() { "ok" } else { "FAILED" }
+fn verdict(outcome: Option<Outcome>) -> &'static str {
+    match outcome {
+        Some(outcome) if outcome.is_ok() => "ok",
+        Some(_) => "FAILED",
+        None => "not run",
+    }
 }
 
 fn seconds(took: Duration) -> String {

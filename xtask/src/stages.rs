@@ -1,16 +1,18 @@
 //! The verbs: which stages each one has, in which order.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::browser;
 use crate::clients::{self, Scope};
 use crate::deny;
-use crate::machine::{cargo, command, has, release, root};
-use crate::madsim;
+use crate::fuzz::Corpus;
+use crate::machine::{cargo, command, release, root};
+use crate::prove::{self, Asked};
 use crate::stage::{Outcome, Stages, run, run_tests};
 
-/// Seeds of the simulator in CI.
-pub(crate) const CI_SEEDS: &str = "2000";
+/// Seeds of `cargo xtask sim`.
+pub(crate) const SIM_SEEDS: &str = "2000";
 
 /// Targets without an operating system that the core is built for when one of them is installed.
 const BARE_TARGETS: [&str; 4] = [
@@ -45,10 +47,8 @@ pub(crate) fn test() -> bool {
     stages.run("tests", || run_tests(&mut tests(&[])));
     stages.run("client", browser::client);
     stages.run("browser", browser::browser);
-    stages.run("simulator", || run_simulator(CI_SEEDS));
-    stages.run("planted bugs", planted);
-    stages.run("runtime in simulated worlds", madsim::ci);
     stages.run("benchmark smoke", benchmark);
+    prove::run_in(&mut stages, &Asked::CI);
     stages.summary()
 }
 
@@ -98,41 +98,9 @@ pub(crate) fn simulate(seeds: &str) -> bool {
 }
 
 /// Every fuzz target for some seconds.
-pub(crate) fn fuzz(seconds: &str) -> bool {
+pub(crate) fn fuzz(seconds: &str, corpus: Corpus, json: Option<&Path>) -> bool {
     let mut stages = Stages::default();
-    stages.run("cargo-fuzz", || {
-        if has("cargo-fuzz") {
-            return Outcome::of(true);
-        }
-        println!("cargo-fuzz is missing: installing it with `cargo install --locked cargo-fuzz`");
-        run(&mut cargo(&["install", "--locked", "--quiet", "cargo-fuzz"]))
-    });
-    for target in ["browser", "cometql", "literal", "mysql", "routing"] {
-        stages.run(target, || {
-            let corpus = root().join("fuzz").join("corpus").join(target);
-            let limit = format!("-max_total_time={seconds}");
-            let mut fuzz = command(
-                env!("CARGO"),
-                &["fuzz", "run", "-s", "none", "--fuzz-dir", ".", target],
-            );
-            // The corpus in the repository is read; what is new goes to the first folder, which is ignored.
-            let found = root()
-                .join("fuzz")
-                .join("libfuzzer")
-                .join("target")
-                .join("found")
-                .join(target);
-            if let Err(error) = std::fs::create_dir_all(&found) {
-                println!("cannot make {}: {error}", found.display());
-                return Outcome::of(false);
-            }
-            fuzz.arg(found)
-                .arg(corpus)
-                .args(["--", &limit])
-                .current_dir(root().join("fuzz").join("libfuzzer"));
-            run(&mut fuzz)
-        });
-    }
+    stages.run("fuzzing", || crate::fuzz::fuzz(seconds, corpus, json));
     stages.summary()
 }
 

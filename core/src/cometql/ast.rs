@@ -41,6 +41,11 @@ pub enum Statement {
         /// LIMIT 0 makes the row disappear.
         limit: Option<Limit>,
     },
+    /// EXPLAIN DELIVERY; `None` if the text is no message id: nothing is known of it.
+    Explain {
+        /// Of which message.
+        message: Option<MessageId>,
+    },
     /// SHOW and DESCRIBE.
     Show(Show),
     /// SHOW of facts about the machine, which the core cannot know: the runtime fills them in before it sends the
@@ -70,6 +75,7 @@ impl Statement {
             Self::Delete(_) => "delete",
             Self::Select(_) => "select",
             Self::Constants { .. } => "constants",
+            Self::Explain { .. } => "explain",
             Self::Show(_) | Self::ShowHost { .. } | Self::EmptySet { .. } => "show",
         }
     }
@@ -87,6 +93,7 @@ impl Statement {
             | Self::Delete(_) => Vec::new(),
             Self::Select(select) => select.output.labels(),
             Self::Constants { columns, .. } => columns.iter().map(Constant::label).collect(),
+            Self::Explain { .. } => super::explain_columns(),
             Self::Show(show) => show.columns(),
             Self::ShowHost { .. } => Show::SessionStatus.columns(),
             Self::EmptySet { columns } => columns.clone(),
@@ -101,6 +108,8 @@ pub enum Constant {
     Known { label: Arc<str>, value: Cell },
     /// DATABASE(): the session's last selected database.
     Database { label: Arc<str> },
+    /// @@last_message_id: the message of the session's last message INSERT.
+    LastMessage { label: Arc<str> },
     /// CONNECTION_ID(): the session's number.
     ConnectionId { label: Arc<str> },
 }
@@ -109,9 +118,10 @@ impl Constant {
     /// The label of the column.
     pub fn label(&self) -> Arc<str> {
         match self {
-            Self::Known { label, .. } | Self::Database { label } | Self::ConnectionId { label } => {
-                label.clone()
-            }
+            Self::Known { label, .. }
+            | Self::Database { label }
+            | Self::LastMessage { label }
+            | Self::ConnectionId { label } => label.clone(),
         }
     }
 }
@@ -231,7 +241,7 @@ pub enum Keys {
     Channels(Vec<ChannelName>),
     /// Tokens.
     Tokens(Vec<Token>),
-    /// Messages of any channel by their id: DELETE FROM pipes_messages only.
+    /// Messages by their id: DELETE FROM pipes_messages, and messages_delivery.
     Messages(Vec<MessageId>),
 }
 

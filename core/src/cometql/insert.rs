@@ -26,9 +26,12 @@ pub(super) fn rows(insert: &InsertTemplate, source: Source<'_>, limits: &Limits)
             each(insert, source, limits, check_conference)?;
             Ok(Insert::Conference)
         }
-        Table::UsersTime | Table::Pipes | Table::UsersInPipes | Table::ConferenceMembers | Table::Dialogs => {
-            Err(ErrorCode::ReadOnly.into())
-        }
+        Table::UsersTime
+        | Table::Pipes
+        | Table::UsersInPipes
+        | Table::MessagesDelivery
+        | Table::ConferenceMembers
+        | Table::Dialogs => Err(ErrorCode::ReadOnly.into()),
         Table::Profiler => Err(ErrorCode::DoesNotExist.into()),
     }
 }

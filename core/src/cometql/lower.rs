@@ -56,6 +56,9 @@ pub(super) fn statement(
             columns: columns.clone(),
             limit: limit_of(*limit, source)?,
         },
+        Template::Explain { message } => Statement::Explain {
+            message: source.ordinary(*message).and_then(|id| MessageId::parse(&id)),
+        },
         Template::Variables { pattern } => {
             // LIKE NULL matches nothing, and so does a name nobody has.
             let pattern = source.ordinary(*pattern).unwrap_or(Cow::Borrowed(""));
@@ -127,6 +130,9 @@ fn delete_keys(table: Table, filter: Option<&Condition>, source: Source<'_>) -> 
 
 /// The values the key column is held to; impossible ones are left out (protocol.md 7.3).
 fn keys(table: Table, filter: Option<&Condition>, source: Source<'_>) -> Keys {
+    if table == Table::MessagesDelivery {
+        return delivery_keys(filter, source);
+    }
     let Some(values) = filter.and_then(|filter| filter.key_values(table.key_column())) else {
         return Keys::All;
     };
@@ -146,7 +152,26 @@ fn keys(table: Table, filter: Option<&Condition>, source: Source<'_>) -> Keys {
             ChannelName::from_cometql(text).ok()
         })),
         Table::RevokedTokens => Keys::Tokens(distinct(values, source, |text| Token::parse(text).ok())),
-        Table::Dialogs | Table::Profiler => Keys::All,
+        Table::MessagesDelivery | Table::Dialogs | Table::Profiler => Keys::All,
+    }
+}
+
+/// The first column of `Table::MessagesDelivery` by which the WHERE finds something.
+fn delivery_keys(filter: Option<&Condition>, source: Source<'_>) -> Keys {
+    let [id, name, user] = Table::MessagesDelivery.select_keys() else {
+        return Keys::All;
+    };
+    let values = |column: &u8| filter.and_then(|filter| filter.key_values(*column));
+    if let Some(ids) = values(id) {
+        Keys::Messages(distinct(ids, source, MessageId::parse))
+    } else if let Some(users) = values(user) {
+        Keys::Users(distinct(users, source, user_or_zero))
+    } else if let Some(names) = values(name) {
+        Keys::Channels(distinct(names, source, |text| {
+            ChannelName::from_cometql(text).ok()
+        }))
+    } else {
+        Keys::All
     }
 }
 

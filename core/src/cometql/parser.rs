@@ -121,6 +121,8 @@ impl<'a> Parser<'a> {
             Ok(self.anything(Statement::Nothing))
         } else if is("SHOW") {
             self.show()
+        } else if is("EXPLAIN") {
+            self.explain()
         } else if is("DESCRIBE") || is("DESC") {
             self.show_columns(false)
         } else if is("USE") {

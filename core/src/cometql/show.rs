@@ -123,6 +123,11 @@ const FULL_COLUMNS: [&str; 9] = [
     "Comment",
 ];
 
+/// Labels of the answer to EXPLAIN DELIVERY.
+pub fn explain_columns() -> Vec<Arc<str>> {
+    labels(&["time", "what", "who", "device", "detail"])
+}
+
 /// SHOW [FULL] COLUMNS, DESCRIBE.
 pub fn show_columns(table: Table, full: bool) -> Rows {
     let names: &[&str] = if full { &FULL_COLUMNS } else { &COLUMNS };

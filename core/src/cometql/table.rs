@@ -28,6 +28,9 @@ pub enum Table {
     PipesSettings,
     /// `token` Text.
     RevokedTokens,
+    /// `id` Text (UUID), `time` Int, `ms` Int, `name` Text, `user_id` Int, `what` Text, `session` Int, `connection` Int,
+    /// `user_uuid` Text, `detail` Text.
+    MessagesDelivery,
     /// `name` Text, `user_id` Int, `caller_id` Text, `message` Text, `profile` Text, `stream` Text, `node` Text.
     Conference,
     /// `name` Text, `user_id` Int, `join_time` Int, `last_talking` Int.
@@ -77,9 +80,23 @@ const NAME: Column = Column::text("name", "varchar(64)");
 const EVENT: Column = Column::text("event", "varchar(64)");
 const MESSAGE: Column = Column::text("message", FREE_TEXT);
 
+/// Columns of `messages_delivery`.
+const DELIVERY: [Column; 10] = [
+    Column::text("id", "varchar(36)"),
+    Column::int("time"),
+    Column::int("ms"),
+    NAME,
+    USER_ID,
+    Column::text("what", "varchar(16)"),
+    Column::int("session"),
+    Column::int("connection"),
+    Column::text("user_uuid", "varchar(32)"),
+    Column::text("detail", "varchar(250)"),
+];
+
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UsersAuth,
         Self::UsersTime,
         Self::UsersMessages,
@@ -89,6 +106,7 @@ impl Table {
         Self::PipesSettings,
         Self::UsersData,
         Self::RevokedTokens,
+        Self::MessagesDelivery,
         Self::Conference,
         Self::ConferenceMembers,
         Self::Dialogs,
@@ -109,7 +127,7 @@ impl Table {
     ];
 
     /// More columns than any table has.
-    pub(super) const WIDTH_MAX: usize = 8;
+    pub(super) const WIDTH_MAX: usize = 10;
 
     /// Finds a table by its name, ASCII letters in either case (Q76).
     pub fn parse(name: &str) -> Option<Self> {
@@ -130,6 +148,7 @@ impl Table {
             Self::UsersInPipes => "users_in_pipes",
             Self::PipesSettings => "pipes_settings",
             Self::RevokedTokens => "revoked_tokens",
+            Self::MessagesDelivery => "messages_delivery",
             Self::Conference => "conference",
             Self::ConferenceMembers => "conference_members",
             Self::Dialogs => "dialogs",
@@ -173,6 +192,7 @@ impl Table {
             }
             Self::PipesSettings => const { &[NAME, Column::int("length")] },
             Self::RevokedTokens => const { &[Column::text("token", "varchar(600)")] },
+            Self::MessagesDelivery => const { &DELIVERY },
             Self::Conference => {
                 const {
                     &[
@@ -230,6 +250,7 @@ impl Table {
             | Self::UsersInPipes
             | Self::PipesSettings
             | Self::RevokedTokens
+            | Self::MessagesDelivery
             | Self::Conference
             | Self::ConferenceMembers
             | Self::Dialogs
@@ -237,10 +258,35 @@ impl Table {
         }
     }
 
+    /// The columns of which a SELECT must constrain one if its table cannot be listed: the key, and for
+    /// `messages_delivery` also channel and user.
+    pub(super) const fn select_keys(self) -> &'static [u8] {
+        match self {
+            Self::MessagesDelivery => &[0, 3, 4],
+            Self::PipesMessages => &[2],
+            Self::UsersAuth
+            | Self::UsersTime
+            | Self::UsersData
+            | Self::UsersMessages
+            | Self::Pipes
+            | Self::UsersInPipes
+            | Self::PipesSettings
+            | Self::RevokedTokens
+            | Self::Conference
+            | Self::ConferenceMembers
+            | Self::Dialogs
+            | Self::Profiler => &[0],
+        }
+    }
+
     /// True if a SELECT need not constrain the key column.
     pub const fn is_listable(self) -> bool {
         match self {
-            Self::UsersAuth | Self::UsersData | Self::UsersMessages | Self::PipesMessages => false,
+            Self::UsersAuth
+            | Self::UsersData
+            | Self::UsersMessages
+            | Self::PipesMessages
+            | Self::MessagesDelivery => false,
             Self::UsersTime
             | Self::Pipes
             | Self::UsersInPipes
@@ -266,6 +312,7 @@ impl Table {
             | Self::UsersInPipes
             | Self::PipesSettings
             | Self::RevokedTokens
+            | Self::MessagesDelivery
             | Self::Conference
             | Self::ConferenceMembers
             | Self::Profiler => Ok(()),
@@ -282,9 +329,12 @@ impl Table {
             | Self::PipesSettings
             | Self::RevokedTokens
             | Self::Conference => Ok(()),
-            Self::UsersTime | Self::Pipes | Self::UsersInPipes | Self::ConferenceMembers | Self::Dialogs => {
-                Err(ErrorCode::ReadOnly)
-            }
+            Self::UsersTime
+            | Self::Pipes
+            | Self::UsersInPipes
+            | Self::MessagesDelivery
+            | Self::ConferenceMembers
+            | Self::Dialogs => Err(ErrorCode::ReadOnly),
             Self::Profiler => Err(ErrorCode::DoesNotExist),
         }
     }
@@ -299,9 +349,11 @@ impl Table {
             | Self::PipesSettings
             | Self::RevokedTokens
             | Self::Conference => Ok(()),
-            Self::UsersTime | Self::Pipes | Self::UsersInPipes | Self::ConferenceMembers => {
-                Err(ErrorCode::ReadOnly)
-            }
+            Self::UsersTime
+            | Self::Pipes
+            | Self::UsersInPipes
+            | Self::MessagesDelivery
+            | Self::ConferenceMembers => Err(ErrorCode::ReadOnly),
             Self::Dialogs | Self::Profiler => Err(ErrorCode::DoesNotExist),
         }
     }

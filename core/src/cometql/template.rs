@@ -82,6 +82,10 @@ pub(super) enum Template {
         columns: Vec<Constant>,
         limit: Option<LimitTemplate>,
     },
+    /// EXPLAIN DELIVERY.
+    Explain {
+        message: Value,
+    },
     /// SHOW VARIABLES LIKE.
     Variables {
         pattern: Value,
@@ -173,6 +177,7 @@ impl Template {
             Self::Insert(_) | Self::Delete { .. } => Vec::new(),
             Self::Select { output, .. } => output.labels(),
             Self::Constants { columns, .. } => columns.iter().map(Constant::label).collect(),
+            Self::Explain { .. } => super::explain_columns(),
             Self::Variables { .. } => super::show::labels(&["Variable_name", "Value"]),
         }
     }

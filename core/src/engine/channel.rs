@@ -9,7 +9,7 @@ use crate::action::{Action, Frame, Recipients};
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
 use crate::name::{Body, ChannelKind, ChannelName, ClientUuid, EventName};
 use crate::record::{HistoryMessage, Record};
-use crate::state::{Audience, Conn, Published, effective_length};
+use crate::state::{Audience, Author, Conn, Published, effective_length};
 use crate::wire::{self, BadReason, CommandNumber, Content, ErrorExtra, FrameBody, Subscribe, SubscribeMode};
 
 /// Names of one `subscription` that are refused one by one; the rest of them together get one F14.
@@ -25,8 +25,18 @@ pub(super) struct Publication<'a> {
     pub(super) sender: Option<Option<UserId>>,
     /// The sending connection, which does not get its own message (Q58).
     pub(super) from: Option<ConnId>,
+    /// The same, for EXPLAIN DELIVERY.
+    pub(super) author: Author,
     /// What the send key makes of it (protocol-v5.md 3).
     pub(super) id: Option<MessageId>,
+}
+
+/// A message that went into a history.
+#[derive(Clone, Copy)]
+pub(super) struct Kept {
+    pub(super) op: OpId,
+    pub(super) id: MessageId,
+    pub(super) seq: Seq,
 }
 
 /// Names a connection may not subscribe to. An empty name stands for several.
@@ -266,7 +276,7 @@ impl Core {
     /// A message into a channel: into its history, then to its subscribers.
     pub(super) fn publish(&mut self, message: &Publication<'_>, out: &mut Vec<Action>) -> Published {
         let stored = self.append_history(message, out);
-        let id = stored.map(|(_, id)| id).or(message.id);
+        let id = stored.map(|kept| kept.id).or(message.id);
         let body = FrameBody::Message {
             channel: message.channel.as_str(),
             event: message.event.as_str(),
@@ -275,9 +285,12 @@ impl Core {
             id,
         };
         let receivers = self.broadcast(message.dev, message.channel, body, message.from, out);
+        if let Some(id) = id {
+            self.note_published(message, id, stored, receivers);
+        }
         Published {
             receivers,
-            op: stored.map(|(op, _)| op),
+            op: stored.map(|kept| kept.op),
             id,
         }
     }
@@ -291,11 +304,7 @@ impl Core {
         effective_length(channel, setting)
     }
 
-    fn append_history(
-        &mut self,
-        message: &Publication<'_>,
-        out: &mut Vec<Action>,
-    ) -> Option<(OpId, MessageId)> {
+    fn append_history(&mut self, message: &Publication<'_>, out: &mut Vec<Action>) -> Option<Kept> {
         let length = self.history_length(message.dev, message.channel);
         if length == 0 {
             return None;
@@ -320,7 +329,9 @@ impl Core {
             message: stored,
             keep_from,
         };
-        Some((self.commit(record, out), id))
+        self.note_overwritten(message.dev, message.channel, keep_from);
+        let op = self.commit(record, out);
+        Some(Kept { op, id, seq })
     }
 
     /// The position from which messages stay if only the newest `keep` do; `next` if none does.

@@ -13,6 +13,7 @@ impl Core {
         self.durability.check();
         self.accepted.check(self.config.send_memory_max);
         self.clients.check();
+        self.journal.check();
         let counted = self
             .conns
             .iter()

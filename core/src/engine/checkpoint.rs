@@ -13,7 +13,7 @@ use super::Core;
 /// What every checkpoint begins with.
 const MAGIC: &[u8; 8] = b"cometcp\n";
 /// Raised whenever the form of the state changes between two commits of one version.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 3;
 /// The version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -130,19 +130,19 @@ impl Core {
     }
 
     /// The runtime reports a dead connection. One that the core closed itself is forgotten already.
-    pub(super) fn closed(&mut self, id: ConnId, _cause: CloseCause, out: &mut Vec<Action>) {
+    pub(super) fn closed(&mut self, id: ConnId, cause: CloseCause, out: &mut Vec<Action>) {
         self.statistics.network_events += 1;
-        self.forget_conn(id, out);
+        self.forget_conn(id, cause, out);
     }
 
     /// Closes a connection from our side.
     pub(super) fn close(&mut self, id: ConnId, cause: CloseCause, out: &mut Vec<Action>) {
         out.push(Action::Close { conn: id, cause });
-        self.forget_conn(id, out);
+        self.forget_conn(id, cause, out);
     }
 
     /// A connection is gone: first the offline event, then the track events (4.6).
-    fn forget_conn(&mut self, id: ConnId, out: &mut Vec<Action>) {
+    fn forget_conn(&mut self, id: ConnId, cause: CloseCause, out: &mut Vec<Action>) {
         let Some(conn) = self.conns.remove(id) else { return };
         self.statistics.ws.closed += 1;
         let tenant = self.tenants.entry(conn.dev);
@@ -154,6 +154,7 @@ impl Core {
             self.timers.disarm(probe.deadline, Timer::Probe(id));
         }
         if let Some(user) = conn.user {
+            self.note_unacknowledged(id, &conn, user, cause);
             self.keep_claim(id, &conn, user, out);
             self.unregister_device(id, conn.dev, user, out);
         }
@@ -193,7 +194,7 @@ impl Core {
         }
         let mut silenced = Vec::new();
         for conn in open {
-            self.forget_conn(conn, &mut silenced);
+            self.forget_conn(conn, CloseCause::Shutdown, &mut silenced);
         }
         assert!(
             silenced

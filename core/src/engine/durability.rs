@@ -125,7 +125,9 @@ impl Core {
             upto <= self.durability.last,
             "the store wrote what was never made"
         );
-        self.durability.persisted = self.durability.persisted.max(upto);
+        let before = self.durability.persisted;
+        self.journal.note_stored(self.now.unix, before, upto);
+        self.durability.persisted = before.max(upto);
         for waiter in self.durability.take_waiting(upto) {
             match waiter {
                 Waiter::Reply {
@@ -165,6 +167,8 @@ impl Core {
         if self.durability.is_healthy() {
             out.push(Action::Ready(false));
         }
+        let safe = self.durability.persisted;
+        self.journal.note_not_stored(self.now.unix, safe, upto);
         self.durability.failed = self.durability.failed.max(Some(upto));
         for waiter in self.durability.take_waiting(upto) {
             match waiter {

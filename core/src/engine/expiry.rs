@@ -6,9 +6,10 @@
 use alloc::vec::Vec;
 
 use super::Core;
+use super::private::Leaving;
 use crate::action::Action;
 use crate::id::{DevId, Seq, UserId};
-use crate::record::{QueuedMessage, Removal};
+use crate::record::QueuedMessage;
 use crate::state::Timer;
 use crate::time::UnixSeconds;
 
@@ -68,7 +69,7 @@ impl Core {
             .filter(expired)
             .map(|message| message.seq)
             .collect();
-        self.remove_private(dev, user, seqs, Removal::Expired, out);
+        self.remove_private(dev, user, seqs, Leaving::Expired, out);
         self.watch_ttl(dev, user);
     }
 

@@ -12,19 +12,42 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Core;
+use super::delivery::private_message;
 use crate::action::{Action, Recipients};
-use crate::id::{ConnId, DevId, MessageId, OpId, Seq, UserId};
+use crate::id::{ConnId, DevId, MessageId, OpId, Seq, SessionId, UserId};
 use crate::name::{Body, EventName};
 use crate::record::{QueuedMessage, Record, Removal};
-use crate::state::{Conn, Debts, GoneId, Party, Probe, Sent, Timer};
+use crate::state::{Conn, Debts, GoneId, Party, Probe, Sent, Timer, What};
 use crate::wire::{self, Content, Dialect, FrameBody};
+
+/// Why messages leave a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Leaving {
+    /// Acknowledged as protocol.md 5.1 says.
+    Paid,
+    /// Older than `queue_ttl`.
+    Expired,
+    /// This session deleted them.
+    Deleted(SessionId),
+}
+
+impl Leaving {
+    /// What the record of it says.
+    const fn removal(self) -> Removal {
+        match self {
+            Self::Paid => Removal::Paid,
+            Self::Expired => Removal::Expired,
+            Self::Deleted(_) => Removal::Deleted,
+        }
+    }
+}
 
 impl Core {
     /// Accepts a private message: stores it, and sends it to all devices of the user (S7). Returns the record to wait
     /// for and the number of devices.
     pub(super) fn accept_private(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         user: UserId,
         event: EventName,
         body: Body,
@@ -46,6 +69,7 @@ impl Core {
             .user(dev, user)
             .map(|live| live.connections.devices().to_vec())
             .unwrap_or_default();
+        self.note_accepted_private(dev, (id, seq, user), by, op, devices.len());
         for &conn in &devices {
             let Some(state) = self.conns.get_mut(conn) else {
                 continue;
@@ -107,7 +131,7 @@ impl Core {
             return;
         };
         let Some(user) = state.user else { return };
-        let (dev, dialect) = (state.dev, state.dialect);
+        let (dev, dialect, device) = (state.dev, state.dialect, state.device(conn));
         let stored = self.durable.user(dev, user);
         let pending = state.pending_mut();
         let mut sent = 0;
@@ -138,6 +162,9 @@ impl Core {
                 id: message.id,
                 bytes: frame.bytes().len(),
             });
+            let told = private_message(message.id, seq, user);
+            let to = device.clone();
+            self.journal.note(self.now.unix, dev, told, What::Sent { to });
             out.push(Action::Send {
                 to: Recipients::One(conn),
                 frame,
@@ -205,12 +232,14 @@ impl Core {
             return;
         };
         let (dev, uuid, sole) = (state.dev, state.uuid.clone(), state.is_sole());
+        let device = state.device(conn);
         let pending = state.pending_mut();
         pending.probe = None;
         let mut acknowledged = pending.in_flight.acknowledge(upto);
         self.timers.disarm(probe.deadline, Timer::Probe(conn));
         let stored = self.durable.user(dev, user);
         acknowledged.retain(|&seq| stored.is_some_and(|stored| stored.queued(seq).is_some()));
+        self.note_acknowledged(dev, user, &acknowledged, &device);
         let uuid = &uuid;
         let party = Party { conn, uuid, sole };
         let paid = self.edit_debts(dev, user, |debts| {
@@ -219,7 +248,7 @@ impl Core {
                 .filter(|&seq| debts.acknowledge(seq, party))
                 .collect::<Vec<_>>()
         });
-        self.remove_private(dev, user, paid, Removal::Paid, out);
+        self.remove_private(dev, user, paid, Leaving::Paid, out);
         self.send_owed(conn, None, out);
     }
 
@@ -247,7 +276,7 @@ impl Core {
         }
         // A stopping server makes no records any more; what is paid by its own end stays in the queue.
         if !self.stopping {
-            self.remove_private(conn.dev, user, paid, Removal::Paid, out);
+            self.remove_private(conn.dev, user, paid, Leaving::Paid, out);
         }
     }
 
@@ -267,7 +296,7 @@ impl Core {
     /// A vanished device was away too long: what others have acknowledged is paid.
     pub(super) fn grace_over(&mut self, dev: DevId, user: UserId, gone: GoneId, out: &mut Vec<Action>) {
         let paid = self.edit_debts(dev, user, |debts| debts.grace_over(gone));
-        self.remove_private(dev, user, paid, Removal::Paid, out);
+        self.remove_private(dev, user, paid, Leaving::Paid, out);
     }
 
     /// Takes messages out of the queue, for good.
@@ -276,19 +305,21 @@ impl Core {
         dev: DevId,
         user: UserId,
         seqs: Vec<Seq>,
-        why: Removal,
+        why: Leaving,
         out: &mut Vec<Action>,
     ) -> Option<OpId> {
         if seqs.is_empty() {
             return None;
         }
-        if why != Removal::Paid {
+        self.note_removed(dev, user, &seqs, why);
+        if why != Leaving::Paid {
             self.edit_debts(dev, user, |debts| {
                 for &seq in &seqs {
                     debts.forget(seq);
                 }
             });
         }
+        let why = why.removal();
         let op = self.commit(Record::MessagesRemoved { dev, user, seqs, why }, out);
         self.watch_ttl(dev, user);
         Some(op)

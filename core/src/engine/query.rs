@@ -1,6 +1,7 @@
 //! CometQL sessions and their statements (protocol.md 7). Exactly one reply per statement.
 
 use alloc::collections::BTreeMap;
+use alloc::string::ToString as _;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,7 +14,7 @@ use crate::action::{Action, Answer, Done, Reply};
 use crate::cometql::{self, Cell, Constant, Limit, Rows, Statement};
 use crate::error::{ErrorCode, QueryError};
 use crate::event::Login;
-use crate::id::{DevId, OpId, RequestId, SessionId};
+use crate::id::{DevId, MessageId, OpId, RequestId, SessionId};
 use crate::state::Timer;
 use crate::time::Mono;
 
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     /// What `SELECT DATABASE()` shows.
     database: Arc<str>,
     in_transaction: bool,
+    /// What `SELECT @@last_message_id` shows: the message of its last message INSERT.
+    pub(super) last_message: Option<MessageId>,
     opened: Mono,
     /// False: its tenant had no room for it. It is not counted, and its first statement is its last.
     pub(crate) is_admitted: bool,
@@ -81,6 +84,7 @@ impl Core {
             dev,
             database,
             in_transaction: false,
+            last_message: None,
             opened,
             is_admitted,
         };
@@ -206,13 +210,13 @@ impl Core {
                     return Err(STORE_FAILED);
                 }
                 self.check_quota(dev, &insert)?;
-                self.insert(dev, insert, out)
+                self.insert((dev, session), insert, out)
             }
             Statement::Delete(delete) => {
                 if !self.durability.is_healthy() {
                     return Err(STORE_FAILED);
                 }
-                self.delete(dev, &delete, out)
+                self.delete((dev, session), &delete, out)
             }
             Statement::Select(select) => {
                 let candidates = self.rows_of(dev, select.table, &select.keys);
@@ -220,6 +224,7 @@ impl Core {
                 Ok(cometql::select(&select, rows).into())
             }
             Statement::Constants { columns, limit } => Ok(self.constants(session, &columns, limit).into()),
+            Statement::Explain { message } => Ok(self.explain(dev, message).into()),
             Statement::Show(show) => Ok(self.show(dev, &show).into()),
             Statement::ShowHost { scope: _, facts } => {
                 Ok(pairs(facts.iter().map(|(n, v)| (&**n, v.as_str()))).into())
@@ -262,15 +267,15 @@ impl Core {
     }
 
     fn constants(&self, session: SessionId, columns: &[Constant], limit: Option<Limit>) -> Rows {
-        let database = self
-            .sessions
-            .get(&session)
-            .map(|state| state.database.clone())
-            .unwrap_or_default();
+        let state = self.sessions.get(&session);
+        let database = state.map(|state| state.database.clone()).unwrap_or_default();
+        let last = state.and_then(|state| state.last_message);
+        let last = last.map(|id| id.to_string()).unwrap_or_default();
         let (labels, row): (Vec<Arc<str>>, Vec<Cell>) = columns
             .iter()
             .map(|column| match column {
                 Constant::Known { label, value } => (label.clone(), value.clone()),
+                Constant::LastMessage { label } => (label.clone(), Cell::text(&last)),
                 Constant::Database { label } => (label.clone(), Cell::Text(database.clone())),
                 Constant::ConnectionId { label } => (
                     label.clone(),

@@ -76,7 +76,7 @@ impl Core {
             let Some(state) = self.conns.get_mut(conn) else {
                 return;
             };
-            let (dev, dialect) = (state.dev, state.dialect);
+            let (dev, dialect, device) = (state.dev, state.dialect, state.device(conn));
             let replay = &mut state.pending_mut().replay;
             let waits = replay.probe.is_some();
             let Some(reading) = replay.readings.front_mut().filter(|_| !waits) else {
@@ -104,6 +104,8 @@ impl Core {
             let frame = wire::encode(&content, dialect);
             bytes += frame.bytes().len();
             newest = Some(message.id);
+            let (at, seq) = (self.now.unix, message.seq);
+            self.journal.note_read(at, dev, &reading.channel, &device, seq);
             reading.after = message.seq;
             reading.sent += 1;
             let complete = reading.after >= reading.upto;

@@ -9,7 +9,7 @@ use super::ids::Keyed;
 use crate::action::Action;
 use crate::id::{ConnId, DevId, MessageId, OpId, UserId};
 use crate::name::{ChannelKind, ChannelName};
-use crate::state::{Published, Timer};
+use crate::state::{Author, Published, Timer};
 use crate::wire::{BadReason, BadRequest, CommandNumber, Dialect, ErrorExtra, SendRequest};
 
 /// Messages forgotten in one turn, so that nobody waits for it.
@@ -44,7 +44,11 @@ impl Core {
         let id = self.id_of(conn, &request);
         let known = id.and_then(|id| self.known_message(sender.dev, &request.channel, id));
         let accepted = match known {
-            Some(published) => Ok(published),
+            Some(published) => {
+                let by = self.page_of(conn, sender.user.filter(|_| !request.anonymous));
+                self.note_repeated(sender.dev, &request.channel, id, by);
+                Ok(published)
+            }
             None => self
                 .may_send(&sender, &request)
                 .map(|()| self.accept_from_browser(&sender, &request, id, out)),
@@ -113,6 +117,7 @@ impl Core {
         id: Option<MessageId>,
         out: &mut Vec<Action>,
     ) -> Published {
+        let author = Author::Page(self.page_of(from.conn, from.user.filter(|_| !request.anonymous)));
         let message = Publication {
             dev: from.dev,
             channel: &request.channel,
@@ -120,6 +125,7 @@ impl Core {
             body: &request.body,
             sender: Some(from.user.filter(|_| !request.anonymous)),
             from: Some(from.conn),
+            author,
             id,
         };
         let outcome = self.publish(&message, out);

@@ -4,6 +4,7 @@
 //! SELECT. To add a table: a module here, and a line in each of the three matches below.
 
 mod channels;
+mod delivery;
 mod history;
 mod queue;
 mod tokens;
@@ -16,7 +17,7 @@ use super::query::Outcome;
 use crate::action::{Action, Done};
 use crate::cometql::{self, Delete, Insert, Keys, Row, Table};
 use crate::error::{ErrorCode, QueryError};
-use crate::id::{DevId, Seq, UserId};
+use crate::id::{DevId, Seq, SessionId, UserId};
 use crate::name::{ChannelName, Token};
 
 /// What a row stands for.
@@ -55,16 +56,16 @@ impl Core {
     /// INSERT: all rows or none.
     pub(super) fn insert(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         insert: Insert,
         out: &mut Vec<Action>,
     ) -> Result<Outcome, QueryError> {
         match insert {
             Insert::UsersAuth(rows) => Ok(self.insert_keys(dev, rows, out)),
             Insert::UsersData(rows) => Ok(self.insert_data(dev, rows, out)),
-            Insert::UsersMessages(rows) => self.insert_private(dev, rows, out),
-            Insert::PipesMessages(rows) => Ok(self.insert_messages(dev, rows, out)),
-            Insert::PipesSettings(rows) => Ok(self.insert_settings(dev, rows, out)),
+            Insert::UsersMessages(rows) => self.insert_private((dev, by), rows, out),
+            Insert::PipesMessages(rows) => Ok(self.insert_messages((dev, by), rows, out)),
+            Insert::PipesSettings(rows) => Ok(self.insert_settings((dev, by), rows, out)),
             Insert::RevokedTokens(tokens) => Ok(self.insert_tokens(dev, tokens, out)),
             Insert::Conference => Err(QueryError::new(
                 ErrorCode::Internal,
@@ -85,6 +86,7 @@ impl Core {
             Table::UsersInPipes => self.rows_of_users_in_pipes(dev, keys),
             Table::PipesSettings => self.rows_of_pipes_settings(dev, keys),
             Table::RevokedTokens => self.rows_of_revoked_tokens(dev, keys),
+            Table::MessagesDelivery => self.rows_of_messages_delivery(dev, keys),
             // Without a video server there is no conference, and nothing is profiled (7.14, 7.15).
             Table::Conference | Table::ConferenceMembers | Table::Dialogs | Table::Profiler => Vec::new(),
         }
@@ -93,7 +95,7 @@ impl Core {
     /// DELETE: the rows that the whole WHERE, ORDER BY and LIMIT choose (Q42).
     pub(super) fn delete(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         delete: &Delete,
         out: &mut Vec<Action>,
     ) -> Result<Outcome, QueryError> {
@@ -112,12 +114,16 @@ impl Core {
         let last = match delete.table {
             Table::UsersAuth => self.delete_keys(dev, ids, out),
             Table::UsersData => self.delete_data(dev, ids, out),
-            Table::UsersMessages => self.delete_private(dev, ids, out),
-            Table::PipesMessages => self.delete_messages(dev, ids, out),
-            Table::PipesSettings => self.delete_settings(dev, ids, out),
+            Table::UsersMessages => self.delete_private((dev, by), ids, out),
+            Table::PipesMessages => self.delete_messages((dev, by), ids, out),
+            Table::PipesSettings => self.delete_settings((dev, by), ids, out),
             Table::RevokedTokens => self.delete_tokens(dev, ids, out),
             Table::Conference => None,
-            Table::UsersTime | Table::Pipes | Table::UsersInPipes | Table::ConferenceMembers => {
+            Table::UsersTime
+            | Table::Pipes
+            | Table::UsersInPipes
+            | Table::MessagesDelivery
+            | Table::ConferenceMembers => {
                 return Err(ErrorCode::ReadOnly.into());
             }
             Table::Dialogs | Table::Profiler => return Err(ErrorCode::DoesNotExist.into()),

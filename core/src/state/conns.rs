@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Client, Party};
+use super::{Client, Device, Party};
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
 use crate::name::{ChannelName, ClientUuid, Marker};
 use crate::time::Mono;
@@ -112,6 +112,15 @@ impl Conn {
             conn,
             uuid: &self.uuid,
             sole: self.is_sole(),
+        }
+    }
+
+    /// This connection for those who look back.
+    pub(crate) fn device(&self, conn: ConnId) -> Device {
+        Device {
+            conn,
+            user: self.user,
+            uuid: self.uuid.clone(),
         }
     }
 

@@ -29,6 +29,15 @@ pub(crate) struct Party<'a> {
     pub(crate) sole: bool,
 }
 
+/// A device that holds a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Held<'a> {
+    /// It is connected.
+    Alive(ConnId),
+    /// Its browser may come back for it.
+    Gone { uuid: &'a ClientUuid, until: Mono },
+}
+
 /// A device that was sent a message, or is about to be, and has not acknowledged it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Holder {
@@ -304,6 +313,23 @@ impl Debts {
     /// Vanished devices and the ends of their claims.
     pub(crate) fn claims(&self) -> impl Iterator<Item = (GoneId, Mono)> {
         self.gone.iter().map(|(&id, device)| (id, device.until))
+    }
+
+    /// True if a device has acknowledged the message and others have not.
+    pub(crate) fn is_acknowledged(&self, seq: Seq) -> bool {
+        self.debts.get(&seq).is_some_and(|debt| debt.acknowledged)
+    }
+
+    /// Who holds a message, for those who ask why it is still there.
+    pub(crate) fn holders(&self, seq: Seq) -> impl Iterator<Item = Held<'_>> {
+        let holders = self.debts.get(&seq).into_iter().flat_map(|debt| &debt.holders);
+        holders.map(|holder| match holder.device {
+            Device::Alive(conn) => Held::Alive(conn),
+            Device::Gone(id) => Held::Gone {
+                uuid: &holder.uuid,
+                until: self.gone.get(&id).map(|device| device.until).unwrap_or_default(),
+            },
+        })
     }
 
     /// Asserts that both sides tell the same story. `alive(conn, seq)`: the connection is owed that message.

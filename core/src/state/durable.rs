@@ -380,8 +380,22 @@ impl Durable {
         }
     }
 
+    /// What is wrong with a state that somebody else than [`Durable::apply`] may have written; O(n).
+    pub fn flaw(&self) -> Option<&'static str> {
+        for tenant in self.tenants.values() {
+            for (name, channel) in &tenant.channels {
+                if channel.history.len() > channel.kept(name) {
+                    return Some("a history longer than its setting");
+                }
+            }
+        }
+        // Whatever comes next has a position behind it.
+        (self.max_seq() >= Seq::END).then_some("a position behind which there is none")
+    }
+
     /// Asserts the invariants; O(n).
     pub fn check(&self) {
+        assert_eq!(self.flaw(), None);
         for tenant in self.tenants.values() {
             assert_eq!(
                 tenant.stored,
@@ -395,15 +409,11 @@ impl Durable {
                     "queue out of order"
                 );
             }
-            for (name, channel) in &tenant.channels {
+            for channel in tenant.channels.values() {
                 assert!(!channel.is_empty(), "an empty channel occupies memory");
                 assert!(
                     channel.history.iter().is_sorted_by(|a, b| a.seq < b.seq),
                     "history out of order"
-                );
-                assert!(
-                    channel.history.len() <= channel.kept(name),
-                    "history longer than its setting"
                 );
             }
         }

@@ -75,6 +75,7 @@ fn core(get: &Values<'_>) -> Result<Config, SettingsError> {
         devices_per_user_max: get.size("main.max_devices_per_user"),
         queue_ttl_ms: get.seconds_as_ms("main.queue_ttl"),
         queue_len_max: get.size("main.queue_max"),
+        delivery_window_bytes: get.size("main.delivery_window"),
         reload_grace_ms: get.seconds_as_ms("main.reload_grace"),
         // A part of the send buffer, so that private messages alone can never overflow it.
         private_window_bytes: Config::default()

@@ -70,6 +70,7 @@ pub(super) const KEYS: &[Key] = &[
     number("main.login_failures", 0, 1_000_000, "5"),
     number("main.queue_ttl", 0, CENTURY_S, "0"),
     number("main.queue_max", 0, GIB, "0"),
+    number("main.delivery_window", 0, 64 * GIB, "8388608"),
     number("main.reload_grace", 0, 30 * DAY_S, "60"),
     key("main.console", Kind::Switch, "auto"),
     key("main.demo", Kind::Switch, "auto"),

@@ -64,10 +64,19 @@ pub(super) struct Resolved {
 
 /// Reads every source. Touches nothing but the configuration file.
 pub(super) fn resolve(cli: &Cli, env: &Env) -> Result<Resolved, SettingsError> {
-    let mut resolved = Resolved::default();
     let file = find(cli, env)?
         .map(|path| read(&path).map(|content| (path, content)))
         .transpose()?;
+    lay(file, cli, env)
+}
+
+/// The same for a file that was read already.
+pub(super) fn of_text(path: &Path, text: &[u8], cli: &Cli, env: &Env) -> Result<Resolved, SettingsError> {
+    lay(Some((path.to_owned(), understand(path, text)?)), cli, env)
+}
+
+fn lay(file: Option<(PathBuf, Content)>, cli: &Cli, env: &Env) -> Result<Resolved, SettingsError> {
+    let mut resolved = Resolved::default();
     let dialect = file.as_ref().map(|(_, content)| content.dialect);
     resolved.set_defaults(dialect, env);
     if let Some((path, content)) = file {
@@ -133,8 +142,12 @@ struct Content {
 fn read(path: &Path) -> Result<Content, SettingsError> {
     let bytes =
         std::fs::read(path).map_err(|error| SettingsError::new(format!("{}: {error}", path.display())))?;
+    understand(path, &bytes)
+}
+
+fn understand(path: &Path, bytes: &[u8]) -> Result<Content, SettingsError> {
     // Old files have comments in other character sets; a value in one is refused by `set`.
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(bytes);
     let place = |line: usize| format!("{}:{line}", path.display());
     let dialect = match path.extension().and_then(|extension| extension.to_str()) {
         Some("ini") => Dialect::Ini,

@@ -149,7 +149,7 @@ impl Resting {
 fn is_short(event: &Event) -> bool {
     match event {
         Event::Query { statement, .. } => match statement {
-            Ok(Statement::Select(_) | Statement::Delete(_)) => false,
+            Ok(Statement::Select(_) | Statement::Delete(_) | Statement::Explain { .. }) => false,
             // One token may end very many connections.
             Ok(Statement::Insert(Insert::RevokedTokens(_))) => false,
             Ok(Statement::Insert(insert)) => insert.rows() <= SHORT_ROWS_MAX,

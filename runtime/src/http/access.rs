@@ -46,7 +46,7 @@ impl Audience {
 }
 
 impl Asked {
-    fn is_from_this_machine(&self) -> bool {
+    pub(super) fn is_from_this_machine(&self) -> bool {
         let mut names = self.headers.get_all(HOST).iter();
         let host = names.next().filter(|_| names.next().is_none());
         // A name of somebody else that leads here is how strange pages get in.

@@ -77,6 +77,21 @@ struct Request {
     statements: Vec<String>,
 }
 
+impl Request {
+    fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let request: Self = serde_json::from_slice(body).map_err(|_| NOT_UNDERSTOOD)?;
+        if request.statements.len() > STATEMENTS_MAX {
+            return Err(TOO_MANY);
+        }
+        Ok(request)
+    }
+}
+
+/// The statements of a request's body; `None`: it is refused.
+pub(super) fn statements(body: &[u8]) -> Option<Vec<String>> {
+    Some(Request::read(body).ok()?.statements)
+}
+
 impl Console {
     pub(super) fn new(audience: Audience) -> Self {
         Self {
@@ -107,7 +122,7 @@ impl Console {
 }
 
 /// User name and password of `Authorization: Basic` (RFC 7617).
-fn credentials(asked: &Asked) -> Option<(String, String)> {
+pub(super) fn credentials(asked: &Asked) -> Option<(String, String)> {
     let value = asked.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
     let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
@@ -137,11 +152,8 @@ async fn run(shard: &Rc<Shard>, asked: &Asked, body: Incoming) -> Result<String,
     let of_login = Console::log_in(asked, shared)?;
     let room = console.room.clone().try_acquire_owned().map_err(|_| FULL)?;
     let body = endpoint::read(body, BODY_BYTES_MAX, shared).await?;
-    let request: Request = serde_json::from_slice(&body).map_err(|_| NOT_UNDERSTOOD)?;
+    let request = Request::read(&body)?;
     drop(body);
-    if request.statements.len() > STATEMENTS_MAX {
-        return Err(TOO_MANY);
-    }
     let dev = request.dev_id.map_or(of_login, DevId);
     if dev.0 >= shared.limits.dev_index_size {
         return Err(NO_TENANT);

@@ -49,7 +49,7 @@ pub(super) struct Demo {
 }
 
 /// What a page asks.
-#[derive(Deserialize)]
+#[derive(Deserialize, Debug)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Action {
     /// Somebody new.
@@ -69,6 +69,17 @@ enum Action {
         to: u32,
         text: String,
     },
+}
+
+impl Action {
+    fn read(body: &[u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(body).map_err(|_| NOT_UNDERSTOOD)
+    }
+}
+
+/// What a request's body asks; `None`: it is refused.
+pub(super) fn action(body: &[u8]) -> Option<String> {
+    Some(format!("{:?}", Action::read(body).ok()?))
 }
 
 impl Demo {
@@ -105,7 +116,7 @@ async fn run(shard: &Rc<Shard>, asked: &Asked, body: Incoming) -> Result<String,
     // Read first: whoever sends slowly keeps nobody out.
     let body = endpoint::read(body, BODY_BYTES_MAX, shared).await?;
     let room = demo.room.clone().try_acquire_owned().map_err(|_| FULL)?;
-    let action = serde_json::from_slice(&body).map_err(|_| NOT_UNDERSTOOD)?;
+    let action = Action::read(&body)?;
     let (dev, entering) = (demo.dev, demo.entering.clone());
     let of_session = shard.clone();
     let work = async move |session: &mut InternalSession| {

@@ -53,7 +53,11 @@ impl Ask {
                 let template = format!("SELECT id, time FROM users_time WHERE id IN ({places})");
                 with(&template, values.collect())
             }
-            Self::Look(_)
+            Self::Delivery { ids, words: true } => {
+                with("EXPLAIN DELIVERY FOR ?", ids.iter().map(|id| text(id)).collect())
+            }
+            Self::Delivery { .. }
+            | Self::Look(_)
             | Self::Console(_)
             | Self::Use { .. }
             | Self::DelKey { .. }

@@ -96,6 +96,7 @@ impl Model {
             covered.push(sent.n);
         }
         for n in covered {
+            self.private_happened(n, "acknowledged", id);
             if let Some(at) = self.place(n) {
                 self.private[at].somebody_has_it = true;
                 if speaks_for_all {

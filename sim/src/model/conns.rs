@@ -145,9 +145,18 @@ impl Model {
         }
         conn.gone = Some(now);
         conn.awaited = None;
+        let flying: Vec<u64> = conn
+            .sent
+            .iter()
+            .filter(|sent| !sent.acknowledged)
+            .map(|sent| sent.n)
+            .collect();
         let channels = std::mem::take(&mut conn.channels);
         let (dev, user, device) = (conn.dev, conn.user, conn.device);
         let (uuid, page) = (conn.uuid.clone(), conn.page);
+        for n in flying {
+            self.private_happened(n, "unacknowledged", id);
+        }
         let conns = &self.conns;
         self.living.retain(|at| conns[*at].gone.is_none());
         self.wanted.retain(|wanted| wanted.conn != id);

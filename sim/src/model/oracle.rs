@@ -26,6 +26,7 @@ impl Model {
         self.ended.clear();
         self.emptied = None;
         self.trouble = None;
+        self.begin_deliveries(cause);
         let outs = self.understand(cause, actions)?;
         self.count(cause, &outs);
         self.appended = appended(&outs);
@@ -39,6 +40,7 @@ impl Model {
             self.compare(out)?;
         }
         self.settle()?;
+        self.end_deliveries();
         Ok(outs)
     }
 
@@ -170,6 +172,7 @@ impl Model {
             | Record::TokenRevoked { .. }
             | Record::TokenRestored { .. } => {}
         }
+        self.record_happened(record);
         self.written.apply(record);
         Ok(())
     }

@@ -247,6 +247,13 @@ impl Model {
         if let Some(message) = self.private.get_mut(at) {
             message.id = Some(uuid.clone());
         }
+        self.sent(id, n, bytes);
+        self.compared += 1;
+        Ok(())
+    }
+
+    /// A message has left for a connection, with everything that was to go before it.
+    fn sent(&mut self, id: ConnId, n: u64, bytes: u64) {
         if let Some(conn) = self.conn_mut(id) {
             let done = conn
                 .backlog
@@ -260,8 +267,7 @@ impl Model {
                 bytes,
             });
         }
-        self.compared += 1;
-        Ok(())
+        self.private_happened(n, "sent", id);
     }
 
     /// A connection gets a message that it need not get: only a browser that was sent it before may.

@@ -4,6 +4,7 @@ use comet_core::cometql::{Cell, Rows};
 use comet_core::{Answer, Record};
 
 use super::channels::{Publication, newest_record};
+use super::delivery::tells;
 use super::facts::{get, set, unset};
 use super::{Due, Expected, Failure, Model, Out, wrong};
 use crate::backend::{Ask, Look, NewMessage};
@@ -49,6 +50,9 @@ impl Model {
                 self.sessions[at].dev = *dev;
                 self.sessions[at].database = format!("db_{dev}");
                 done(0, 0)
+            } else if let Ask::Delivery { ids, words } = ask {
+                let (ids, words) = (ids.clone(), *words);
+                Expected::Delivery { dev, ids, words }
             } else if let Ask::Wrong { code, .. } = ask {
                 Expected::Error(*code)
             } else {
@@ -117,9 +121,13 @@ impl Model {
                 self.told.revoked.retain(|(d, t)| !(*d == dev && t == token));
                 done((before - self.told.revoked.len()) as u64, 0)
             }
-            Ask::Look(_) | Ask::Console(_) | Ask::Use { .. } | Ask::Begin | Ask::End | Ask::Wrong { .. } => {
-                done(0, 0)
-            }
+            Ask::Look(_)
+            | Ask::Delivery { .. }
+            | Ask::Console(_)
+            | Ask::Use { .. }
+            | Ask::Begin
+            | Ask::End
+            | Ask::Wrong { .. } => done(0, 0),
         }
     }
 
@@ -160,6 +168,7 @@ impl Model {
             | Ask::Revoke { .. }
             | Ask::Restore { .. }
             | Ask::Look(_)
+            | Ask::Delivery { .. }
             | Ask::Console(_)
             | Ask::Use { .. }
             | Ask::Begin
@@ -312,6 +321,13 @@ impl Model {
                 affected.is_none_or(|affected| affected == seen.affected)
                     && insert.is_none_or(|insert| insert == seen.insert_id)
                     && *delivered == told
+            }
+            (Expected::Delivery { dev, ids, words }, Ok(Answer::Rows(seen))) => {
+                let stories: Vec<_> = ids.iter().map(|id| self.story(*dev, id)).collect();
+                if !tells(&stories, *words, seen) {
+                    return wrong("delivery", format!("{seen:?} of tenant {dev}, but {stories:?}"));
+                }
+                true
             }
             (Expected::Rows(rows), Ok(Answer::Rows(seen))) => same_rows(rows, seen),
             (Expected::Count(rows), Ok(Answer::Rows(seen))) => *rows == seen.rows.len(),

@@ -377,7 +377,8 @@ impl World {
                 data: names::body(step.serial, step.serial),
             },
             Verb::DelData => Ask::DelData { user },
-            Verb::Select => Ask::Look(look(b, c)),
+            Verb::Select if b % 11 >= 8 => self.delivery(b, c),
+            Verb::Select => Ask::Look(look(b % 11, c)),
             Verb::Console => Ask::Console(Console::of(b, c)),
             Verb::Use => Ask::Use {
                 dev: (b % self.profile.get(Knob::Devs)) as u32,
@@ -392,6 +393,20 @@ impl World {
             }
             _ => Ask::wrong(b),
         }
+    }
+}
+
+impl World {
+    /// What became of a late message, of an older one, or of none.
+    fn delivery(&self, what: u64, about: u64) -> Ask {
+        let id = self.model.some_id(about);
+        let words = what % 11 == 8;
+        let mut ids = vec![id];
+        if !words {
+            let other = self.model.some_id(about + 5);
+            ids.extend((!ids.contains(&other)).then_some(other));
+        }
+        Ask::Delivery { ids, words }
     }
 }
 

@@ -44,6 +44,8 @@ topics! {
     cometql_login
     cometql_statements
     cometql_where
+    delivery
+    delivery_of_channels
     devices
     expiry
     history

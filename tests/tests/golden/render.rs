@@ -78,6 +78,22 @@ impl Ids {
         out
     }
 
+    /// Puts ids where a text has `$mN`.
+    pub(crate) fn insert(&self, text: &str) -> String {
+        let mut parts = text.split('$');
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let end = part[1.min(part.len())..]
+                .find(|c: char| !c.is_ascii_digit())
+                .map_or(part.len(), |at| at + 1);
+            match part.get(..end).and_then(|name| self.find(name)) {
+                Some(id) => out.extend([id, &part[end..]]),
+                None => out.extend(["$", part]),
+            }
+        }
+        out
+    }
+
     /// The id that is shown as `name`.
     pub(crate) fn find(&self, name: &str) -> Option<&str> {
         let number: usize = name.strip_prefix('m')?.parse().ok()?;

@@ -10,7 +10,7 @@
 //! ack NAME mN                   the page acknowledges message N (version 5)
 //! close NAME                    the browser goes away
 //! sql TEXT                      a statement by root of tenant 0
-//! sql@N TEXT                    … of tenant N
+//! sql@N TEXT                    … of tenant N; `$mN` in it stands for the id of message N
 //! health TEXT                   … by a health check's session
 //! use NAME                      COM_INIT_DB by root of tenant 0
 //! login USER [db=NAME] [nopass] only the decision about a login

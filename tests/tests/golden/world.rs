@@ -219,6 +219,7 @@ impl World {
 
     pub(crate) fn sql(&mut self, dev: u32, text: &str) {
         let session = self.session(dev, Login::Tenant(DevId(dev)));
+        let text = self.ids.insert(text);
         let statement = cometql::parse(text.as_bytes(), &self.limits());
         self.query(session, statement);
     }
@@ -396,6 +397,7 @@ fn configure(settings: &str) -> CheckedConfig {
             "devices" => config.devices_per_user_max = size(),
             "queue_ttl_ms" => config.queue_ttl_ms = number(),
             "queue_max" => config.queue_len_max = size(),
+            "delivery_window" => config.delivery_window_bytes = size(),
             "grace_ms" => config.reload_grace_ms = number(),
             "subscriptions" => config.subscriptions_max = size(),
             _ if key.starts_with("rate.") || key.starts_with("quota.") || key.starts_with("dev1.") => {

@@ -61,7 +61,7 @@ impl<'a> Parser<'a> {
             return Ok(self.refused());
         };
         if !table.is_listable() {
-            self.require_key(filter.as_ref(), &[table.key_column()]);
+            self.require_key(filter.as_ref(), table.select_keys());
         }
         Ok(Template::Select {
             table,
@@ -239,6 +239,10 @@ impl<'a> Parser<'a> {
                 return syntax();
             }
             name = self.variable_word()?;
+        }
+        if name.eq_ignore_ascii_case("last_message_id") {
+            let label = self.alias_or_source(start)?;
+            return Ok(Item::Constant(Constant::LastMessage { label }));
         }
         let value = Cell::text(&show::variable(name, self.limits));
         let label = self.alias_or_source(start)?;

@@ -1,4 +1,4 @@
-//! SHOW and DESCRIBE (protocol.md 7.3, 7.16).
+//! SHOW, DESCRIBE and EXPLAIN DELIVERY (protocol.md 7.3, 7.16, 7.17).
 
 use alloc::vec::Vec;
 
@@ -43,6 +43,14 @@ impl Parser<'_> {
         } else {
             self.show_scoped()
         }
+    }
+
+    /// What follows EXPLAIN: nothing but deliveries can be explained.
+    pub(super) fn explain(&mut self) -> Parsed<Template> {
+        self.expect_word("DELIVERY")?;
+        self.expect_word("FOR")?;
+        let message = self.value()?;
+        Ok(Template::Explain { message })
     }
 
     fn show_columns_of(&mut self, full: bool) -> Parsed<Template> {

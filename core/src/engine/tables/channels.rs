@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Core, Outcome, RowId, listed_channels};
 use crate::action::{Action, Done};
 use crate::cometql::{Cell, Keys, NewSetting, Row};
-use crate::id::{ConnId, DevId, OpId, Seq, UserId};
+use crate::id::{ConnId, DevId, OpId, Seq, SessionId, UserId};
 use crate::name::ChannelName;
 use crate::record::Record;
 use crate::state::effective_length;
@@ -83,7 +83,7 @@ impl Core {
     /// Sets history lengths; a shorter one trims at once (S53, S54, Q32).
     pub(super) fn insert_settings(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         rows: Vec<NewSetting>,
         out: &mut Vec<Action>,
     ) -> Outcome {
@@ -92,6 +92,7 @@ impl Core {
         for NewSetting { channel, length } in rows {
             let keep = effective_length(&channel, Some(length));
             let keep_from = self.first_kept(dev, &channel, keep, Seq::END);
+            self.note_shortened(dev, &channel, by, keep_from);
             let record = Record::HistoryLengthSet {
                 dev,
                 channel,
@@ -114,13 +115,14 @@ impl Core {
     /// Removes settings together with the histories (7.12).
     pub(super) fn delete_settings(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         ids: Vec<RowId>,
         out: &mut Vec<Action>,
     ) -> Option<OpId> {
         let mut last = None;
         for id in ids {
             if let RowId::Setting(channel) = id {
+                self.note_deleted(dev, &channel, by, |_| true);
                 last = Some(self.commit(Record::HistorySettingDeleted { dev, channel }, out));
             }
         }

@@ -9,16 +9,16 @@ use super::{Core, Outcome, RowId};
 use crate::action::{Action, Delivered, Done};
 use crate::cometql::{Cell, Keys, NewMessage, Row};
 use crate::engine::channel::Publication;
-use crate::id::{DevId, MessageId, OpId, Seq, UserId};
+use crate::id::{DevId, MessageId, OpId, Seq, SessionId, UserId};
 use crate::name::ChannelName;
 use crate::record::{HistoryMessage, Record};
-use crate::state::Published;
+use crate::state::{Author, Published};
 
 impl Core {
     /// Sends into any channel (S44): history, then everybody who is subscribed.
     pub(super) fn insert_messages(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         rows: Vec<NewMessage>,
         out: &mut Vec<Action>,
     ) -> Outcome {
@@ -33,9 +33,11 @@ impl Core {
                 body,
                 sender: None,
                 from: None,
+                author: Author::Session(by),
                 id: None,
             };
-            let Published { receivers, op, .. } = self.publish(&message, out);
+            let Published { receivers, op, id } = self.publish(&message, out);
+            self.remember_last(by, id);
             last = op.or(last);
             affected += 1;
             delivered.connections += receivers;
@@ -100,7 +102,7 @@ impl Core {
 
     pub(super) fn delete_messages(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         ids: Vec<RowId>,
         out: &mut Vec<Action>,
     ) -> Option<OpId> {
@@ -112,6 +114,7 @@ impl Core {
         }
         let mut last = None;
         for (channel, seqs) in by_channel {
+            self.note_deleted(dev, &channel, by, |seq| seqs.contains(&seq));
             last = Some(self.commit(Record::HistoryRemoved { dev, channel, seqs }, out));
         }
         last

@@ -7,15 +7,15 @@ use alloc::vec::Vec;
 use super::{Core, Outcome, RowId, listed_users};
 use crate::action::{Action, Delivered, Done};
 use crate::cometql::{Cell, Keys, NewPrivate, Row};
+use crate::engine::private::Leaving;
 use crate::error::{ErrorCode, QueryError};
-use crate::id::{DevId, OpId, Seq, UserId};
-use crate::record::Removal;
+use crate::id::{DevId, OpId, Seq, SessionId, UserId};
 
 impl Core {
     /// Accepts private messages; OK when they are stored (5).
     pub(super) fn insert_private(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         rows: Vec<NewPrivate>,
         out: &mut Vec<Action>,
     ) -> Result<Outcome, QueryError> {
@@ -24,7 +24,7 @@ impl Core {
         let mut delivered = Delivered::default();
         let mut last = None;
         for NewPrivate { user, event, body } in rows {
-            let (op, devices) = self.accept_private(dev, user, event, body, out);
+            let (op, devices) = self.accept_private((dev, by), user, event, body, out);
             last = Some(op);
             delivered.connections += devices;
             delivered.queued += u64::from(devices == 0);
@@ -87,7 +87,7 @@ impl Core {
 
     pub(super) fn delete_private(
         &mut self,
-        dev: DevId,
+        (dev, by): (DevId, SessionId),
         ids: Vec<RowId>,
         out: &mut Vec<Action>,
     ) -> Option<OpId> {
@@ -100,7 +100,7 @@ impl Core {
         let mut last = None;
         for (user, seqs) in by_user {
             last = self
-                .remove_private(dev, user, seqs, Removal::Deleted, out)
+                .remove_private(dev, user, seqs, Leaving::Deleted(by), out)
                 .or(last);
         }
         last

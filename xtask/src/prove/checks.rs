@@ -1,0 +1,243 @@
+//! Which checkers there are, how much each does at which depth, and which of its figures go into the report.
+
+use std::time::Duration;
+
+use super::Depth;
+use crate::coverage;
+use crate::machine::has;
+
+/// A checker to run.
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    /// What is true when it has passed.
+    pub(super) claim: &'static str,
+    /// As a person would type it; a program of ours is one of the release build.
+    pub(super) command: Vec<String>,
+    /// After that it has failed.
+    pub(super) time_max: Duration,
+    /// Keys of what it writes, and what they are called in the report.
+    pub(super) figures: Figures,
+    /// Why it cannot run here.
+    pub(super) missing: Option<String>,
+}
+
+impl Check {
+    /// The program of ours that it is, if it is not started by cargo.
+    pub(super) fn program(&self) -> Option<&str> {
+        self.command
+            .first()
+            .map(String::as_str)
+            .filter(|name| *name != "cargo")
+    }
+}
+
+pub(super) type Figures = &'static [(&'static str, &'static str)];
+
+/// How much is done.
+struct Amount {
+    seeds: u64,
+    long_runs: u64,
+    /// Simulated worlds of the runtime.
+    worlds: u64,
+    /// Seeds per planted bug.
+    planted: u64,
+    /// Seeds that have to reach everything.
+    reaching: u64,
+    /// One mutant of so many.
+    every: u64,
+    /// Seconds per fuzz target.
+    fuzz_s: u64,
+    /// Seconds after which simulator and mutants stop by themselves.
+    budget_s: Option<u64>,
+}
+
+impl Amount {
+    fn of(depth: Depth) -> Self {
+        match depth {
+            Depth::Quick => Self {
+                seeds: 3000,
+                long_runs: 20,
+                worlds: 100,
+                planted: 200,
+                reaching: 2000,
+                every: 60,
+                fuzz_s: 8,
+                budget_s: None,
+            },
+            Depth::Long(hours) => Self {
+                seeds: u64::MAX / 4,
+                long_runs: 500 * hours,
+                worlds: 500 * hours,
+                planted: 1000,
+                reaching: 10_000,
+                every: 1,
+                // Two thirds of the time for all targets, a third for the simulator.
+                fuzz_s: hours * 3600 * 2 / 3 / FUZZ_TARGETS,
+                budget_s: Some(hours * 3600 / 3),
+            },
+        }
+    }
+
+    fn budget(&self) -> String {
+        let budget = self.budget_s.map(|seconds| format!(" --time-budget {seconds}"));
+        budget.unwrap_or_default()
+    }
+}
+
+/// Only the share of time depends on it.
+const FUZZ_TARGETS: u64 = 15;
+
+const SIMULATOR: Figures = &[
+    ("seeds", "seeds"),
+    ("steps", "steps"),
+    ("simulated_ms", "simulated hours"),
+    ("faults", "faults injected"),
+    ("comparisons", "comparisons"),
+    ("digest", "digest"),
+];
+
+const PLANTED: Figures = &[
+    ("planted", "planted"),
+    ("found", "found"),
+    ("seeds_needed", "seeds needed at most"),
+];
+
+/// All of them, in the order in which they run.
+pub(super) fn checks(depth: Depth, start: u64) -> Vec<Check> {
+    let amount = Amount::of(depth);
+    let mut all = simulator(&amount, start);
+    all.extend(runtime(&amount, start));
+    all.extend(watchers(&amount, start));
+    all.push(fuzzing(&amount));
+    all
+}
+
+/// A check that can run everywhere.
+fn check(name: &'static str, claim: &'static str, minutes: u64, command: &str, figures: Figures) -> Check {
+    Check {
+        name,
+        claim,
+        command: command.split(' ').map(str::to_owned).collect(),
+        time_max: Duration::from_secs(60 * minutes),
+        figures,
+        missing: None,
+    }
+}
+
+fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn simulator(amount: &Amount, start: u64) -> Vec<Check> {
+    let (seeds, long_runs, budget, jobs) = (amount.seeds, amount.long_runs, amount.budget(), jobs());
+    let minutes = amount.budget_s.unwrap_or_default() / 60 + 10;
+    vec![
+        check(
+            "simulator",
+            "under these schedules and faults the core did what the model says",
+            minutes,
+            &format!("comet-sim run --start {start} --seeds {seeds} --jobs {jobs}{budget}"),
+            SIMULATOR,
+        ),
+        check(
+            "long runs",
+            "the same for runs of 10,000 steps",
+            minutes,
+            &format!("comet-sim run --start {start} --seeds {long_runs} --steps 10000 --jobs {jobs}{budget}"),
+            SIMULATOR,
+        ),
+    ]
+}
+
+/// Sockets, threads, time and disk are simulated, the runtime is the real one.
+fn runtime(amount: &Amount, start: u64) -> Vec<Check> {
+    let worlds = amount.worlds;
+    vec![
+        check(
+            "runtime on madsim",
+            "under partitions, resets and slow peers the real runtime kept the same promises, and twice the same log",
+            worlds / 100 + 20,
+            &format!("cargo xtask madsim --start {start} --seeds {worlds}"),
+            &[
+                ("seeds", "seeds"),
+                ("simulated_ms", "simulated hours"),
+                ("faults", "faults injected"),
+                ("statements", "statements"),
+                ("frames", "frames"),
+                ("run_twice", "run twice"),
+                ("digest", "digest"),
+            ],
+        ),
+        check(
+            "runtime, planted",
+            "each mistake that is made on purpose in the runtime is found",
+            30,
+            "cargo xtask madsim --planted",
+            PLANTED,
+        ),
+    ]
+}
+
+/// Who watches the checkers.
+fn watchers(amount: &Amount, start: u64) -> Vec<Check> {
+    let (planted, reaching, every, budget) = (amount.planted, amount.reaching, amount.every, amount.budget());
+    let no_tools = "llvm-tools are not installed (rustup component add llvm-tools)";
+    let planted = check(
+        "planted bugs",
+        "each mistake that is made on purpose is found",
+        30,
+        &format!("comet-sim planted --seeds {planted}"),
+        PLANTED,
+    );
+    let mut coverage = check(
+        "coverage",
+        "what of the core's decisions no seed reaches is known, with a reason",
+        20,
+        &format!("cargo xtask coverage {reaching}"),
+        &[
+            ("seeds", "seeds"),
+            ("regions", "regions"),
+            ("reached", "reached"),
+            ("explained", "explained"),
+            ("unexplained", "without a reason"),
+        ],
+    );
+    coverage.missing = coverage::tools().is_none().then(|| no_tools.to_owned());
+    let mutants = check(
+        "mutants",
+        "of small mistakes in the core each is noticed, or has a reason",
+        amount.budget_s.unwrap_or_default() / 60 + 20,
+        &format!(
+            "cargo run --quiet -p comet-mutants -- --every {every} --seed {} --jobs {}{budget}",
+            start % every,
+            jobs()
+        ),
+        &[
+            ("listed", "in all"),
+            ("judged", "judged"),
+            ("caught", "caught"),
+            ("explained", "with a reason"),
+            ("open", "open"),
+        ],
+    );
+    vec![planted, coverage, mutants]
+}
+
+fn fuzzing(amount: &Amount) -> Check {
+    let seconds = amount.fuzz_s;
+    let mut fuzzing = check(
+        "fuzzing",
+        "no input broke a promise of its target",
+        seconds * FUZZ_TARGETS / 60 + 20,
+        &format!("cargo xtask fuzz {seconds} --keep"),
+        &[
+            ("targets", "targets"),
+            ("executions", "executions"),
+            ("finds", "finds"),
+        ],
+    );
+    // libFuzzer is C++.
+    let compiles = ["c++", "g++", "clang++"].into_iter().any(has);
+    fuzzing.missing = (!compiles).then(|| "there is no C++ compiler".to_owned());
+    fuzzing
+}
