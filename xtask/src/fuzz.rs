@@ -15,6 +15,8 @@ use crate::stage::{Outcome, run};
 const INPUT_BYTES_MAX: usize = 4096;
 /// All inputs of one target in the repository, bytes.
 const CORPUS_BYTES_MAX: u64 = 130_000;
+/// And their number.
+const CORPUS_INPUTS_MAX: usize = 300;
 /// What one input may cost: seconds, MiB of the process, MiB at once.
 const BOUNDS: [&str; 3] = ["-timeout=20", "-rss_limit_mb=1024", "-malloc_limit_mb=256"];
 
@@ -227,7 +229,9 @@ fn grow(shell: &str) {
         .flatten()
         .filter_map(|entry| Some((entry.metadata().ok()?.len(), entry.path())))
         .collect();
+    // The shortest ones reach most, and most quickly.
     inputs.sort();
+    inputs.truncate(CORPUS_INPUTS_MAX);
     let mut room = CORPUS_BYTES_MAX;
     inputs.retain(|(length, _)| {
         let fits = *length <= room;

@@ -13,6 +13,7 @@ mod fuzz;
 mod machine;
 mod madsim;
 mod prove;
+mod repeat;
 mod stage;
 mod stages;
 
@@ -40,6 +41,7 @@ cargo xtask VERB
                    the planted mistakes
   fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing); new
                    inputs go to fuzz/corpus, or with --keep nowhere. --json FILE: counts
+  repeat START N   N seeds on one thread, on two, and in a debug build: the same digest. --json FILE
   prove --quick    every checker on new seeds, 20 minutes on two cores, and a report
   prove --long N   the same for N hours. With either: --start SEED repeats a report, --only NAME, --json FILE,
                    --write puts the report into docs/proof.md
@@ -67,6 +69,11 @@ fn main() -> ExitCode {
             ["--json", file] => stages::fuzz(seconds, Corpus::Grown, Some(Path::new(file))),
             ["--keep"] => stages::fuzz(seconds, Corpus::Kept, None),
             ["--keep", "--json", file] => stages::fuzz(seconds, Corpus::Kept, Some(Path::new(file))),
+            _ => return usage(),
+        },
+        ["repeat", start, seeds, rest @ ..] => match rest {
+            [] => repeat::repeat(start, seeds, None).is_ok(),
+            ["--json", file] => repeat::repeat(start, seeds, Some(Path::new(file))).is_ok(),
             _ => return usage(),
         },
         ["prove", rest @ ..] => match Asked::parse(rest) {

@@ -109,7 +109,7 @@ pub(crate) fn run_in(stages: &mut Stages, asked: &Asked) {
     if let Some(only) = &asked.only {
         checks.retain(|check| check.name.starts_with(only.as_str()));
     }
-    let mut programs: Vec<&str> = checks.iter().filter_map(Check::program).collect();
+    let mut programs: Vec<&str> = checks.iter().flat_map(Check::programs).copied().collect();
     programs.sort_unstable();
     programs.dedup();
     if !programs.is_empty() {
@@ -201,6 +201,12 @@ fn outcome(check: &Check) -> (Verdict, Map<String, Value>) {
         Ok(Value::Object(numbers)) => numbers,
         Ok(_) | Err(_) => Map::new(),
     };
+    if verdict == Verdict::Passed && numbers.contains_key("skipped") {
+        return (
+            Verdict::NotRun("it says that it cannot run here".to_owned()),
+            numbers,
+        );
+    }
     // A checker that looked at nothing, or cannot tell what it looked at, has proven nothing.
     if verdict == Verdict::Passed && numbers.is_empty() {
         verdict = Verdict::Failed("it did not say what it counted".to_owned());

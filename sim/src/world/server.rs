@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use comet_core::cometql::{self, Limits, Statement};
 use comet_core::{
-    Action, Answer, ClientInfo, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError, Record,
+    Action, Answer, ClientInfo, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError,
     RequestId, SessionId, wire,
 };
 
@@ -12,7 +12,7 @@ use super::coming::Query;
 use super::steps::CrashPlan;
 use super::{Coming, World};
 use crate::backend::{Ask, Session};
-use crate::browser::{self, Command, Intrusion};
+use crate::browser::{self, Intrusion};
 use crate::fault::Fault;
 use crate::model::{Cause, Claim, Failure};
 use crate::names;
@@ -48,6 +48,9 @@ impl World {
             now,
             &mut actions,
         );
+        if let Some(tape) = &mut self.tape {
+            tape.begin(&core, now, false);
+        }
         self.core = Some(core);
         self.model
             .restart(self.awake(), self.unix(), &self.disk.safe, &actions)?;
@@ -203,23 +206,6 @@ impl World {
                 self.feed(event, &Cause::Pong { conn, probe })
             }
             Up::End => self.noticed(index, CloseCause::Peer),
-        }
-    }
-
-    /// A hint for the search: the order in which the core stores things is tried first.
-    pub(super) fn note_stored(&mut self, record: &Record) {
-        if let Record::HistoryAppended { message, .. } = record
-            && let Some(n) = names::number_in(&names::view(message.body.as_str()))
-        {
-            self.recorder.stored(n);
-        }
-    }
-
-    /// What a page sends into a channel may be kept there.
-    fn record_page(&mut self, link: usize, command: &Command) {
-        if let (Command::Send(message), Some(tab)) = (command, self.links[link].tab) {
-            let dev = self.browsers[self.tabs[tab].browser].dev;
-            self.recorder.page_sent(dev, &message.channel, message.n);
         }
     }
 

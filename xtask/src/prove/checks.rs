@@ -22,12 +22,12 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// The program of ours that it is, if it is not started by cargo.
-    pub(super) fn program(&self) -> Option<&str> {
-        self.command
-            .first()
-            .map(String::as_str)
-            .filter(|name| *name != "cargo")
+    /// The programs of ours that it starts; what cargo starts, cargo builds.
+    pub(super) fn programs(&self) -> &'static [&'static str] {
+        match self.command.first().map(String::as_str) {
+            Some("comet-sim") => &["comet-sim"],
+            Some(_) | None => &[],
+        }
     }
 }
 
@@ -145,6 +145,13 @@ fn simulator(amount: &Amount, start: u64) -> Vec<Check> {
             minutes,
             &format!("comet-sim run --start {start} --seeds {long_runs} --steps 10000 --jobs {jobs}{budget}"),
             SIMULATOR,
+        ),
+        check(
+            "repetition",
+            "the same seeds on one thread, on two, and in a debug build do the same",
+            20,
+            &format!("cargo xtask repeat {start} 60"),
+            &[("seeds", "seeds"), ("ways", "ways"), ("digest", "digest")],
         ),
     ]
 }
