@@ -7,6 +7,7 @@ mod clocks;
 mod coming;
 mod exact;
 mod finish;
+mod memory;
 mod pages;
 mod restore;
 mod server;
@@ -321,6 +322,7 @@ impl World {
             Coming::LogIn { life, session, ended } => self.log_in_again(life, session, ended),
             Coming::SessionEnd { life, session } => self.session_end(life, session),
             Coming::Retry { session, ask } => self.submit(session, ask),
+            Coming::Memory { life } => self.take_memory(life),
             Coming::Restart => self.start_server(),
         }
     }
@@ -405,7 +407,7 @@ impl World {
                 self.begin_commit();
             }
             (Action::CloseSession { session }, _) => self.close_session(session.0),
-            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_), _) => {}
+            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
         }
         Ok(())
     }
@@ -429,14 +431,6 @@ impl World {
             let at = self.now + 100 + self.luck.below(longest * 1000);
             self.plan(at, Coming::Commit { life: self.life });
         }
-    }
-
-    fn link_of(&self, conn: ConnId) -> Option<usize> {
-        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
-        self.links
-            .get(index)
-            .filter(|link| link.life == self.life)
-            .map(|_| index)
     }
 
     fn send_down(&mut self, conn: ConnId, down: Down) {
