@@ -13,6 +13,7 @@ mod restore;
 mod server;
 mod steps;
 mod tape;
+mod witness;
 
 use std::collections::BinaryHeap;
 use std::fmt::Write as _;
