@@ -253,8 +253,8 @@ impl Driver {
         let records = self.executor.take_records();
         self.progress.issue(&records);
         self.metrics.records.inc_by(records.len() as u64);
-        for (op, record) in records {
-            self.writer.append(op, record);
+        if !records.is_empty() {
+            self.writer.append_all(records);
         }
         let waiting = self.progress.issued.0 - self.progress.persisted.0;
         self.metrics

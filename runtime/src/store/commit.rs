@@ -20,7 +20,8 @@ use super::{Store, StoreError, StoreEvent, open, write};
 use crate::clock::Clock;
 use crate::rt::{self, time};
 
-/// Most records in one transaction, unless a failing disk has kept them waiting: bounds the time until the first of
+/// Most records in one transaction, but for those given together with the last one, and unless a failing disk has kept
+/// them waiting: bounds the time until the first of
 /// them is acknowledged.
 const BATCH_RECORDS_MAX: usize = 8192;
 /// Most bytes of records in one transaction, as `record_bytes` counts them, but for the last record.
@@ -42,7 +43,8 @@ pub struct Writer {
 
 #[derive(Debug)]
 enum Command {
-    Append(OpId, Record),
+    /// In one transaction: they may be the parts of one statement.
+    Append(Vec<(OpId, Record)>),
     Stop,
 }
 
@@ -75,9 +77,16 @@ impl Store {
 impl Writer {
     /// Queues a record. Returns at once; `Persisted` follows. Numbers must ascend.
     pub fn append(&self, op: OpId, record: Record) {
-        self.stats.queued(record_bytes(&record));
+        self.append_all(vec![(op, record)]);
+    }
+
+    /// The same for records that survive a crash together or not at all: a statement is all or nothing (protocol.md 7.3).
+    pub fn append_all(&self, records: Vec<(OpId, Record)>) {
+        for (_, record) in &records {
+            self.stats.queued(record_bytes(record));
+        }
         self.commands
-            .send(Command::Append(op, record))
+            .send(Command::Append(records))
             .expect("the commit thread lives until `stop`");
     }
 
@@ -136,11 +145,13 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
 
     fn take(&mut self, command: Command) {
         match command {
-            Command::Append(op, record) => {
-                assert!(op > self.newest, "records are numbered in order");
-                self.newest = op;
-                self.batch_bytes += record_bytes(&record);
-                self.batch.push((op, record));
+            Command::Append(records) => {
+                for (op, record) in records {
+                    assert!(op > self.newest, "records are numbered in order");
+                    self.newest = op;
+                    self.batch_bytes += record_bytes(&record);
+                    self.batch.push((op, record));
+                }
             }
             Command::Stop => self.stopping = true,
         }
