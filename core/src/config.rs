@@ -15,6 +15,7 @@ use crate::rules::Rules;
 
 /// Settings of the core. `Default` is what a server without a configuration file uses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// `main.password`: CometQL password and base of the JWT secret. Must not be empty (Q50).
     pub password: Secret,
@@ -173,6 +174,13 @@ impl ConfigError {
 /// A configuration that passed `Config::check`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckedConfig(Config);
+
+impl CheckedConfig {
+    /// Sets another password, which must not be empty; returns the one before.
+    pub(crate) fn replace_password(&mut self, password: Secret) -> Secret {
+        core::mem::replace(&mut self.0.password, password)
+    }
+}
 
 impl core::ops::Deref for CheckedConfig {
     type Target = Config;

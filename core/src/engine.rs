@@ -11,12 +11,13 @@ mod durability;
 mod expiry;
 mod explain;
 mod ids;
-mod jwt;
+pub(crate) mod jwt;
 mod presence;
 mod private;
 mod query;
 mod quota;
 mod rates;
+mod redact;
 mod replay;
 mod request;
 mod sending;
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Action, Frame, Recipients};
 use crate::config::CheckedConfig;
 use crate::event::Event;
-use crate::id::{ConnId, DevId, Seq, UserId};
+use crate::id::{ConnId, DevId, OpId, Seq, SessionId, UserId};
 use crate::limit::{Addresses, Throttle};
 use crate::record::Record;
 use crate::state::{Accepted, Clients, Conns, Durable, GoneId, Journal, Tenants, Timer, Timers};
@@ -170,6 +171,21 @@ impl Core {
         &self.durable
     }
 
+    /// The newest change it asked to be written.
+    pub const fn newest_record(&self) -> OpId {
+        self.durability.newest()
+    }
+
+    /// Open connections, ascending.
+    pub fn connections(&self) -> impl Iterator<Item = ConnId> {
+        self.conns.iter().map(|(id, _)| id)
+    }
+
+    /// Open CometQL sessions, ascending.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.keys().copied()
+    }
+
     /// How often limits refused something since the start.
     pub fn refused(&self) -> Refused {
         self.statistics.refused
@@ -228,7 +244,7 @@ impl Core {
     }
 
     /// Changes durable state: applies the record, and asks for it to be written.
-    fn commit(&mut self, record: Record, out: &mut Vec<Action>) -> crate::id::OpId {
+    fn commit(&mut self, record: Record, out: &mut Vec<Action>) -> OpId {
         self.durable.apply(&record);
         self.durability.persist(record, out)
     }

@@ -22,6 +22,7 @@ mod id;
 pub mod limit;
 mod name;
 mod record;
+pub mod recording;
 mod rules;
 mod state;
 mod time;

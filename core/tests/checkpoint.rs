@@ -11,10 +11,16 @@ mod harness;
 use comet_core::{CheckpointError, Core};
 use harness::World;
 
+fn bytes_of(core: &Core) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    core.checkpoint(&mut bytes);
+    bytes
+}
+
 fn written() -> Vec<u8> {
     let mut world = World::new();
     world.private(7, "not yet delivered");
-    world.core.checkpoint(Vec::new())
+    bytes_of(&world.core)
 }
 
 fn refusal(bytes: &[u8]) -> CheckpointError {
@@ -26,7 +32,7 @@ fn a_checkpoint_is_read_back_whole() {
     let bytes = written();
     let core = Core::restore(&bytes).unwrap();
     core.check();
-    assert_eq!(core.checkpoint(Vec::new()), bytes);
+    assert_eq!(bytes_of(&core), bytes);
 }
 
 #[test]

@@ -36,6 +36,9 @@ pub struct Cli {
     /// What an acknowledgement survives: fsync = loss of power, os = death of the process [env: COMET_DURABILITY]
     #[arg(long, value_name = "fsync|os")]
     pub durability: Option<String>,
+    /// Record what happens into this directory, to be replayed; see docs/operations.md [env: COMET_RECORD_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<String>,
     /// off, critical, error, warning, info, debug, all, or 0 to 600 [env: COMET_LOG_LEVEL]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -70,6 +73,7 @@ impl Cli {
             ("--password", "main.password", &self.password),
             ("--data-dir", "main.data_dir", &self.data_dir),
             ("--durability", "main.durability", &self.durability),
+            ("--record", "record.dir", &self.record),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),
         ]

@@ -35,6 +35,8 @@ pub struct Settings {
     pub ws: WsSettings,
     /// The CometQL port; `None` if `cometql.thread_num` switches it off.
     pub cometql: Option<CometQlSettings>,
+    /// What the core is told is recorded; `None` = nothing is.
+    pub record: Option<RecordSettings>,
     /// Wrong passwords of one tenant from one address that are free, and in each minute; 0 = any number.
     pub login_failures_max: u32,
     /// Where `/metrics` and `/ready` are served; `None` = nowhere.
@@ -57,6 +59,19 @@ pub struct Settings {
     pub console: bool,
     /// Where the password came from.
     pub password_source: PasswordSource,
+}
+
+/// Settings of the recording (docs/operations.md).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordSettings {
+    /// Directory of the segments, created with mode 0700.
+    pub dir: PathBuf,
+    /// Bytes of events in one segment, or eight times its checkpoint if that is more.
+    pub segment_bytes: usize,
+    /// Segments kept. At least 1.
+    pub segments: usize,
+    /// Texts and secrets are replaced by stand-ins.
+    pub redact: bool,
 }
 
 /// Settings of the browser port.

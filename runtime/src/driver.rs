@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::clock::{Clock, LivedTime};
 use crate::execute::Executor;
 use crate::metrics::Metrics;
+use crate::record::Recorder;
 use crate::store::{StoreError, StoreEvent, Writer};
 
 /// Batches of events taken in one turn. Few in a simulated world, so that there are many turns.
@@ -41,6 +42,7 @@ pub(crate) struct Driver {
     pub(crate) actions: Vec<Action>,
     pub(crate) progress: Progress,
     pub(crate) time: LivedTime,
+    pub(crate) recorder: Option<Box<Recorder>>,
 }
 
 pub(crate) use rest::Rest;
@@ -117,6 +119,7 @@ impl Driver {
     pub(crate) async fn run(self, rest: Arc<Rest>) -> Result<(), StoreError> {
         let _abort = AbortOnPanic;
         let driver = Box::new(self).serve(&rest).await;
+        drop(driver.recorder);
         driver.writer.close().await
     }
 
@@ -234,7 +237,12 @@ impl Driver {
             mono: self.progress.last,
             unix: now.unix,
         };
+        self.recorder
+            .take_if(|recorder| !recorder.event(now, &event, &self.core));
         self.core.handle(now, event, &mut self.actions);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.answered(&self.actions);
+        }
         self.execute();
     }
 

@@ -28,6 +28,7 @@ mod io_threads;
 pub mod logging;
 mod metrics;
 mod outbox;
+mod record;
 #[cfg(not(madsim))]
 mod rt;
 #[cfg(madsim)]

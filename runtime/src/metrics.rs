@@ -71,6 +71,14 @@ pub(crate) struct Metrics {
     pub(crate) records_waiting: Level,
     /// Failed attempts to write.
     pub(crate) store_failures: Count,
+    /// 1 while a recording goes on.
+    pub(crate) recording: Level,
+    /// Bytes written to it.
+    pub(crate) recording_bytes: Count,
+    /// Times the disk was too slow for it.
+    pub(crate) recording_gaps: Count,
+    /// Recordings that ended by an error.
+    pub(crate) recording_failures: Count,
     /// Refused logins.
     pub(crate) logins_refused: Count,
     /// Of these, not looked at because too many were wrong.
@@ -101,6 +109,10 @@ impl Metrics {
             records: Count::default(),
             records_waiting: Level::default(),
             store_failures: Count::default(),
+            recording: Level::default(),
+            recording_bytes: Count::default(),
+            recording_gaps: Count::default(),
+            recording_failures: Count::default(),
             logins_refused: Count::default(),
             logins_throttled: Count::default(),
             refused: Family::default(),
@@ -110,6 +122,7 @@ impl Metrics {
         };
         metrics.register_traffic();
         metrics.register_core();
+        metrics.register_recording();
         metrics.register_limits();
         metrics.limits_refused(Refused::default(), Refused::default());
         for cause in CloseCause::ALL {
@@ -204,6 +217,26 @@ impl Metrics {
             "store_failures",
             "Failed attempts to write",
             self.store_failures.clone(),
+        );
+    }
+
+    fn register_recording(&mut self) {
+        let r = &mut self.registry;
+        r.register("recording", "1 while a recording goes on", self.recording.clone());
+        r.register(
+            "recording_bytes",
+            "Bytes written to the recording",
+            self.recording_bytes.clone(),
+        );
+        r.register(
+            "recording_gaps",
+            "Times the disk was too slow for the recording",
+            self.recording_gaps.clone(),
+        );
+        r.register(
+            "recording_failures",
+            "Recordings that ended by an error",
+            self.recording_failures.clone(),
         );
     }
 

@@ -24,6 +24,7 @@ use crate::execute::{Executor, SHARD_BATCHES_MAX, ShardAction};
 use crate::http::{Site, monitor};
 use crate::io_threads::{IoThread, IoThreads, Work};
 use crate::metrics::Metrics;
+use crate::record::Recorder;
 use crate::rt::{self, Listener, Stopper, Thread, listen, task};
 pub use crate::shared::Addresses;
 use crate::shared::Shared;
@@ -123,7 +124,15 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     };
     let writer = store.spawn(report).map_err(StartError::no_thread)?;
     let mut actions = Vec::new();
-    let core = Core::start(config, durable, seed, clock.now(), &mut actions);
+    let now = clock.now();
+    let core = Core::start(config, durable, seed, now, &mut actions);
+    let recorder = match &settings.record {
+        Some(record) => {
+            let key = shared.entropy.bytes().map_err(system("random numbers"))?;
+            Recorder::start(record, &core, now, key, shared.metrics.clone()).map(Box::new)
+        }
+        None => None,
+    };
 
     let lanes = || mpsc::channel(SHARD_BATCHES_MAX);
     let (action_lanes, actions_of): (Vec<_>, Vec<_>) = io.threads.iter().map(|_| lanes()).unzip();
@@ -142,6 +151,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         actions,
         progress,
         time: LivedTime::starting(clock.mono()),
+        recorder,
     };
 
     let mut running = Running {

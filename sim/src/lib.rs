@@ -1,7 +1,8 @@
 //! Deterministic simulation of comet-server: the shipped core among simulated browsers, back ends, networks, disks
 //! and clocks, against a reference model that knows what must, may and must not happen (protocol.md, above all 5.1).
 //!
-//! A run is a pure function of its script, a script one of its seed. Nothing here reads a clock, opens a file or
+//! A run is a pure function of its script, a script one of its seed. Nothing here reads a clock, opens a file (but for
+//! `recording::files`, which reads those of real servers) or
 //! asks for a random number but the binary's own front end.
 
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ mod planted_delivery;
 mod planted_exact;
 pub mod prng;
 pub mod profile;
+pub mod recording;
 pub mod seen;
 pub mod shrink;
 pub mod step;
@@ -31,4 +33,4 @@ pub use fault::{Fault, Faults};
 pub use generate::generate;
 pub use planted::{Bug, Planted};
 pub use step::Script;
-pub use world::{Outcome, run, run_restoring};
+pub use world::{Outcome, run, run_recording, run_restoring};

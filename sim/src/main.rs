@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 clean, 1 the core did something wrong, 2 a run got stuck, 101 an assertion of the core fired.
 
+mod recordings;
 mod report;
 mod shrink_process;
 mod totals;
@@ -14,6 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
+use comet_sim::recording::law::Law;
+use comet_sim::recording::script::Recorded;
 use comet_sim::{Bug, Planted, Script, generate, run};
 use totals::Totals;
 
@@ -28,13 +31,15 @@ struct Cli {
 enum Command {
     /// Runs one seed or many.
     Run(RunArgs),
-    /// Runs a script from a file.
-    Script {
-        /// The file.
-        file: PathBuf,
-        /// Neither shrinks nor explains a crash.
+    /// Runs a script from a file, one of the simulator's or a recording as text; or makes such a text of a recording.
+    Script(ScriptArgs),
+    /// Replays what a server recorded (`comet-server --record`), comparing everything it did.
+    Replay {
+        /// The directory of the recording, or one file of it.
+        path: PathBuf,
+        /// Writes a report to this file.
         #[arg(long)]
-        bare: bool,
+        json: Option<PathBuf>,
     },
     /// Shows in how many seeds each planted bug is found; fails if one survives.
     Planted {
@@ -45,6 +50,26 @@ enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
+}
+
+#[derive(Args)]
+struct ScriptArgs {
+    /// The script to run.
+    #[arg(required_unless_present = "from")]
+    file: Option<PathBuf>,
+    /// A recording to be made a text of: one of its files, or a directory, of which the first segment counts that is not
+    /// replayed as recorded or breaks a law, else the last one.
+    #[arg(long, conflicts_with = "file")]
+    from: Option<PathBuf>,
+    /// Where the text is written; without it to standard output.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// What must be true of the recording: `at-most N conn C "TEXT"`, `at-least N conn C "TEXT"`. Repeatable.
+    #[arg(long)]
+    law: Vec<Law>,
+    /// Neither shrinks nor explains a crash.
+    #[arg(long)]
+    bare: bool,
 }
 
 #[derive(Args)]
@@ -83,7 +108,11 @@ thread_local! {
 fn main() {
     match Cli::parse().command {
         Command::Run(args) => run_seeds(&args),
-        Command::Script { file, bare } => run_script(&file, bare),
+        Command::Script(args) => script(&args),
+        Command::Replay { path, json } => {
+            report_crashes();
+            recordings::replay(&path, json.as_deref());
+        }
         Command::Planted { seeds, json } => planted(seeds, json.as_deref()),
     }
 }
@@ -93,6 +122,7 @@ fn report_crashes() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.to_string().replace('\n', " ");
         eprintln!("{text}");
+        report::tell_event();
         let current = CURRENT.with(|current| current.take());
         match current {
             Some((_, Some(script), repeat)) => report::tell_crash(&script, &text, &repeat),
@@ -177,16 +207,21 @@ fn run_seed(args: &RunArgs, seed: u64, totals: &Mutex<Totals>) {
     exit(report::status(&failure));
 }
 
-fn run_script(file: &PathBuf, bare: bool) {
-    let text = std::fs::read_to_string(file).unwrap_or_else(|error| {
-        eprintln!("{}: {error}", file.display());
-        exit(report::WRONG)
-    });
-    let script = Script::parse(&text).unwrap_or_else(|error| {
-        eprintln!("{}: {error}", file.display());
-        exit(report::WRONG)
-    });
+fn script(args: &ScriptArgs) {
     report_crashes();
+    if let Some(from) = &args.from {
+        recordings::make_script(from, &args.law, args.output.as_deref());
+    }
+    let Some(file) = &args.file else { return };
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| recordings::fail(file, &error));
+    if Recorded::is_one(&text) {
+        recordings::run_script(file, &text, &args.law, args.bare);
+    }
+    run_script(file, &text, args.bare);
+}
+
+fn run_script(file: &Path, text: &str, bare: bool) {
+    let script = Script::parse(text).unwrap_or_else(|error| recordings::fail(file, &error));
     println!("world {}", script.profile.print());
     let repeat = format!("comet-sim script {}", file.display());
     if !bare {

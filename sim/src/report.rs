@@ -1,7 +1,9 @@
 //! What the command line tells: the failure, its smallest script, and the command that repeats it.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use comet_core::Event;
 use comet_sim::model::Failure;
 use comet_sim::{Planted, Script, run};
 
@@ -13,6 +15,18 @@ pub(crate) const WRONG: i32 = 1;
 pub(crate) const STUCK: i32 = 2;
 /// Exit status of a run in which an assertion fired.
 pub(crate) const CRASHED: i32 = 101;
+
+thread_local! {
+    /// The event of a recording that the core is told: file, number, event.
+    pub(crate) static PLAYING: RefCell<Option<(PathBuf, usize, Event)>> = const { RefCell::new(None) };
+}
+
+/// Says which event of a recording the core did not survive.
+pub(crate) fn tell_event() {
+    if let Some((file, number, event)) = PLAYING.with(RefCell::take) {
+        println!("{}: the core ends at event {number}: {event:?}", file.display());
+    }
+}
 
 /// Trials of the shrinker.
 const TRIALS: u32 = 6_000;

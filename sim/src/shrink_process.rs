@@ -4,13 +4,23 @@
 use std::process::{Command, Stdio};
 
 use comet_sim::Script;
+use comet_sim::recording::script::Recorded;
 
 use crate::report::CRASHED;
 
 /// True if this script makes the core assert.
 pub(crate) fn crashes(script: &Script) -> bool {
+    text_crashes(&script.print())
+}
+
+/// True if the core asserts when this recording is played.
+pub(crate) fn dies(recorded: &Recorded) -> bool {
+    recorded.print().is_ok_and(|text| text_crashes(&text))
+}
+
+fn text_crashes(text: &str) -> bool {
     let path = std::env::temp_dir().join(format!("comet-sim-trial-{}.txt", std::process::id()));
-    if std::fs::write(&path, script.print()).is_err() {
+    if std::fs::write(&path, text).is_err() {
         return false;
     }
     let Ok(me) = std::env::current_exe() else {

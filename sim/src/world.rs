@@ -11,6 +11,7 @@ mod pages;
 mod restore;
 mod server;
 mod steps;
+mod tape;
 
 use std::collections::BinaryHeap;
 use std::fmt::Write as _;
@@ -19,6 +20,8 @@ use std::rc::Rc;
 use comet_core::{Action, CheckedConfig, CloseCause, ConnId, Core, Durable, Event, Now, Recipients};
 
 use coming::{Coming, Entry, Query};
+pub use restore::run_restoring;
+pub use tape::run_recording;
 
 use crate::backend::Session;
 use crate::browser::{Browser, Tab, Version};
@@ -108,6 +111,7 @@ pub struct World {
     retries: u32,
     luck: Prng,
     restores: restore::Restores,
+    tape: Option<tape::Tape>,
 }
 
 /// When every run begins, virtual microseconds.
@@ -120,13 +124,6 @@ const EVENTS_MAX: u64 = 3_000_000;
 /// Runs a script to its end or its first failure.
 pub fn run(script: &Script, planted: Planted, trace: bool) -> Outcome {
     play(World::new(script.profile.clone(), planted), script, trace)
-}
-
-/// Runs a script with a core that is replaced by its own checkpoint after one in `every` events; 0 = never.
-pub fn run_restoring(script: &Script, every: u64) -> Outcome {
-    let mut world = World::new(script.profile.clone(), Planted::none());
-    world.restores.every = every;
-    play(world, script, false)
 }
 
 fn play(mut world: World, script: &Script, trace: bool) -> Outcome {
@@ -227,6 +224,7 @@ impl World {
             retries: 0,
             luck,
             restores,
+            tape: None,
         }
     }
 
@@ -335,10 +333,16 @@ impl World {
         if let Some(trace) = &mut self.trace {
             trace.push((now, Some(event.clone())));
         }
+        if let Some(tape) = &mut self.tape {
+            tape.event(core, now, &event);
+        }
         let mut actions = std::mem::take(&mut self.actions);
         actions.clear();
         if !self.planted.swallows(&event) {
             core.handle(now, self.planted.bend(event), &mut actions);
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.answer(&actions);
         }
         self.planted.spoil(cause, &mut actions);
         let _ = write!(self.digest, "{actions:?}");

@@ -26,6 +26,8 @@ pub struct Server {
     /// The CometQL port.
     pub cometql: SocketAddr,
     data: Option<TempDir>,
+    /// What it recorded, in all its lives. At the end it is replayed.
+    recording: Option<TempDir>,
     settings: Vec<(String, String)>,
 }
 
@@ -38,14 +40,23 @@ impl Server {
     /// Starts with settings in their environment names, for instance `("COMET_WS_HOST", "example.com")`.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         let data = TempDir::new().expect("a temporary folder");
+        let recording = TempDir::new().expect("a temporary folder");
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Self::launch(data, settings.iter().map(own).collect())
+        Self::launch(data, recording, settings.iter().map(own).collect())
     }
 
     /// The server chooses free ports itself and tells them in the lines it prints for a newcomer.
-    fn launch(data: TempDir, settings: Vec<(String, String)>) -> Self {
+    fn launch(data: TempDir, recording: TempDir, settings: Vec<(String, String)>) -> Self {
         raise_descriptor_limit();
-        let mut child = command(ANY_PORT, ANY_PORT, data.path())
+        let mut command = command(ANY_PORT, ANY_PORT, data.path());
+        if records_for_us(&settings) {
+            command.arg("--record").arg(recording.path());
+        }
+        let mut child = command
+            .envs([
+                ("COMET_RECORD_SEGMENT_SIZE", "65536"),
+                ("COMET_RECORD_SEGMENTS", "100000"),
+            ])
             .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .spawn()
@@ -57,6 +68,7 @@ impl Server {
                 ws,
                 cometql,
                 data: Some(data),
+                recording: Some(recording),
                 settings,
             },
             None => {
@@ -85,8 +97,9 @@ impl Server {
             .data
             .take()
             .expect("a server keeps its folder until it is restarted");
+        let recording = self.recording.take().expect("the same");
         let settings = std::mem::take(&mut self.settings);
-        Self::launch(data, settings)
+        Self::launch(data, recording, settings)
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -97,8 +110,7 @@ impl Server {
 
     /// SIGTERM, and waits for the orderly end.
     pub fn terminate(&mut self) -> ExitStatus {
-        let signalled = Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(signalled.is_ok_and(|status| status.success()), "kill works");
+        self.signal_end();
         let end = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
@@ -106,6 +118,31 @@ impl Server {
             }
             assert!(Instant::now() < end, "the server does not stop");
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn signal_end(&self) {
+        let signalled = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(signalled.is_ok_and(|status| status.success()), "kill works");
+    }
+
+    /// What it recorded.
+    pub fn recording_dir(&self) -> &Path {
+        self.recording
+            .as_ref()
+            .map_or_else(|| Path::new(""), TempDir::path)
+    }
+
+    /// Plays everything that was recorded to the core: it must do the same again.
+    fn replay(&self) {
+        let recording = self.recording.as_ref();
+        let Some(recording) = recording.filter(|_| records_for_us(&self.settings)) else {
+            return;
+        };
+        let replayed = comet_sim::recording::files::replay(recording.path(), &mut |_, _, _| {});
+        match replayed {
+            Ok(totals) => assert!(totals.segments > 0, "the server did not record"),
+            Err(error) => panic!("the recording of {:?}: {error}", self.settings),
         }
     }
 
@@ -141,9 +178,23 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// A test that went well ends with an orderly stop, so that the recording is whole, and with its replay.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.kill();
+            return;
+        }
+        if self.recording.is_some() && self.is_alive() {
+            self.terminate();
+        }
         self.kill();
+        self.replay();
     }
+}
+
+/// False if the test lets it record elsewhere, or not at all.
+fn records_for_us(settings: &[(String, String)]) -> bool {
+    !settings.iter().any(|(name, _)| name == "COMET_RECORD_DIR")
 }
 
 /// The server's command line for these addresses; nothing else is configured.

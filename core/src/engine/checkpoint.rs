@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Core;
+use crate::recording::encode;
 
 /// What every checkpoint begins with.
 const MAGIC: &[u8; 8] = b"cometcp\n";
@@ -56,11 +57,10 @@ impl Core {
     }
 
     /// Appends everything there is, passwords and keys included, to `out`. O(n).
-    pub fn checkpoint(&self, out: Vec<u8>) -> Vec<u8> {
-        let mut out = out;
+    pub fn checkpoint(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
-        let head = postcard::to_extend(&(VERSION, FORMAT), out).expect("memory does not fail");
-        postcard::to_extend(self, head).expect("every part of the state has a form and a known length")
+        encode(&(VERSION, FORMAT), out);
+        encode(self, out);
     }
 
     /// The core that `checkpoint` wrote.

@@ -16,6 +16,7 @@ use crate::error::{ErrorCode, QueryError};
 use crate::id::{ConnId, MessageId, OpId, RequestId, SessionId};
 use crate::name::{Body, ChannelName};
 use crate::record::Record;
+use crate::recording::redact::Redactor;
 use crate::wire::{BadReason, CommandNumber, FrameBody};
 
 /// The numbering of records and the list of those who wait.
@@ -77,6 +78,17 @@ impl Durability {
             "waiters out of order"
         );
         self.waiting.push_back((op, waiter));
+    }
+
+    /// Replaces the texts of those who wait.
+    pub(crate) fn replace_texts(&mut self, with: &Redactor) {
+        for (_, waiter) in &mut self.waiting {
+            match waiter {
+                Waiter::Report(report) => with.body(&mut report.body),
+                // A statement that waits for the disk brings no rows.
+                Waiter::Reply { .. } => {}
+            }
+        }
     }
 
     /// The newest record.

@@ -1,6 +1,7 @@
 //! JSON web tokens as proof of identity (protocol.md 4.2): HS256 and nothing else.
 
-use alloc::string::ToString;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use base64::Engine as _;
@@ -16,17 +17,7 @@ use crate::time::UnixSeconds;
 /// The user a token proves, if it is valid now: signed with the password followed by the decimal dev_id, not
 /// expired. Whether it was revoked is the caller's question.
 pub(super) fn verify(token: &str, password: &Secret, dev: DevId, now: UnixSeconds) -> Option<UserId> {
-    let (signed, signature) = token.rsplit_once('.')?;
-    let (header, payload) = signed.split_once('.')?;
-    if decode(header)?.get("alg")?.as_str() != Some("HS256") {
-        return None;
-    }
-    let mut secret = Vec::from(password.reveal().as_bytes());
-    secret.extend_from_slice(dev.0.to_string().as_bytes());
-    let mut mac = Hmac::<Sha256>::new_from_slice(&secret).ok()?;
-    mac.update(signed.as_bytes());
-    mac.verify_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
-    let payload = decode(payload)?;
+    let payload = signed_payload(token, password, dev)?;
     let exp = payload.get("exp")?.as_number()?;
     let alive = match exp.as_u64() {
         Some(exp) => now.0 <= exp,
@@ -40,6 +31,82 @@ pub(super) fn verify(token: &str, password: &Secret, dev: DevId, now: UnixSecond
     }
 }
 
+/// What a token says that is signed with the password followed by the decimal dev_id.
+fn signed_payload(token: &str, password: &Secret, dev: DevId) -> Option<Value> {
+    let (signed, signature) = token.rsplit_once('.')?;
+    let (header, payload) = signed.split_once('.')?;
+    if decode(header)?.get("alg")?.as_str() != Some("HS256") {
+        return None;
+    }
+    let mac = mac(signed, password, dev)?;
+    mac.verify_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
+    decode(payload)
+}
+
+fn mac(signed: &str, password: &Secret, dev: DevId) -> Option<Hmac<Sha256>> {
+    let mut secret = Vec::from(password.reveal().as_bytes());
+    secret.extend_from_slice(dev.0.to_string().as_bytes());
+    let mut mac = Hmac::<Sha256>::new_from_slice(&secret).ok()?;
+    mac.update(signed.as_bytes());
+    Some(mac)
+}
+
+/// For a token that is signed with `password`, one of the same length that proves the same, as long, signed with `other`.
+/// Of what else it says nothing is kept; as much of `filler` as there is room for tells it from other tokens.
+pub(crate) fn resigned(
+    token: &str,
+    password: &Secret,
+    other: &Secret,
+    dev: DevId,
+    filler: &str,
+) -> Option<String> {
+    let payload = signed_payload(token, password, dev)?;
+    let number = |name| payload.get(name).filter(|value| value.is_number());
+    let mut claims = String::from("{");
+    for name in ["user_id", "exp"] {
+        if let Some(value) = number(name) {
+            let comma = if claims.len() > 1 { "," } else { "" };
+            claims.push_str(&format!("{comma}\"{name}\":{value}"));
+        }
+    }
+    claims.push('}');
+    let signature = 43;
+    let room = token.len().checked_sub(signature + 2)?;
+    let signed = fitting(room, &claims, filler)?;
+    let signature = mac(&signed, other, dev)?.finalize().into_bytes();
+    Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+/// Header and payload that are `room` characters long, without the dot between them. Each of them can have any length but
+/// one more than a multiple of four.
+fn fitting(room: usize, claims: &str, filler: &str) -> Option<String> {
+    const HEADER: &str = r#"{"alg":"HS256"}"#;
+    const FILLED: &str = r#","r":"""#;
+    let encoded = |bytes: usize| (bytes * 4).div_ceil(3);
+    for header in HEADER.len()..HEADER.len() + 3 {
+        let left = room.checked_sub(encoded(header))?;
+        let bytes = left * 3 / 4;
+        if encoded(bytes) != left || bytes < claims.len() {
+            continue;
+        }
+        let header = format!("{HEADER:header$}");
+        let spare = bytes - claims.len();
+        let payload = match spare.checked_sub(FILLED.len()) {
+            Some(letters) if letters <= filler.len() && claims.len() > 2 => {
+                let open = claims.trim_end_matches('}');
+                format!("{open},\"r\":\"{}\"}}", filler.get(..letters)?)
+            }
+            Some(_) | None => format!("{claims:bytes$}"),
+        };
+        return Some(format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(payload)
+        ));
+    }
+    None
+}
+
 fn decode(part: &str) -> Option<Value> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
@@ -47,7 +114,6 @@ fn decode(part: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
 
     const VECTOR: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjo1LCJleHAiOjk5ODMzMTEyMDB9.\
                           jXeCiNOA1eKLiLwcA2bkyaFZOhewvt81FCIfF278aO8";
@@ -134,6 +200,35 @@ mod tests {
                 "{alg}"
             );
         }
+    }
+
+    /// For redacted recordings.
+    #[test]
+    fn a_token_is_signed_anew_at_the_same_length_and_proves_the_same() {
+        let (old, new) = (Secret::new("CometQLPassword"), Secret::new("other"));
+        let long: String = core::iter::repeat_n('q', 600).collect();
+        for extra in 0..80 {
+            let name: String = core::iter::repeat_n('n', extra).collect();
+            for payload in [
+                format!(r#"{{"user_id":5,"exp":900,"name":"{name}"}}"#),
+                format!(r#"{{"user_id":5,"exp":900}}{name:extra$}"#).replace('n', " "),
+            ] {
+                let token = token(HEADER, &payload, "CometQLPassword1");
+                let other = resigned(&token, &old, &new, DevId(1), &long).unwrap();
+                assert_eq!(other.len(), token.len(), "{payload}");
+                let proves = |token: &str, password, now| verify(token, password, DevId(1), UnixSeconds(now));
+                assert_eq!(proves(&other, &new, 900), proves(&token, &old, 900));
+                assert!(proves(&other, &new, 900).is_some());
+                assert_eq!(proves(&other, &new, 901), None);
+                assert_eq!(proves(&other, &old, 1), None);
+            }
+        }
+        assert_eq!(
+            resigned(VECTOR, &new, &old, DevId(1), &long),
+            None,
+            "not signed so"
+        );
+        assert_eq!(resigned("no token", &old, &new, DevId(1), &long), None);
     }
 
     #[test]

@@ -193,7 +193,8 @@ impl Debts {
 
     /// A device vanished with these messages unacknowledged; its claim lasts until `until`, unless more than
     /// `devices_max` devices of the user vanish meanwhile: then the oldest claim ends. Nothing is noted if none of the
-    /// messages is owed any more. Returns the messages that are paid by that, or by the end of an older claim.
+    /// messages is owed any more. Returns the messages that are paid by that, or by the end of an older claim,
+    /// in their order.
     pub(crate) fn vanished(
         &mut self,
         id: GoneId,
@@ -213,6 +214,8 @@ impl Debts {
         if let Some((&oldest, device)) = self.gone.first_key_value() {
             self.ended.push((oldest, device.until));
             paid.extend(self.grace_over(oldest));
+            // The older claim is about older messages.
+            paid.sort_unstable();
         }
         paid
     }

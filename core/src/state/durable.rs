@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{DevId, Seq, UserId};
 use crate::name::{AuthHash, Body, ChannelKind, ChannelName, Token};
 use crate::record::{HistoryLength, HistoryMessage, QueuedMessage, Record};
+use crate::recording::redact::Redactor;
 use crate::time::UnixSeconds;
 
 /// All durable state of all tenants.
@@ -71,6 +72,34 @@ pub struct DurableChannel {
     pub setting: Option<HistoryLength>,
     /// `pipe_messages`, `seq` ascending.
     pub history: VecDeque<HistoryMessage>,
+}
+
+impl Durable {
+    /// Replaces every text and secret, for a recording that must not show them. Never in a server that serves.
+    pub(crate) fn replace_texts(&mut self, with: &Redactor) {
+        for (&dev, tenant) in &mut self.tenants {
+            for user in tenant.users.values_mut() {
+                user.hash.iter_mut().for_each(|hash| with.hash(hash));
+                user.data.iter_mut().for_each(|data| with.body(data));
+                user.queue
+                    .iter_mut()
+                    .for_each(|message| with.body(&mut message.body));
+            }
+            for channel in tenant.channels.values_mut() {
+                channel
+                    .history
+                    .iter_mut()
+                    .for_each(|message| with.body(&mut message.body));
+            }
+            let revoked = core::mem::take(&mut tenant.revoked).into_iter();
+            tenant.revoked = revoked
+                .map(|(mut token, time)| {
+                    with.token(dev, &mut token);
+                    (token, time)
+                })
+                .collect();
+        }
+    }
 }
 
 impl Stored {

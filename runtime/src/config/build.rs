@@ -12,7 +12,7 @@ use super::rules;
 use super::value::Value;
 use super::{
     CometQlSettings, Durability, LogFormat, LogLevel, LogSettings, LogTag, PageSettings, PasswordSource,
-    Settings, SettingsError, Switch, TlsFiles, TrustedProxies, WsSettings,
+    RecordSettings, Settings, SettingsError, Switch, TlsFiles, TrustedProxies, WsSettings,
 };
 
 /// Makes settings without touching the disk. A missing password is left empty for `password` to fill, unless a
@@ -42,6 +42,7 @@ pub(super) fn build(resolved: &Resolved, console: bool) -> Result<Settings, Sett
         core,
         ws: ws(&get)?,
         cometql,
+        record: record(&get),
         login_failures_max: get.count("main.login_failures"),
         metrics_listen: get.listen("metrics.listen"),
         data_dir,
@@ -136,6 +137,15 @@ fn cometql(get: &Values<'_>) -> Result<CometQlSettings, SettingsError> {
         prepared_max: get.size("cometql.max_prepared"),
         handshake_timeout_ms: get.seconds_as_ms("cometql.handshake_timeout"),
         handshakes_max: get.size("cometql.max_handshakes"),
+    })
+}
+
+fn record(get: &Values<'_>) -> Option<RecordSettings> {
+    Some(RecordSettings {
+        dir: get.path("record.dir")?,
+        segment_bytes: get.size("record.segment_size"),
+        segments: get.size("record.segments"),
+        redact: get.flag("record.redact"),
     })
 }
 

@@ -120,6 +120,10 @@ pub(super) const KEYS: &[Key] = &[
     number("cometql.max_prepared", 0, 1_000_000, "256"),
     number("cometql.max_conditions", 1, 1000, "10"),
     number("cometql.handshake_timeout", 1, 3600, "10"),
+    key("record.dir", Kind::Text, ""),
+    number("record.segment_size", 4096, 64 * GIB, "67108864"),
+    number("record.segments", 1, 1_000_000, "8"),
+    key("record.redact", Kind::Flag, "false"),
     number("cometql.max_handshakes", 1, 1_000_000, "512"),
     number("limits.connection_commands", 0, 1_000_000, "0"),
     number("limits.connection_messages", 0, 1_000_000, "0"),
@@ -285,7 +289,7 @@ pub(super) fn keys_of(section: &str) -> Vec<&'static str> {
 
 /// The sections that hold keys with an effect.
 pub(super) const SECTIONS: &str =
-    "main, ws, cometql, limits, quota, dev-N, metrics, statistics, log, content-type";
+    "main, ws, cometql, limits, quota, dev-N, record, metrics, statistics, log, content-type";
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,21 @@
 
 use comet_core::Core;
 
+use super::{Outcome, World, play};
 use crate::model::{Failure, wrong};
+use crate::planted::Planted;
 use crate::prng::Prng;
+use crate::step::Script;
 
 /// After one in so many events.
 const EVERY: u64 = 100;
+
+/// Runs a script with a core that is replaced by its own checkpoint after one in `every` events; 0 = never.
+pub fn run_restoring(script: &Script, every: u64) -> Outcome {
+    let mut world = World::new(script.profile.clone(), Planted::none());
+    world.restores.every = every;
+    play(world, script, false)
+}
 
 /// When the core is replaced. It has luck of its own, so that a run without it is the same run.
 pub(super) struct Restores {
@@ -32,12 +42,18 @@ impl Restores {
 }
 
 fn replace(core: &mut Core) -> Result<(), Failure> {
-    let written = core.checkpoint(Vec::new());
+    let written = written(core);
     let restored = Core::restore(&written).or_else(|error| wrong("checkpoint", error.to_string()))?;
-    if restored.checkpoint(Vec::new()) != written {
+    if self::written(&restored) != written {
         return wrong("checkpoint", "a core that was read back writes other bytes");
     }
     restored.check();
     *core = restored;
     Ok(())
+}
+
+fn written(core: &Core) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    core.checkpoint(&mut bytes);
+    bytes
 }

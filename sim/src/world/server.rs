@@ -48,6 +48,9 @@ impl World {
             now,
             &mut actions,
         );
+        if let Some(tape) = &mut self.tape {
+            tape.begin(&core, now, false);
+        }
         self.core = Some(core);
         self.model
             .restart(self.awake(), self.unix(), &self.disk.safe, &actions)?;

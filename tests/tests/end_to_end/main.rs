@@ -4,6 +4,7 @@ mod crash;
 mod hostile_browsers;
 mod hostile_sql;
 mod pages;
+mod recording;
 mod restart;
 mod startup;
 mod tls;

@@ -1,0 +1,100 @@
+//! Recordings as files: the segments of a directory in their order.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use comet_core::recording::{Entry, ReadError, Segment};
+
+use super::{Difference, Replay, Totals};
+
+/// Why a replay did not come to its end: in which file, and what.
+#[derive(Debug)]
+pub struct Failed {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What can be wrong with a file.
+#[derive(Debug)]
+pub enum Why {
+    /// The system does not give it.
+    Io(io::Error),
+    /// There is no recording.
+    Nothing,
+    /// It cannot be read.
+    Read(ReadError),
+    /// The replay did something else than the server.
+    Difference(Difference),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.file.display())?;
+        match &self.why {
+            Why::Io(error) => error.fmt(f),
+            Why::Nothing => f.write_str("there is no recording"),
+            Why::Read(error) => error.fmt(f),
+            Why::Difference(difference) => difference.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// The file itself, or the segments in a directory in their order.
+///
+/// # Errors
+/// The directory cannot be read, or has none.
+pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Failed> {
+    let failed = |why| Failed {
+        file: path.to_owned(),
+        why,
+    };
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in path.read_dir().map_err(|error| failed(Why::Io(error)))? {
+        let file = entry.map_err(|error| failed(Why::Io(error)))?.path();
+        if file.extension().is_some_and(|extension| extension == "cometrec") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(failed(Why::Nothing));
+    }
+    Ok(files)
+}
+
+/// Replays the segments of a file or directory up to the first difference. `watch` is told file, number and event
+/// before the core is. A segment that ends before its checkpoint does, because the server died then, has nothing to
+/// replay and is passed over.
+///
+/// # Errors
+/// See [`Failed`].
+pub fn replay(path: &Path, watch: &mut dyn FnMut(&Path, usize, &Entry)) -> Result<Totals, Failed> {
+    let mut replay = Replay::default();
+    for file in segments(path)? {
+        let failed = |why| Failed {
+            file: file.clone(),
+            why,
+        };
+        let bytes = std::fs::read(&file).map_err(|error| failed(Why::Io(error)))?;
+        let segment = match Segment::read(&bytes) {
+            Err(ReadError::NoCheckpoint) => {
+                replay.totals.torn += 1;
+                continue;
+            }
+            read => read.map_err(|error| failed(Why::Read(error)))?,
+        };
+        let played = replay.segment(&segment, &mut |number, entry| watch(&file, number, entry));
+        if let Some(difference) = played.map_err(|error| failed(Why::Read(error)))? {
+            return Err(failed(Why::Difference(difference)));
+        }
+    }
+    Ok(replay.totals)
+}
