@@ -379,6 +379,10 @@ impl World {
         for (action, out) in actions.iter().zip(outs).take(survive) {
             self.execute_one(action, out)?;
         }
+        // The store gets what one event made as a whole or, if the server dies before, not at all (protocol.md 7.3).
+        if survive == actions.len() {
+            self.give_records(actions)?;
+        }
         if let Some(plan) = plan {
             self.faults.add(Fault::Crash);
             self.end_server(&plan);
@@ -398,16 +402,27 @@ impl World {
             (Action::Reply { session, req, .. }, Out::Reply { reply, .. }) => {
                 self.replied(session.0, req.0, reply);
             }
-            (Action::Persist { op, record }, _) => {
+            (Action::CloseSession { session }, _) => self.close_session(session.0),
+            (Action::Persist { .. }, _) => {}
+            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
+        }
+        Ok(())
+    }
+
+    fn give_records(&mut self, actions: &[Action]) -> Result<(), Failure> {
+        let mut given = false;
+        for action in actions {
+            if let Action::Persist { op, record } = action {
                 self.note_stored(record);
                 self.shadow.apply(record);
                 self.disk
                     .take(*op, record.clone())
                     .or_else(|text| wrong("records", text))?;
-                self.begin_commit();
+                given = true;
             }
-            (Action::CloseSession { session }, _) => self.close_session(session.0),
-            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
+        }
+        if given {
+            self.begin_commit();
         }
         Ok(())
     }
