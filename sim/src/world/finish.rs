@@ -73,6 +73,7 @@ impl World {
         self.crash = None;
         self.disk.fails_until = self.now;
         self.start_server()?;
+        self.take_memory(self.life)?;
         for index in 0..self.links.len() {
             let now = self.now;
             let link = &mut self.links[index];

@@ -32,6 +32,7 @@ impl World {
             return Ok(());
         }
         self.life += 1;
+        self.plan_memory();
         self.boot = self.now - super::BEGIN_US;
         self.shadow = self.disk.fold();
         let now = self.clock();
@@ -72,6 +73,15 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The link of a connection of this server.
+    pub(super) fn link_of(&self, conn: ConnId) -> Option<usize> {
+        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
+        self.links
+            .get(index)
+            .filter(|link| link.life == self.life)
+            .map(|_| index)
     }
 
     /// The power fails, or the process is killed.
