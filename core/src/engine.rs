@@ -10,6 +10,7 @@ mod delivery;
 mod durability;
 mod expiry;
 mod explain;
+mod held;
 mod ids;
 pub(crate) mod jwt;
 mod memory;

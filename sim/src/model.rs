@@ -323,7 +323,7 @@ impl Model {
         let mut tokens = Vec::new();
         for dev in 0..profile.get(Knob::Devs) as u32 {
             for user in 1..=profile.get(Knob::Users) as u32 + 1 {
-                for version in 0..crate::names::TOKENS {
+                for version in 0..crate::names::TRUE_TOKENS {
                     let text = crate::names::token(dev, user, version);
                     tokens.push((dev, user, text, crate::names::token_expires(version)));
                 }

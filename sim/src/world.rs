@@ -14,6 +14,7 @@ mod server;
 mod steps;
 mod storing;
 mod tape;
+mod witness;
 
 use std::collections::BinaryHeap;
 use std::fmt::Write as _;

@@ -117,6 +117,11 @@ impl Durability {
         self.last
     }
 
+    /// How many wait for a record.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// True if the record is on disk.
     pub(crate) fn is_safe(&self, op: OpId) -> bool {
         op <= self.persisted

@@ -34,7 +34,8 @@ pub(crate) struct Session {
     /// What `SELECT @@last_message_id` shows: the message of its last message INSERT.
     pub(super) last_message: Option<MessageId>,
     opened: Mono,
-    /// False: its tenant had no room for it. It is not counted, and its first statement is its last.
+    /// False: its tenant had no room for it, and its first statement is its last; or it is a health check, which needs no
+    /// password and so takes nobody's place. It is not counted.
     pub(crate) is_admitted: bool,
 }
 
@@ -93,7 +94,7 @@ impl Core {
             self.count_refused(1);
             return out.push(Action::CloseSession { session });
         }
-        let is_admitted = login == Login::HealthCheck || self.check_sessions(dev).is_ok();
+        let is_admitted = login != Login::HealthCheck && self.check_sessions(dev).is_ok();
         self.tenants.entry(dev).sessions += u64::from(is_admitted);
         self.statistics.sql.accepted += 1;
         let opened = self.now.mono;

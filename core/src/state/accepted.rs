@@ -47,6 +47,11 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
+    /// How many messages are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
     /// What each of them takes.
     pub(crate) const EACH: Usage = Usage::new(1, cost::SEND);
 

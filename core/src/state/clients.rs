@@ -40,6 +40,11 @@ impl Headers {
 }
 
 impl Clients {
+    /// How many different headers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// Takes note of a browser.
     pub(crate) fn enter(&mut self, info: &ClientInfo) -> Client {
         let headers = Headers {

@@ -333,6 +333,10 @@ impl Session {
             Login::Tenant(dev) => (dev, None),
             Login::HealthCheck => (DevId::default(), Some(end)),
         };
+        if login == Login::HealthCheck && !self.logged_in {
+            // No password was needed: it keeps its place among those that are not logged in, and the core hears nothing.
+            return Step::Continue(());
+        }
         self.events.push(Event::SessionOpened {
             session: self.id,
             login,
@@ -370,10 +374,8 @@ impl Session {
 
     fn end_of_health_check(&self) -> Mono {
         let shared = &self.shard.shared;
-        let limit_ms = shared
-            .cometql
-            .as_ref()
-            .map(|cometql| cometql.handshake_timeout_ms);
+        let port = shared.cometql.as_ref();
+        let limit_ms = port.map(|port| port.handshake_timeout_ms);
         shared.clock.mono().plus_ms(limit_ms.unwrap_or(0))
     }
 

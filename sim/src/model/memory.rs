@@ -93,7 +93,20 @@ impl Model {
                 let long = rows.iter().any(|row| row.body.len() > SHORT);
                 (kept && self.stores_nothing()) || (long && self.is_full())
             }
-            _ => false,
+            Ask::DelKey { .. }
+            | Ask::DelData { .. }
+            | Ask::DelLength { .. }
+            | Ask::DelHistory { .. }
+            | Ask::DelQueue { .. }
+            | Ask::Restore { .. }
+            | Ask::Look(_)
+            | Ask::Console(_)
+            | Ask::Use { .. }
+            | Ask::DelMessage { .. }
+            | Ask::Delivery { .. }
+            | Ask::Begin
+            | Ask::End
+            | Ask::Wrong { .. } => false,
         }
     }
 
