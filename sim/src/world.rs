@@ -12,6 +12,7 @@ mod pages;
 mod restore;
 mod server;
 mod steps;
+mod storing;
 mod tape;
 mod witness;
 
@@ -407,45 +408,6 @@ impl World {
             (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
         }
         Ok(())
-    }
-
-    fn give_records(&mut self, actions: &[Action]) -> Result<(), Failure> {
-        let mut given = false;
-        for action in actions {
-            if let Action::Persist { op, record } = action {
-                self.note_stored(record);
-                self.shadow.apply(record);
-                self.disk
-                    .take(*op, record.clone())
-                    .or_else(|text| wrong("records", text))?;
-                given = true;
-            }
-        }
-        if given {
-            self.begin_commit();
-        }
-        Ok(())
-    }
-
-    fn begin_commit(&mut self) {
-        if self.planted.lies_about_disk() {
-            self.plan(
-                self.now,
-                Coming::DiskLie {
-                    life: self.life,
-                    upto: self.disk.newest,
-                },
-            );
-        }
-        if self.disk.begin() {
-            let longest = if self.calm {
-                1
-            } else {
-                self.profile.get(Knob::Commit)
-            };
-            let at = self.now + 100 + self.luck.below(longest * 1000);
-            self.plan(at, Coming::Commit { life: self.life });
-        }
     }
 
     fn send_down(&mut self, conn: ConnId, down: Down) {
