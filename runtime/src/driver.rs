@@ -284,8 +284,8 @@ impl Driver {
         let records = self.executor.take_records();
         self.progress.issue(&records);
         self.metrics.records.inc_by(records.len() as u64);
-        for (op, record) in records {
-            self.writer.append(op, record);
+        if !records.is_empty() {
+            self.writer.append_all(records);
         }
         let memory = &self.metrics.memory;
         memory.change(Use::Records, self.records_told, self.progress.waiting_bytes);

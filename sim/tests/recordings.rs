@@ -193,7 +193,7 @@ fn a_recording_that_breaks_a_law_shrinks_to_what_matters() {
         text: "authorized".to_owned(),
     };
     recorded.laws = vec![law.to_string().parse().expect("a law reads as it is written")];
-    assert_eq!(recorded.laws, [law.clone()]);
+    assert_eq!(recorded.laws, std::slice::from_ref(&law));
     assert_eq!(play(&recorded, &mut |_, _| {}), Ok(Verdict::Broken(law.clone())));
     let (failing, failure) = shrink::failing(&recorded).expect("it fails");
     let small = shrink::shrink(&failing, 2000, &mut |candidate| {
