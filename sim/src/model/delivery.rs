@@ -122,7 +122,7 @@ impl Model {
                 };
                 let of = |m: &&super::Private| {
                     // A message that a crash took may have had the same number.
-                    m.fate == Fate::Owed
+                    m.fate != Fate::Lost
                         && m.dev == dev.0
                         && m.user == user.get()
                         && seqs.iter().any(|seq| m.seq == Some(seq.0))
