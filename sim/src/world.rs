@@ -380,10 +380,6 @@ impl World {
         for (action, out) in actions.iter().zip(outs).take(survive) {
             self.execute_one(action, out)?;
         }
-        // The store gets what one event made as a whole or, if the server dies before, not at all (protocol.md 7.3).
-        if survive == actions.len() {
-            self.give_records(actions)?;
-        }
         if let Some(plan) = plan {
             self.faults.add(Fault::Crash);
             self.end_server(&plan);
@@ -404,7 +400,7 @@ impl World {
                 self.replied(session.0, req.0, reply);
             }
             (Action::CloseSession { session }, _) => self.close_session(session.0),
-            (Action::Persist { .. }, _) => {}
+            (Action::Persist { op, record }, _) => self.give_record(*op, record)?,
             (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
         }
         Ok(())

@@ -48,7 +48,7 @@ pub(crate) fn test() -> bool {
     stages.run("client", browser::client);
     stages.run("browser", browser::browser);
     stages.run("benchmark smoke", benchmark);
-    prove::run_in(&mut stages, &Asked::CI);
+    prove::run_in(&mut stages, &Asked::ci());
     stages.summary()
 }
 
