@@ -43,18 +43,6 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// What CI asks for: always the same seeds, so that a change fails for what it does and not for its hash. Who looks
-    /// for new failures leaves `--start` out, or goes on for hours.
-    pub(crate) fn ci() -> Self {
-        Self {
-            depth: Depth::Quick,
-            start: Some(1),
-            only: vec!["simulator".to_owned(), "planted bugs".to_owned()],
-            json: None,
-            write: false,
-        }
-    }
-
     /// Reads `--quick | --long HOURS [--start SEED] [--only NAME] [--json FILE] [--write]`.
     pub(crate) fn parse(words: &[&str]) -> Option<Self> {
         let mut asked = Self {
