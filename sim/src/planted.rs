@@ -1,9 +1,7 @@
 //! Known mistakes, made on purpose between the core and the world, to prove that the alarm rings. None of them is
 //! in the core: a faulty adapter spoils its actions, loses its events or forgets its timers.
 
-use comet_core::{
-    Action, CloseCause, Config, ConnId, Event, Frame, MessageId, Recipients, Record, Room, Seq,
-};
+use comet_core::{Action, CloseCause, Config, ConnId, Event, Frame, Recipients, Record, Room, Seq};
 
 use comet_core::wire::ClientRequest;
 
@@ -121,6 +119,8 @@ bugs! {
     Overtake "overtake",
     /// Every 7th INSERT into channels is handed to the core twice.
     InsertTwice "insert_twice",
+    /// The rows of a statement are stored one by one, so that a crash may leave a part of them.
+    TearStatement "tear_statement",
 }
 
 /// The faulty adapter of a run.
@@ -222,6 +222,11 @@ impl Planted {
         self.bug == Some(Bug::AcknowledgeEarly)
     }
 
+    /// True if records of one statement come to the disk in several commits.
+    pub fn tears_statements(&self) -> bool {
+        self.bug == Some(Bug::TearStatement)
+    }
+
     /// True if a statement is held back for the next one.
     pub fn overtakes(&mut self) -> bool {
         self.bug == Some(Bug::Overtake) && self.every(3)
@@ -241,13 +246,7 @@ impl Planted {
                 self.full && (is_ack(event) || matches!(event, Event::ProbeAnswered { .. }))
             }
             Some(Bug::LoseAck) => is_ack(event) && self.every(3),
-            Some(Bug::LosePong) => matches!(
-                event,
-                Event::ProbeAnswered {
-                    probe: MessageId(_),
-                    ..
-                }
-            ),
+            Some(Bug::LosePong) => matches!(event, Event::ProbeAnswered { .. }),
             Some(_) | None => false,
         }
     }
@@ -336,7 +335,8 @@ impl Planted {
             | Bug::QuotaOffByOne
             | Bug::KeepSubscriber
             | Bug::Overtake
-            | Bug::InsertTwice => {}
+            | Bug::InsertTwice
+            | Bug::TearStatement => {}
             Bug::DuplicatePrivate
             | Bug::StaleConnection
             | Bug::StrangerGetsPrivate

@@ -377,7 +377,13 @@ impl World {
         let survive = plan
             .as_ref()
             .map_or(actions.len(), |plan| plan.actions % (actions.len() + 1));
-        for (action, out) in actions.iter().zip(outs).take(survive) {
+        let first_record = actions
+            .iter()
+            .position(|action| matches!(action, Action::Persist { .. }));
+        for (at, (action, out)) in actions.iter().zip(outs).enumerate().take(survive) {
+            if Some(at) == first_record {
+                self.give_records(actions)?;
+            }
             self.execute_one(action, out)?;
         }
         if let Some(plan) = plan {
@@ -400,8 +406,14 @@ impl World {
                 self.replied(session.0, req.0, reply);
             }
             (Action::CloseSession { session }, _) => self.close_session(session.0),
-            (Action::Persist { op, record }, _) => self.give_record(*op, record)?,
-            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
+            (
+                Action::Send { .. }
+                | Action::Reply { .. }
+                | Action::Persist { .. }
+                | Action::Ready(_)
+                | Action::Room(_),
+                _,
+            ) => {}
         }
         Ok(())
     }

@@ -302,10 +302,12 @@ impl Model {
         }
     }
 
-    /// All authorized connections of a user are dropped (protocol.md 4.3).
-    pub(super) fn kick(&mut self, dev: u32, user: u32) {
+    /// All authorized connections of a user are dropped (protocol.md 4.3), in whatever order the core closes them.
+    pub(super) fn kick(&mut self, dev: u32, user: u32, outs: &[Out]) {
         let of = |conn: &&Conn| conn.gone.is_none() && conn.dev == dev && conn.user == user;
-        let all: Vec<_> = self.conns.iter().filter(of).map(|conn| conn.id).collect();
+        let mut all: Vec<_> = self.conns.iter().filter(of).map(|conn| conn.id).collect();
+        let closes = |id: ConnId| move |out: &Out| matches!(out, Out::Close { conn, .. } if *conn == id);
+        all.sort_by_key(|id| outs.iter().position(closes(*id)));
         for &conn in &all {
             self.kicks.push((conn, CloseCause::Kicked));
             self.leaving.push(conn);

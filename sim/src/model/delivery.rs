@@ -2,7 +2,7 @@
 //! the server, in order, as long as the window reaches back, and where it is now. Nothing of another tenant's.
 
 use comet_core::cometql::{Cell, Rows};
-use comet_core::{ConnId, Record, Removal};
+use comet_core::{ConnId, Record};
 
 use super::{Cause, Fate, Model};
 use crate::profile::Knob;
@@ -29,9 +29,14 @@ pub(super) struct Story {
     happened: Vec<Happened>,
     /// The word for where it is, if it is anywhere.
     present: Option<&'static str>,
-    /// Everything that happened must be told.
-    complete: bool,
+    /// So many of what happened last must be told.
+    must: usize,
 }
+
+/// More bytes of the window than a fact takes, together with what is remembered beside it and not concluded here.
+const BYTES_OF_FACT: u64 = 512;
+/// Of one message the first fact is told, and the newest so many.
+const FACTS_MAX: usize = 1_000;
 
 /// The words for what happened; others tell where a message is, or cannot be concluded from outside.
 const HAPPENED: [&str; 8] = [
@@ -70,7 +75,8 @@ impl Model {
         self.previous = self.now;
     }
 
-    fn happened(&mut self, id: String, dev: u32, what: &'static str, (session, conn): (u64, u64)) {
+    /// Something happened to a message.
+    pub(super) fn happened(&mut self, id: String, dev: u32, what: &'static str, (session, conn): (u64, u64)) {
         // A timer sees its own time, which may be that of any moment since the step before.
         let slack = 3 * (self.now - self.previous) / 1000 + 1;
         self.happened.push(Happened {
@@ -114,25 +120,8 @@ impl Model {
                 });
                 self.happened(message.id.to_string(), dev.0, "accepted", actor);
             }
-            Record::MessagesRemoved { dev, user, seqs, why } => {
-                let (what, by) = match why {
-                    Removal::Paid => ("delivered", (0, 0)),
-                    Removal::Expired => ("expired", (0, 0)),
-                    Removal::Deleted => ("deleted", actor),
-                };
-                let of = |m: &&super::Private| {
-                    // A message that a crash took may have had the same number.
-                    m.fate != Fate::Lost
-                        && m.dev == dev.0
-                        && m.user == user.get()
-                        && seqs.iter().any(|seq| m.seq == Some(seq.0))
-                };
-                let removed = self.private.iter().filter(of);
-                let ids: Vec<String> = removed.filter_map(|message| message.id.clone()).collect();
-                for id in ids {
-                    self.happened(id, dev.0, what, by);
-                }
-            }
+            // Noted where it is known which message each number means.
+            Record::MessagesRemoved { .. } => {}
             Record::HistoryLengthSet {
                 dev,
                 channel,
@@ -208,11 +197,18 @@ impl Model {
         } else {
             self.happened.iter().filter(own).cloned().collect()
         };
+        // How much of a small window other things take, like the reading of histories, cannot be known.
+        let certain = if window < Knob::DeliveryWindow.calm() {
+            0
+        } else {
+            (window / BYTES_OF_FACT) as usize
+        };
+        let newest = self.happened.iter().rev().take(certain);
         Story {
             id: id.to_owned(),
             happened,
             present,
-            complete: window >= Knob::DeliveryWindow.calm(),
+            must: newest.filter(own).count().min(FACTS_MAX),
         }
     }
 }
@@ -300,25 +296,40 @@ fn is_told(story: &Story, rows: &[&Told], words: bool) -> bool {
         .happened
         .first()
         .is_some_and(|first| first.what == "accepted");
+    let complete = story.must == story.happened.len();
     let from_store = story.present.is_some() && told.first().is_some_and(is_stores);
-    is_end_of(story, &told, story.complete)
-        || (from_store && !(begun && story.complete) && is_end_of(story, &told[1..], story.complete))
+    let is_long = rows.iter().any(|told| told.what == "more");
+    let ends = |told: &[&Told]| match told {
+        [first, newest @ ..] if is_long => newest.len() == FACTS_MAX && is_part_of(story, first, newest),
+        all => is_end_of(story, all),
+    };
+    ends(&told) || (from_store && !(begun && complete) && ends(&told[1..]))
 }
 
-/// True if this is what happened last, or `all` of it.
-fn is_end_of(story: &Story, told: &[&Told], all: bool) -> bool {
+/// True if this is what happened last, and enough of it.
+fn is_end_of(story: &Story, told: &[&Told]) -> bool {
     let Some(forgotten) = story.happened.len().checked_sub(told.len()) else {
         return false;
     };
-    if all && forgotten > 0 {
-        return false;
-    }
     let happened = &story.happened[forgotten..];
-    happened.iter().zip(told).all(|(happened, told)| {
-        told.what == happened.what
-            && told.facts.is_none_or(|(session, conn, at)| {
-                let (from, to) = happened.between;
-                (session, conn) == (happened.session, happened.conn) && (from..=to).contains(&at)
-            })
-    })
+    told.len() >= story.must
+        && happened
+            .iter()
+            .zip(told)
+            .all(|(happened, told)| is_same(happened, told))
+}
+
+/// True if the newest rows are what happened last, and the first something before.
+fn is_part_of(story: &Story, first: &Told, newest: &[&Told]) -> bool {
+    let before = story.happened.len().saturating_sub(newest.len());
+    let mut earlier = story.happened[..before].iter();
+    is_end_of(story, newest) && earlier.any(|happened| is_same(happened, first))
+}
+
+fn is_same(happened: &Happened, told: &Told) -> bool {
+    let is_right = |(session, conn, at)| {
+        let (from, to) = happened.between;
+        (session, conn) == (happened.session, happened.conn) && (from..=to).contains(&at)
+    };
+    told.what == happened.what && told.facts.is_none_or(is_right)
 }

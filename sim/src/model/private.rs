@@ -340,10 +340,13 @@ impl Model {
             if message.fate != Fate::Owed {
                 return wrong("removed", format!("{message:?} was removed again for {why:?}"));
             }
-            let (fate, justified) = match why {
-                Removal::Paid => (Fate::Paid, self.may_be_paid(message.n)),
-                Removal::Expired => (Fate::Expired, self.may_expire(message)),
-                Removal::Deleted => (Fate::Deleted, self.emptied == Some((dev, user))),
+            let (fate, what, by, justified) = match why {
+                Removal::Paid => (Fate::Paid, "delivered", (0, 0), self.may_be_paid(message.n)),
+                Removal::Expired => (Fate::Expired, "expired", (0, 0), self.may_expire(message)),
+                Removal::Deleted => {
+                    let is_asked = self.emptied == Some((dev, user));
+                    (Fate::Deleted, "deleted", self.actor, is_asked)
+                }
             };
             if !justified {
                 let holders: Vec<_> = self.holders(message.n).collect();
@@ -354,6 +357,10 @@ impl Model {
                         self.now
                     ),
                 );
+            }
+            // A message that a crash took before it was stored may have had the same number.
+            if let Some(id) = message.id.clone() {
+                self.happened(id, dev, what, by);
             }
             if let Some(message) = self.private.get_mut(at) {
                 message.fate = fate;

@@ -76,7 +76,7 @@ impl Model {
             Ask::DelKey { user } => {
                 let rows = unset(&mut self.told.keys, dev, user);
                 if rows > 0 || closes_somebody(outs) {
-                    self.kick(dev, *user);
+                    self.kick(dev, *user, outs);
                 }
                 done(rows, 0)
             }
@@ -115,7 +115,7 @@ impl Model {
                 done(rows, 0)
             }
             Ask::Revoke { token } => {
-                self.revoke(dev, token);
+                self.revoke(dev, token, outs);
                 done(1, 1)
             }
             Ask::Restore { token } => {
@@ -179,7 +179,7 @@ impl Model {
         }
     }
 
-    fn revoke(&mut self, dev: u32, token: &str) {
+    fn revoke(&mut self, dev: u32, token: &str, outs: &[Out]) {
         let row = (dev, token.to_owned());
         if self.told.revoked.contains(&row) {
             return;
@@ -193,7 +193,7 @@ impl Model {
             && self.unix / 1000 <= expires
         {
             unset(&mut self.told.keys, dev, &user);
-            self.kick(dev, user);
+            self.kick(dev, user, outs);
         }
     }
 

@@ -1,6 +1,6 @@
-//! How records come to the simulated disk: one after the other, and in commits that take their time.
+//! How records come to the simulated disk: what one event made as a whole, and in commits that take their time.
 
-use comet_core::{OpId, Record};
+use comet_core::Action;
 
 use super::World;
 use super::coming::Coming;
@@ -8,13 +8,21 @@ use crate::model::{Failure, wrong};
 use crate::profile::Knob;
 
 impl World {
-    /// The store gets a record.
-    pub(super) fn give_record(&mut self, op: OpId, record: &Record) -> Result<(), Failure> {
-        self.note_stored(record);
-        self.shadow.apply(record);
-        self.disk
-            .take(op, record.clone())
-            .or_else(|text| wrong("records", text))?;
+    /// The store gets what one event made as a whole: the parts of a statement survive together or not at all
+    /// (protocol.md Appendix B).
+    pub(super) fn give_records(&mut self, actions: &[Action]) -> Result<(), Failure> {
+        for action in actions {
+            if let Action::Persist { op, record } = action {
+                self.note_stored(record);
+                self.shadow.apply(record);
+                self.disk
+                    .take(*op, record.clone())
+                    .or_else(|text| wrong("records", text))?;
+                if self.planted.tears_statements() {
+                    self.begin_commit();
+                }
+            }
+        }
         self.begin_commit();
         Ok(())
     }
