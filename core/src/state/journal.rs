@@ -390,7 +390,7 @@ mod tests {
         let to = Address::User(UserId::new(7).expect("a user"));
         journal.note(AT, DevId(0), message(1, to), What::Paid);
         journal.note_read(AT, DevId(0), &channel("web_a"), &page(1), Seq(1));
-        assert_eq!(journal.entries.iter().count(), 0);
+        assert_eq!(journal.entries.len(), 0);
         assert_eq!(journal.entries.capacity(), 0);
     }
 
@@ -400,7 +400,7 @@ mod tests {
         let to = Address::Channel(channel("web_a"));
         journal.note(AT, DevId(0), message(1, to), What::Paid);
         journal.check();
-        assert_eq!((journal.entries.iter().count(), journal.since()), (0, AT));
+        assert_eq!((journal.entries.len(), journal.since()), (0, AT));
     }
 
     #[test]
@@ -427,7 +427,7 @@ mod tests {
     fn commits_are_noted_only_if_they_keep_a_message() {
         let mut journal = Journal::new(10_000, UnixMillis(1));
         journal.note_stored(AT, OpId(0), OpId(3));
-        assert_eq!(journal.entries.iter().count(), 0);
+        assert_eq!(journal.entries.len(), 0);
         let by = Author::Session(SessionId(1));
         let op = Some(OpId(4));
         let what = What::Accepted {
