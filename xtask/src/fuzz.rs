@@ -167,7 +167,8 @@ fn one(shell: &str, seconds: &str) -> Ran {
     Ran {
         executions,
         finds,
-        clean: clean && finds == 0,
+        // Without executions it was not understood, or did nothing.
+        clean: clean && finds == 0 && executions > 0,
     }
 }
 

@@ -28,8 +28,8 @@ const USAGE: &str = "\
 cargo xtask VERB
 
   test             everything CI runs: format, lints, licences, release build, all tests, MySQL clients, the
-                   JavaScript client alone and in Chromium, a short benchmark, 2,000 simulator seeds, planted bugs.
-                   Ends with `N passed, N failed`
+                   JavaScript client alone and in Chromium, a short benchmark, `prove --quick` from seed 1. Ends
+                   with `N passed, N failed`
   fmt              formats the workspace
   client           the JavaScript client: types, build, unit tests, then pages in Chromium on the real server
   clients          installs every MySQL client apt, pip and npm have, then runs all of them
