@@ -1,4 +1,4 @@
-//! What the runtime takes of the memory budget (protocol.md 8.6): counted where it is taken and given back, told to the
+//! What the runtime takes of the memory budget (protocol.md 8.7): counted where it is taken and given back, told to the
 //! core, which decides.
 //!
 //! Promise: figures are sums, never counted anew; a frame that waits for many is counted once; the core hears of every
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(memory.news(), None, "nothing has changed");
     }
 
-    /// 8.6: what waited in the queue does not make the core believe that a server with room has none.
+    /// 8.7: what waited in the queue does not make the core believe that a server with room has none.
     #[test]
     fn an_old_figure_does_not_replace_a_newer_one() {
         let memory = Memory::new(64 << 20);

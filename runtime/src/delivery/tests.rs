@@ -166,7 +166,7 @@ async fn a_reading_page_never_reaches_its_limit() {
     assert_eq!(setup.received().await, [texts.concat(), texts.concat()]);
 }
 
-/// 8.6: while memory is short, whoever has not been written to yet is not taken for a slow reader.
+/// 8.7: while memory is short, whoever has not been written to yet is not taken for a slow reader.
 #[tokio::test]
 async fn who_waits_for_the_shard_is_not_slow() {
     let mut setup = setup(1, &[("COMET_WS_SEND_BUFFER", "67108864")]).await;
