@@ -59,7 +59,8 @@ impl Disk {
         Some(Commit::Done(upto))
     }
 
-    fn settle(&mut self, upto: OpId) {
+    /// What was handed over up to here survives.
+    pub fn settle(&mut self, upto: OpId) {
         while self.waiting.front().is_some_and(|(op, _)| *op <= upto) {
             if let Some((_, record)) = self.waiting.pop_front() {
                 self.safe.push(record);

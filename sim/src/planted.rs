@@ -119,7 +119,7 @@ bugs! {
     Overtake "overtake",
     /// Every 7th INSERT into channels is handed to the core twice.
     InsertTwice "insert_twice",
-    /// The rows of a statement are stored one by one, so that a crash may leave a part of them.
+    /// The first row of a statement is stored before the others, so that a crash may leave it alone.
     TearStatement "tear_statement",
 }
 
@@ -222,7 +222,7 @@ impl Planted {
         self.bug == Some(Bug::AcknowledgeEarly)
     }
 
-    /// True if records of one statement come to the disk in several commits.
+    /// True if the first record of a statement is safe before the others.
     pub fn tears_statements(&self) -> bool {
         self.bug == Some(Bug::TearStatement)
     }

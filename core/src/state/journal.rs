@@ -114,17 +114,17 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Bytes it takes, those of the index included. A name is counted although it is mostly shared.
+    /// Bytes it takes. A name is counted although it is mostly shared.
     fn weight(&self) -> usize {
-        let more = match &self.fact {
+        let name = match &self.fact {
             Fact::Message { message, .. } => match &message.to {
                 Address::Channel(name) => name.as_str().len(),
                 Address::User(_) => 0,
             },
             Fact::Read { channel, .. } => channel.as_str().len(),
-            Fact::Stored { .. } | Fact::NotStored { .. } => index::COMMIT,
+            Fact::Stored { .. } | Fact::NotStored { .. } => 0,
         };
-        size_of::<Self>() + index::SHARE + more
+        size_of::<Self>() + name
     }
 }
 
@@ -182,7 +182,7 @@ impl Journal {
 
     /// What it takes.
     pub(crate) fn usage(&self) -> Usage {
-        Usage::new(self.entries.len(), self.bytes as u64)
+        Usage::new(self.entries.len(), (self.bytes + self.index.bytes()) as u64)
     }
 
     /// True if anything is written into it.
@@ -267,7 +267,7 @@ impl Journal {
             return;
         }
         self.make_room(entry.weight());
-        if self.bytes + entry.weight() > self.bytes_max {
+        if entry.weight() > self.bytes_max {
             // Not even alone.
             self.since = entry.at;
             return;
@@ -275,11 +275,12 @@ impl Journal {
         self.bytes += entry.weight();
         self.entries.push_back(entry);
         self.index.added(&self.entries, self.entries.len());
+        self.make_room(0);
     }
 
     /// Forgets what must go for so many bytes more, and never takes more memory than it may fill.
     fn make_room(&mut self, bytes: usize) {
-        while self.bytes + bytes > self.bytes_max {
+        while self.bytes + self.index.bytes() + bytes > self.bytes_max {
             let Some(oldest) = self.entries.pop_front() else {
                 break;
             };
@@ -326,7 +327,8 @@ impl Journal {
     pub(crate) fn check(&self) {
         let bytes: usize = self.entries.iter().map(Entry::weight).sum();
         assert_eq!(self.bytes, bytes, "bytes of the journal drifted");
-        assert!(self.bytes <= self.bytes_max, "the journal is too long");
+        let all = self.bytes + self.index.bytes();
+        assert!(all <= self.bytes_max, "the journal is too long");
     }
 }
 

@@ -11,6 +11,7 @@ impl World {
     /// The store gets what one event made as a whole: the parts of a statement survive together or not at all
     /// (protocol.md Appendix B).
     pub(super) fn give_records(&mut self, actions: &[Action]) -> Result<(), Failure> {
+        let mut is_first = true;
         for action in actions {
             if let Action::Persist { op, record } = action {
                 self.note_stored(record);
@@ -18,9 +19,10 @@ impl World {
                 self.disk
                     .take(*op, record.clone())
                     .or_else(|text| wrong("records", text))?;
-                if self.planted.tears_statements() {
-                    self.begin_commit();
+                if self.planted.tears_statements() && is_first {
+                    self.disk.settle(*op);
                 }
+                is_first = false;
             }
         }
         self.begin_commit();
