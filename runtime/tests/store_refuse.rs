@@ -336,3 +336,20 @@ fn a_torn_end_of_the_log_is_no_damage() {
     }
     assert_eq!(least, COUNT - 1);
 }
+
+/// A killed process, or a disk that was full for a moment, leaves frames of an attempt that never ended; what is written
+/// next begins before them. If the power then fails in the middle of it, they lie behind a torn end.
+#[test]
+fn what_an_unfinished_attempt_left_behind_a_torn_end_is_no_damage() {
+    const COUNT: u64 = 3;
+    let image = killed_after(COUNT);
+    let path = image.path().join(LOG_NAME);
+    let mut log = fs::read(&path).unwrap();
+    let last = log[log.len() - (4096 + 24)..].to_vec();
+    // With our salt and the mark of an end, but continuing nothing.
+    for _ in 0..3 {
+        log.extend_from_slice(&last);
+    }
+    fs::write(&path, &log).unwrap();
+    assert!(read(image.path()).unwrap() == after(COUNT));
+}

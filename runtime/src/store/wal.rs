@@ -54,39 +54,65 @@ impl<'a> Reader<'a> {
     }
 
     /// The number, from 1, of an unreadable frame with something of a later transaction behind it.
+    ///
+    /// A frame with our salt alone proves nothing: an attempt that failed, or that a killed process did not finish, may
+    /// have left it, and a shorter transaction was written over the beginning. But checksums run on from frame to frame,
+    /// so a frame that continues the last one of a transaction was written after that transaction.
     fn damaged_frame(mut self) -> Option<usize> {
         let mut broken = None;
-        let mut transaction_ended = false;
+        // How the checksum stands behind the end of a transaction.
+        let mut ends: Vec<(u32, u32)> = Vec::new();
         for (index, frame) in self.frames.clone().enumerate() {
-            // Frames of an earlier round of the log carry another salt, so one that does proves nothing: after a
-            // loss of power it may lie before frames of the torn transaction.
+            // Frames of an earlier round of the log carry another salt.
             let ours = frame.get(8..16) == Some(self.salt);
-            if broken.is_none() && !(ours && self.check(frame)) {
-                broken = Some(index + 1);
-            }
-            if broken.is_some() && ours {
-                if transaction_ended {
-                    return broken;
+            if broken.is_none() {
+                if self.check(frame) && ours {
+                    continue;
                 }
-                transaction_ended = word(frame, 4) != Some(0);
+                broken = Some(index + 1);
+                // Either its content is damaged or the sum that it carries.
+                let sums = [stored(frame), Some(self.checksum)];
+                ends.extend(sums.into_iter().flatten().filter(|_| ends_transaction(frame)));
+                continue;
             }
+            let continues = |end: &(u32, u32)| {
+                self.sum(frame, *end)
+                    .is_some_and(|sum| Some(sum) == stored(frame))
+            };
+            if ours && ends.iter().any(continues) {
+                return broken;
+            }
+            ends.clear();
+            ends.extend(stored(frame).filter(|_| ours && ends_transaction(frame)));
         }
         None
     }
 
-    /// Checksums run through the whole log.
+    /// Whether the frame continues what was read so far. Checksums run through the whole log.
     fn check(&mut self, frame: &[u8]) -> bool {
-        let Some((header, page)) = frame.split_at_checked(FRAME_HEADER) else {
+        let Some(sum) = self.sum(frame, self.checksum) else {
             return false;
         };
-        let own = header.get(..8).unwrap_or_default();
-        self.checksum = checksum(
-            self.big_endian,
-            page,
-            checksum(self.big_endian, own, self.checksum),
-        );
-        Some(self.checksum.0) == word(header, 16) && Some(self.checksum.1) == word(header, 20)
+        self.checksum = sum;
+        Some(sum) == stored(frame)
     }
+
+    /// The checksum behind a frame, given the one before it.
+    fn sum(&self, frame: &[u8], before: (u32, u32)) -> Option<(u32, u32)> {
+        let (header, page) = frame.split_at_checked(FRAME_HEADER)?;
+        let own = checksum(self.big_endian, header.get(..8)?, before);
+        Some(checksum(self.big_endian, page, own))
+    }
+}
+
+/// The checksum that a frame carries.
+fn stored(frame: &[u8]) -> Option<(u32, u32)> {
+    Some((word(frame, 16)?, word(frame, 20)?))
+}
+
+/// The last frame of a transaction tells the size of the file.
+fn ends_transaction(frame: &[u8]) -> bool {
+    word(frame, 4) != Some(0)
 }
 
 /// The big-endian number at an offset.
