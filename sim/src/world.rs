@@ -7,11 +7,14 @@ mod clocks;
 mod coming;
 mod exact;
 mod finish;
+mod memory;
 mod pages;
 mod restore;
 mod server;
 mod steps;
+mod storing;
 mod tape;
+mod witness;
 
 use std::collections::BinaryHeap;
 use std::fmt::Write as _;
@@ -320,6 +323,7 @@ impl World {
             Coming::LogIn { life, session, ended } => self.log_in_again(life, session, ended),
             Coming::SessionEnd { life, session } => self.session_end(life, session),
             Coming::Retry { session, ask } => self.submit(session, ask),
+            Coming::Memory { life } => self.take_memory(life),
             Coming::Restart => self.start_server(),
         }
     }
@@ -395,47 +399,11 @@ impl World {
             (Action::Reply { session, req, .. }, Out::Reply { reply, .. }) => {
                 self.replied(session.0, req.0, reply);
             }
-            (Action::Persist { op, record }, _) => {
-                self.note_stored(record);
-                self.shadow.apply(record);
-                self.disk
-                    .take(*op, record.clone())
-                    .or_else(|text| wrong("records", text))?;
-                self.begin_commit();
-            }
             (Action::CloseSession { session }, _) => self.close_session(session.0),
-            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_), _) => {}
+            (Action::Persist { op, record }, _) => self.give_record(*op, record)?,
+            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
         }
         Ok(())
-    }
-
-    fn begin_commit(&mut self) {
-        if self.planted.lies_about_disk() {
-            self.plan(
-                self.now,
-                Coming::DiskLie {
-                    life: self.life,
-                    upto: self.disk.newest,
-                },
-            );
-        }
-        if self.disk.begin() {
-            let longest = if self.calm {
-                1
-            } else {
-                self.profile.get(Knob::Commit)
-            };
-            let at = self.now + 100 + self.luck.below(longest * 1000);
-            self.plan(at, Coming::Commit { life: self.life });
-        }
-    }
-
-    fn link_of(&self, conn: ConnId) -> Option<usize> {
-        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
-        self.links
-            .get(index)
-            .filter(|link| link.life == self.life)
-            .map(|_| index)
     }
 
     fn send_down(&mut self, conn: ConnId, down: Down) {

@@ -38,7 +38,8 @@ pub struct Writer {
 
 #[derive(Debug)]
 enum Command {
-    Append(OpId, Record),
+    /// In one transaction: they may be the parts of one statement.
+    Append(Vec<(OpId, Record)>),
     Stop,
 }
 
@@ -72,9 +73,16 @@ impl Store {
 impl Writer {
     /// Queues a record. Returns at once; `Persisted` follows. Numbers must ascend.
     pub fn append(&self, op: OpId, record: Record) {
-        self.stats.queued(&record);
+        self.append_all(vec![(op, record)]);
+    }
+
+    /// The same for records that survive a crash together or not at all: a statement is all or nothing (protocol.md 7.3).
+    pub fn append_all(&self, records: Vec<(OpId, Record)>) {
+        for (_, record) in &records {
+            self.stats.queued(record);
+        }
         self.commands
-            .send(Command::Append(op, record))
+            .send(Command::Append(records))
             .expect("the commit thread lives until `stop`");
     }
 
@@ -127,7 +135,11 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
 
     fn take(&mut self, command: Command) {
         match command {
-            Command::Append(op, record) => self.store.group.take(op, record),
+            Command::Append(records) => {
+                for (op, record) in records {
+                    self.store.group.take(op, record);
+                }
+            }
             Command::Stop => self.stopping = true,
         }
     }

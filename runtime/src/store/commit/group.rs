@@ -12,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::stats::{StatsHandle, record_bytes};
 use crate::store::{StoreError, open, write};
 
-/// Most records in one transaction, unless a failing disk has kept them waiting: bounds the time until the first of
+/// Most records in one transaction, but for those given together with the last one, and unless a failing disk has kept them waiting: bounds the time until the first of
 /// them is acknowledged.
 pub(super) const BATCH_RECORDS_MAX: usize = 8192;
 /// Most bytes of records in one transaction, as `record_bytes` counts them, but for the last record.

@@ -51,7 +51,7 @@ fn a_full_disk_keeps_everything_until_there_is_room() {
     let pages = pages(&committer.store);
     let records: Vec<Record> = (1..=20).map(data).collect();
     for (n, record) in records.iter().enumerate() {
-        committer.take(Command::Append(OpId(n as u64 + 1), record.clone()));
+        committer.take(Command::Append(vec![(OpId(n as u64 + 1), record.clone())]));
     }
     limit_pages(&committer.store, pages + 5);
     for _ in 0..2 {
@@ -86,7 +86,7 @@ fn a_batch_is_bounded_in_records_and_bytes() {
     };
     for n in 1..=BATCH_RECORDS_MAX as u64 {
         assert!(committer.store.group.has_room());
-        committer.take(Command::Append(OpId(n), small()));
+        committer.take(Command::Append(vec![(OpId(n), small())]));
     }
     assert!(!committer.store.group.has_room());
     rt::finish(committer.commit()).unwrap();
@@ -97,9 +97,24 @@ fn a_batch_is_bounded_in_records_and_bytes() {
     let fit = BATCH_BYTES_MAX.div_ceil(record_bytes(&large)) as u64;
     for n in first..first + fit {
         assert!(committer.store.group.has_room());
-        committer.take(Command::Append(OpId(n), large.clone()));
+        committer.take(Command::Append(vec![(OpId(n), large.clone())]));
     }
     assert!(!committer.store.group.has_room());
+}
+
+/// protocol.md 7.3: several VALUES groups are all or nothing, also through a crash.
+#[test]
+fn what_is_given_together_is_one_transaction() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut committer = committer(dir.path());
+    let fit = BATCH_BYTES_MAX.div_ceil(record_bytes(&data(1))) as u64;
+    let together: Vec<(OpId, Record)> = (1..=2 * fit).map(|n| (OpId(n), data(1))).collect();
+    committer.take(Command::Append(together));
+    let group = &mut committer.store.group;
+    assert!(!group.has_room());
+    assert_eq!(group.len() as u64, 2 * fit);
+    group.attempt().unwrap();
+    assert_eq!(group.len(), 0, "all of them in the one attempt");
 }
 
 /// More records than a batch may have are told of the failure, too, and the command to stop behind them is heard.
