@@ -411,4 +411,53 @@ mod tests {
             assert!(open(&after).1 == expected, "acknowledged and missing");
         }
     }
+
+    /// A killed process leaves a transaction that nobody synced; the next process finds it whole and goes on behind it. When
+    /// the power then fails, the first may be torn and the second not, which looks as if something acknowledged were damaged.
+    #[test]
+    fn what_a_killed_process_left_is_synced_before_anything_follows_it() {
+        let story = Story::of(1, 30);
+        let open = |mounted: &Mounted| {
+            store::open_on(
+                mounted,
+                &mounted.dir(),
+                Durability::Fsync,
+                store::CHECKPOINT_PAGES,
+            )
+        };
+        // How many operations of its first commit a process lives.
+        let commit = |mounted: &Mounted, record: usize, operations: u64| {
+            let (mut group, _) = open(mounted).unwrap();
+            mounted.disk.set_faults(Faults {
+                crash_at: Some(mounted.disk.count() + operations + 1),
+                ..Faults::default()
+            });
+            group.take(OpId(1), story.get(record).unwrap().clone());
+            let done = group.attempt().is_ok();
+            mounted.disk.die();
+            drop(group);
+            mounted.disk.set_faults(Faults::default());
+            done
+        };
+        let fresh = Mounted::new(Disk::new(Prng::new(5)));
+        open(&fresh).unwrap().0.close().unwrap();
+        for first in 0.. {
+            let killed = Mounted::new(fresh.disk.copy(Prng::new(first)));
+            let done = commit(&killed, 0, first);
+            killed.disk.restart();
+            for second in 0..12 {
+                let again = Mounted::new(killed.disk.copy(Prng::new(second)));
+                commit(&again, 1, second);
+                for luck in 0..20 {
+                    let after = Mounted::new(again.disk.copy(Prng::new(luck)));
+                    after.disk.cut_power();
+                    let refused = open(&after).err();
+                    assert!(refused.is_none(), "{first}, {second}, {luck}: {refused:?}");
+                }
+            }
+            if done {
+                break;
+            }
+        }
+    }
 }
