@@ -70,6 +70,8 @@ pub(crate) struct Faults {
     pub(crate) full_until: u64,
     /// Names cannot be synced.
     pub(crate) names_fail: bool,
+    /// Syncs fail, and what waited is forgotten.
+    pub(crate) syncs_fail: bool,
     /// Syncs that do nothing.
     pub(crate) lies: u64,
     /// Writes that never arrive.
@@ -132,6 +134,10 @@ impl Faults {
     }
 
     fn sync(&mut self, luck: &mut Prng) -> Fate {
+        if self.syncs_fail {
+            self.happened.io_errors += 1;
+            return Fate::Partly(0, Error::Io);
+        }
         if happens(self.io_errors, luck) {
             self.happened.io_errors += 1;
             let kept = luck.next() as usize;

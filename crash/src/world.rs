@@ -377,23 +377,23 @@ mod tests {
 
     use super::*;
 
+    fn open(mounted: &Mounted) -> Result<(Group, Durable), StoreError> {
+        store::open_on(
+            mounted,
+            &mounted.dir(),
+            Durability::Fsync,
+            store::CHECKPOINT_PAGES,
+        )
+    }
+
     /// SQLite does not tell when it could not sync the name of its new log, so the store must have done it before.
     #[test]
     fn the_log_has_a_name_before_anything_is_acknowledged() {
         let story = Story::of(1, 30);
         let record = story.get(0).unwrap();
-        let open = |mounted: &Mounted| {
-            store::open_on(
-                mounted,
-                &mounted.dir(),
-                Durability::Fsync,
-                store::CHECKPOINT_PAGES,
-            )
-            .unwrap()
-        };
         let mounted = Mounted::new(Disk::new(Prng::new(5)));
-        open(&mounted).0.close().unwrap();
-        let (mut group, _) = open(&mounted);
+        open(&mounted).unwrap().0.close().unwrap();
+        let (mut group, _) = open(&mounted).unwrap();
         mounted.disk.set_faults(Faults {
             names_fail: true,
             ..Faults::default()
@@ -408,7 +408,7 @@ mod tests {
         for luck in 0..40 {
             let after = Mounted::new(mounted.disk.copy(Prng::new(luck)));
             after.disk.cut_power();
-            assert!(open(&after).1 == expected, "acknowledged and missing");
+            assert!(open(&after).unwrap().1 == expected, "acknowledged and missing");
         }
     }
 
@@ -417,14 +417,6 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_is_synced_before_anything_follows_it() {
         let story = Story::of(1, 30);
-        let open = |mounted: &Mounted| {
-            store::open_on(
-                mounted,
-                &mounted.dir(),
-                Durability::Fsync,
-                store::CHECKPOINT_PAGES,
-            )
-        };
         // How many operations of its first commit a process lives.
         let commit = |mounted: &Mounted, record: usize, operations: u64| {
             let (mut group, _) = open(mounted).unwrap();
@@ -458,6 +450,39 @@ mod tests {
             if done {
                 break;
             }
+        }
+    }
+
+    /// After a sync that failed the system goes on showing what it forgot to write. The next process must not build on that.
+    #[test]
+    fn what_a_failed_sync_forgot_is_not_taken_for_safe() {
+        let story = Story::of(1, 30);
+        let record = |at| story.get(at).unwrap();
+        let mounted = Mounted::new(Disk::new(Prng::new(5)));
+        let (mut group, _) = open(&mounted).unwrap();
+        group.take(OpId(1), record(0).clone());
+        group.attempt().unwrap();
+        mounted.disk.set_faults(Faults {
+            syncs_fail: true,
+            ..Faults::default()
+        });
+        group.take(OpId(2), record(1).clone());
+        group.attempt().unwrap_err();
+        mounted.disk.die();
+        drop(group);
+        mounted.disk.set_faults(Faults::default());
+        mounted.disk.restart();
+
+        let (mut group, mut expected) = open(&mounted).unwrap();
+        group.take(OpId(1), record(2).clone());
+        group.attempt().unwrap();
+        expected.apply(record(2));
+        mounted.disk.die();
+        drop(group);
+        for luck in 0..40 {
+            let after = Mounted::new(mounted.disk.copy(Prng::new(luck)));
+            after.disk.cut_power();
+            assert!(open(&after).unwrap().1 == expected, "acknowledged and missing");
         }
     }
 }
