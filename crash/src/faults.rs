@@ -66,6 +66,8 @@ pub(crate) struct Faults {
     /// The operation, counted from the disk's first, at which everything ends.
     pub(crate) crash_at: Option<u64>,
     pub(crate) io_errors: u64,
+    /// The operation, counted from the disk's first, that fails.
+    pub(crate) fails_at: Option<u64>,
     /// Operations before this one find the disk full when they need room.
     pub(crate) full_until: u64,
     /// Names cannot be synced.
@@ -93,6 +95,10 @@ impl Faults {
                     Fate::Fails(Error::Io)
                 }
             };
+        }
+        if self.fails_at == Some(count) {
+            self.happened.io_errors += 1;
+            return Fate::Fails(Error::Io);
         }
         match op {
             Op::Write { bytes, grows } => self.write(count, bytes, grows, luck),

@@ -73,7 +73,12 @@ pub fn open_on(
             Err(error) => from_sqlite(&path, error),
         }
     })?;
-    // SQLite has made its log by now. It syncs the log's name with the first change, but does not tell when that fails.
+    // SQLite has made its log by now, unless the change to it failed after it was confirmed. Without a log it would work
+    // on, and a loss of power could take back what was acknowledged.
+    if !exists(files, &log)? {
+        return Err(io_error(&log, "SQLite could not make its log"));
+    }
+    // SQLite syncs the log's name with the first change, but does not tell when that fails.
     files.sync_names(dir).map_err(|cause| io_error(dir, cause))?;
     Ok((Group::new(connection, path), durable))
 }
@@ -138,18 +143,21 @@ fn try_lock(file: &File) -> io::Result<bool> {
 
 /// A database without its main file is not a new one: its log still holds what was acknowledged.
 fn is_there(files: &impl Files, path: &Path) -> Result<bool, StoreError> {
-    let exists = |path: &Path| match files.length(path) {
-        Ok(found) => Ok(found.is_some()),
-        Err(cause) => Err(io_error(path, cause)),
-    };
     let log = path.with_extension("db-wal");
-    match (exists(path)?, exists(&log)?) {
+    match (exists(files, path)?, exists(files, &log)?) {
         (true, _) => Ok(true),
         (false, false) => Ok(false),
         (false, true) => Err(damaged(
             path,
             format!("it is missing, but its log {} is there", log.display()),
         )),
+    }
+}
+
+fn exists(files: &impl Files, path: &Path) -> Result<bool, StoreError> {
+    match files.length(path) {
+        Ok(found) => Ok(found.is_some()),
+        Err(cause) => Err(io_error(path, cause)),
     }
 }
 
@@ -340,7 +348,8 @@ fn io_error(path: &Path, cause: impl ToString) -> StoreError {
 
 /// What SQLite's refusal means for whoever starts the server.
 pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> StoreError {
-    let what = error.to_string();
+    // One line: SQLite quotes what it found in a damaged schema.
+    let what = error.to_string().replace('\n', " ");
     // A table or column is missing.
     if matches!(error, rusqlite::Error::SqlInputError { .. }) {
         return damaged(path, what);
