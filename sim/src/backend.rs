@@ -237,6 +237,30 @@ impl Ask {
         Self::Wrong { text, code }
     }
 
+    /// True if it only sets up the session, which no limit counts.
+    pub fn is_free(&self) -> bool {
+        match self {
+            Self::Begin | Self::End | Self::Use { .. } => true,
+            Self::Console(console) => console.is_free(),
+            Self::Private(_)
+            | Self::Publish(_)
+            | Self::SetKey { .. }
+            | Self::DelKey { .. }
+            | Self::SetData { .. }
+            | Self::DelData { .. }
+            | Self::SetLength { .. }
+            | Self::DelLength { .. }
+            | Self::DelHistory { .. }
+            | Self::DelMessage { .. }
+            | Self::DelQueue { .. }
+            | Self::Revoke { .. }
+            | Self::Restore { .. }
+            | Self::Look(_)
+            | Self::Delivery { .. }
+            | Self::Wrong { .. } => false,
+        }
+    }
+
     /// True if it changes something durable, so that its OK waits for the disk.
     pub fn writes(&self) -> bool {
         matches!(

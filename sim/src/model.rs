@@ -18,13 +18,16 @@ mod outputs;
 mod pages;
 mod private;
 mod queries;
+mod quota;
 mod sends;
 mod sessions;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use comet_core::{Action, CloseCause, ConnId, OpId, Record};
 
+use crate::address::Network;
 use crate::backend::Ask;
 use crate::browser::{Command, Intrusion, Version};
 use crate::profile::{Knob, Profile};
@@ -34,7 +37,7 @@ use commands::Pace;
 use console::Counts;
 use facts::Facts;
 use histories::Reading;
-use limits::Tokens;
+use limits::Turns;
 pub use outputs::Out;
 use pages::Page;
 use sends::{Accepted, Identity};
@@ -107,6 +110,8 @@ pub struct Claim {
     pub key: String,
     pub uuid: String,
     pub version: Version,
+    /// Where it comes from, if anybody knows.
+    pub ip: Option<IpAddr>,
 }
 
 /// A connection as the model knows it.
@@ -119,6 +124,7 @@ struct Conn {
     user: u32,
     uuid: String,
     version: Version,
+    ip: Option<IpAddr>,
     opened: u64,
     channels: Vec<String>,
     /// Registered for private delivery; evicted ones are not.
@@ -271,8 +277,10 @@ pub struct Model {
     pages: Vec<Page>,
     /// Messages with a send key that may be sent again, oldest first.
     accepted: Vec<Accepted>,
-    /// Turns of tenants that sent commands.
-    turns: Vec<Tokens>,
+    /// Turns of whoever took one.
+    turns: Vec<Turns>,
+    /// Who showed a right key where: network, tenant, user.
+    friends: Vec<(Network, u32, u32)>,
     /// The ids of all messages that were ever sent with a send key.
     identities: Vec<(Identity, String)>,
     /// All ids of channel messages.
@@ -305,6 +313,8 @@ pub struct Model {
     leaving: Vec<ConnId>,
     /// Connections the core closed in this step: nothing may follow.
     ended: Vec<ConnId>,
+    /// The connection that is not let in in this step: it is told why, unless there is no memory for that.
+    turned_away: Option<ConnId>,
     /// The queue a statement of this step deletes.
     emptied: Option<(u32, u32)>,
     /// What happened to messages, in order.
@@ -345,6 +355,7 @@ impl Model {
             pages: Vec::new(),
             accepted: Vec::new(),
             turns: Vec::new(),
+            friends: Vec::new(),
             identities: Vec::new(),
             ids: Vec::new(),
             copies: Vec::new(),
@@ -364,12 +375,18 @@ impl Model {
             kicks: Vec::new(),
             leaving: Vec::new(),
             ended: Vec::new(),
+            turned_away: None,
             emptied: None,
             happened: Vec::new(),
             actor: (0, 0),
             previous: 0,
             compared: 0,
         }
+    }
+
+    /// The operator does away with strict limits before the next start.
+    pub fn relax(&mut self) {
+        self.profile.relax();
     }
 
     /// A new server started on what the disk had; `actions` are those of its start.
@@ -443,6 +460,7 @@ impl Model {
         self.wanted.clear();
         self.accepted.clear();
         self.turns.clear();
+        self.friends.clear();
         self.last_op = OpId(0);
         self.persisted = OpId(0);
         self.failing = false;

@@ -178,6 +178,7 @@ impl World {
                 } else {
                     format!("browser-{number}")
                 },
+                ip: crate::address::of_browser(number as usize),
             });
         }
         let sessions = (0..profile.get(Knob::Sessions).max(profile.get(Knob::Devs)))
@@ -395,7 +396,7 @@ impl World {
                 }
             }
             (Action::Probe { conn, probe }, _) => self.send_down(*conn, Down::Ping(probe.0)),
-            (Action::Close { conn, .. }, _) => self.close(*conn),
+            (Action::Close { conn, cause }, _) => self.close(*conn, *cause),
             (Action::Reply { session, req, .. }, Out::Reply { reply, .. }) => {
                 self.replied(session.0, req.0, reply);
             }

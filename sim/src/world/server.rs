@@ -12,7 +12,7 @@ use super::coming::Query;
 use super::steps::CrashPlan;
 use super::{Coming, World};
 use crate::backend::{Ask, Session};
-use crate::browser::{self, Intrusion};
+use crate::browser::{self, Intrusion, Version};
 use crate::fault::Fault;
 use crate::model::{Cause, Claim, Failure};
 use crate::names;
@@ -143,10 +143,13 @@ impl World {
             key: browser::key(browser, &tab.credentials),
             uuid: browser.uuid.clone(),
             version: browser.version,
+            ip: browser.ip,
         };
         let client = Arc::new(ClientInfo {
             user_agent: browser.version.text().into(),
-            ip: Some(std::net::IpAddr::from([10, 0, 0, 1])),
+            // Old browsers tell none.
+            origin: (browser.version != Version::V3).then(|| "https://example.com".into()),
+            ip: browser.ip,
             ..ClientInfo::default()
         });
         self.feed(
@@ -247,7 +250,7 @@ impl World {
     }
 
     /// The core closes a connection: what was sent is flushed, then the stream ends without a Close frame (Q9).
-    pub(super) fn close(&mut self, conn: ConnId) {
+    pub(super) fn close(&mut self, conn: ConnId, cause: CloseCause) {
         let Some(index) = self.link_of(conn) else { return };
         let late = self.profile.get(Knob::LateClosed);
         let now = self.now;
@@ -255,6 +258,7 @@ impl World {
         if link.server != ServerSide::Open {
             return;
         }
+        link.sent_away = matches!(cause, CloseCause::Throttled | CloseCause::Quota);
         let due = link.send_down(now, Down::End);
         let tells = link.luck().percent(late.max(20));
         link.server = if tells {
@@ -321,11 +325,34 @@ impl World {
         self.session_end(life, id)
     }
 
+    /// A back end looks into another tenant, on a session of its own that it needs for nothing else.
+    pub(super) fn visit(&mut self, from: u32, to: u32) -> Result<(), Failure> {
+        if self.core.is_none() {
+            return Ok(());
+        }
+        self.session_ids += 1;
+        self.requests += 1;
+        let (life, id, req) = (self.life, self.session_ids, self.requests);
+        let event = Event::SessionOpened {
+            session: SessionId(id),
+            login: Login::Tenant(DevId(from)),
+            database: "".into(),
+        };
+        let opened = Cause::SessionOpened {
+            session: id,
+            dev: from,
+            is_health_check: false,
+        };
+        self.feed(event, &opened)?;
+        self.query_arrived(life, id, req, Ask::Use { dev: to })?;
+        self.session_end(life, id)
+    }
+
     /// The server ended a session: the back end opens another one soon.
     pub(super) fn close_session(&mut self, id: u64) {
         if let Some(session) = self.sessions.iter().position(|known| known.id == id) {
             self.plan(
-                self.now + 50_000,
+                self.now + 300_000,
                 Coming::LogIn {
                     life: self.life,
                     session,
@@ -340,6 +367,7 @@ impl World {
         if life != self.life || self.core.is_none() || self.sessions[index].id != ended {
             return Ok(());
         }
+        self.session_end(life, ended)?;
         let lost = std::mem::take(&mut self.sessions[index].unanswered);
         self.open_session(index)?;
         for (_, ask) in lost {

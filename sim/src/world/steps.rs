@@ -94,16 +94,25 @@ impl World {
             | Verb::Use
             | Verb::DelMessage
             | Verb::Wrong
-            | Verb::Transaction => {
-                let session = (a % self.sessions.len() as u64) as usize;
-                let dev = self.sessions[session].dev;
-                let ask = self.statement(step, dev);
-                return self.submit(session, ask);
-            }
+            | Verb::Transaction => return self.state(step),
             Verb::Health => return self.check_health(),
             Verb::Stall => return self.stall(a, b == 1),
         }
         Ok(())
+    }
+
+    /// A back end sends a statement.
+    fn state(&mut self, step: &Step) -> Result<(), Failure> {
+        let session = (step.a % self.sessions.len() as u64) as usize;
+        let dev = self.sessions[session].dev;
+        let ask = self.statement(step, dev);
+        if let Ask::Use { dev: to } = ask
+            && self.profile.get(Knob::QuotaSessions) > 0
+        {
+            // It may be refused, and whoever pipelined more would not know where he is.
+            return self.visit(dev, to);
+        }
+        self.submit(session, ask)
     }
 
     pub(super) fn open_tab(&mut self, browser: u64, mask: u64) {
@@ -287,7 +296,7 @@ impl World {
     }
 
     /// An orderly stop: the last records are written, then the process ends.
-    fn stop(&mut self, down_ms: u64) -> Result<(), Failure> {
+    pub(super) fn stop(&mut self, down_ms: u64) -> Result<(), Failure> {
         if self.core.is_none() {
             return Ok(());
         }
