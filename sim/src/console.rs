@@ -111,7 +111,13 @@ impl Console {
 
     /// It tells constants of a session, or sets one up, which no limit counts.
     pub fn is_free(self) -> bool {
-        let free = ["SET ", "SELECT @@", "SELECT 1", "SELECT DATABASE", "SHOW WARNINGS"];
+        let free = [
+            "SET ",
+            "SELECT @@",
+            "SELECT 1",
+            "SELECT DATABASE",
+            "SHOW WARNINGS",
+        ];
         free.iter().any(|start| self.text().starts_with(start))
     }
 

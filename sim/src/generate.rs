@@ -159,7 +159,7 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
         Verb::SetKey | Verb::Revoke | Verb::Restore => (who, rng.below(4), rng.below(TOKENS)),
         Verb::SetLength => (who, rng.below(8), rng.pick(&[0, 1, 2, 5, 99, 200])),
         Verb::DelLength | Verb::DelHistory => (who, rng.below(8), 0),
-        Verb::Select => (who, rng.below(11), rng.below(12)),
+        Verb::Select => (who, rng.below(12), rng.below(12)),
         Verb::Wrong => (who, rng.below(8), 0),
         Verb::Transaction => (who, rng.below(2), 0),
         Verb::DiskFail => (pause(rng), 0, 0),

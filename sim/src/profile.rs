@@ -249,9 +249,9 @@ impl Profile {
     }
 
     fn draw_strict(&mut self, rng: &mut Prng) {
-        if rng.percent(25) {
+        if rng.percent(30) {
             for (knob, values) in STRICT {
-                if rng.percent(25) {
+                if rng.percent(30) {
                     self.set(knob, rng.pick(&values));
                 }
             }

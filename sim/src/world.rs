@@ -11,6 +11,7 @@ mod memory;
 mod pages;
 mod restore;
 mod server;
+mod sessions;
 mod steps;
 mod storing;
 mod tape;

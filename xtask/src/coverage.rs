@@ -68,6 +68,8 @@ pub(crate) fn coverage(seeds: Option<&str>, report: Option<&str>) -> bool {
         run(build
             .env("CARGO_TARGET_DIR", &folder)
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
             .env("RUSTFLAGS", "-C instrument-coverage"))
     });
     stages.run("seeds", || run_seeds(&folder, seeds));

@@ -95,7 +95,10 @@ impl Model {
             Console::SessionStatus => {
                 let messages = self.counts.messages.get(dev as usize).copied().unwrap_or(0);
                 let online = self.living().filter(|conn| conn.dev == dev).count() as u64;
-                let places = self.sessions.iter().filter(|other| other.is_admitted && other.dev == dev);
+                let places = self
+                    .sessions
+                    .iter()
+                    .filter(|other| other.is_admitted && other.dev == dev);
                 let sessions = places.count() as u64;
                 named(&[
                     ("flag", "session".into()),
@@ -211,9 +214,7 @@ impl Model {
 
 /// A page that was not let in, and belongs to no tenant's figures.
 fn is_turned_away(cause: &Cause, outs: &[Out], id: ConnId) -> bool {
-    let ends = |out: &Out| {
-        matches!(out, Out::Close { conn, cause: CloseCause::Throttled | CloseCause::Quota } if *conn == id)
-    };
+    let ends = |out: &Out| matches!(out, Out::Close { conn, cause: CloseCause::Throttled | CloseCause::Quota } if *conn == id);
     matches!(cause, Cause::Opened(claim) if claim.conn == id) && outs.iter().any(ends)
 }
 

@@ -33,6 +33,18 @@ pub(super) struct Story {
     complete: bool,
 }
 
+impl Story {
+    /// Of which message.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Nothing happened to it, and it is nowhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.happened.is_empty() && self.present.is_none()
+    }
+}
+
 /// The words for what happened; others tell where a message is, or cannot be concluded from outside.
 const HAPPENED: [&str; 8] = [
     "accepted",

@@ -122,7 +122,9 @@ impl Model {
     }
 
     fn costs(&self, id: ConnId, command: &Command) -> Vec<Cost> {
-        let Some(conn) = self.conn(id) else { return Vec::new() };
+        let Some(conn) = self.conn(id) else {
+            return Vec::new();
+        };
         let rate = |knob| Rate::per_second(self.profile.get(knob));
         let (dev, user) = (conn.dev, conn.user);
         let (messages, names) = (self.messages_in(command), self.new_names_in(conn, command));
@@ -132,26 +134,14 @@ impl Model {
                 rate(Knob::UserCommands).filter(|_| user > 0),
                 1,
             ),
-            (
-                Taker::Tenant(dev, Kind::Command),
-                rate(Knob::TenantCommands),
-                1,
-            ),
-            (
-                Taker::Page(id, Kind::Message),
-                rate(Knob::PageMessages),
-                messages,
-            ),
+            (Taker::Tenant(dev, Kind::Command), rate(Knob::TenantCommands), 1),
+            (Taker::Page(id, Kind::Message), rate(Knob::PageMessages), messages),
             (
                 Taker::Tenant(dev, Kind::Message),
                 rate(Knob::TenantMessages),
                 messages,
             ),
-            (
-                Taker::Page(id, Kind::Subscription),
-                rate(Knob::PageNames),
-                names,
-            ),
+            (Taker::Page(id, Kind::Subscription), rate(Knob::PageNames), names),
         ];
         let asked = costs.into_iter().filter(|(_, _, cost)| *cost > 0);
         asked
@@ -186,7 +176,8 @@ impl Model {
 
     /// Takes the turn a statement costs; true if there is none. Those that only set up a session are free.
     pub(super) fn is_statement_too_fast(&mut self, dev: u32, ask: &Ask) -> bool {
-        let Some(rate) = Rate::per_second(self.profile.get(Knob::Statements)).filter(|_| !ask.is_free()) else {
+        let Some(rate) = Rate::per_second(self.profile.get(Knob::Statements)).filter(|_| !ask.is_free())
+        else {
             return false;
         };
         let cost = (Taker::Tenant(dev, Kind::Statement), rate, 1);
@@ -238,14 +229,14 @@ impl Model {
         }
         let cost = if self.has_turns(&account) { 1 } else { max };
         let mut costs = vec![
-            (
-                Taker::Stranger(network, dev, user),
-                Rate::per_minute(max),
-                cost,
-            ),
+            (Taker::Stranger(network, dev, user), Rate::per_minute(max), cost),
             (Taker::Address(network), Rate::per_minute(10 * max), cost),
         ];
-        costs.extend(network.site().map(|site| (Taker::Address(site), Rate::per_minute(40 * max), cost)));
+        costs.extend(
+            network
+                .site()
+                .map(|site| (Taker::Address(site), Rate::per_minute(40 * max), cost)),
+        );
         (costs, account)
     }
 

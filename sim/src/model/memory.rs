@@ -115,6 +115,7 @@ impl Model {
             | Ask::Use { .. }
             | Ask::DelMessage { .. }
             | Ask::Delivery { .. }
+            | Ask::DeliveryOf { .. }
             | Ask::Begin
             | Ask::End
             | Ask::Wrong { .. } => false,

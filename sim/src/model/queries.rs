@@ -70,6 +70,9 @@ impl Model {
             } else if let Ask::Delivery { ids, words } = ask {
                 let (ids, words) = (ids.clone(), *words);
                 Expected::Delivery { dev, ids, words }
+            } else if let Ask::DeliveryOf { channel, user } = ask {
+                let (channel, user) = (channel.clone(), *user);
+                Expected::DeliveryOf { dev, channel, user }
             } else if let Ask::Wrong { code, .. } = ask {
                 Expected::Error(*code)
             } else {
@@ -87,12 +90,16 @@ impl Model {
     /// The id of the newest message of an INSERT. One that nobody keeps has none.
     fn last_message(&self, dev: u32, ask: &Ask, outs: &[Out]) -> String {
         if let Ask::Publish(rows) = ask
-            && rows.last().is_none_or(|row| self.told.length(dev, &row.channel) == 0)
+            && rows
+                .last()
+                .is_none_or(|row| self.told.length(dev, &row.channel) == 0)
         {
             return String::new();
         }
         let id = |out: &Out| {
-            let Out::Record { record, .. } = out else { return None };
+            let Out::Record { record, .. } = out else {
+                return None;
+            };
             if let Record::MessageQueued { message, .. } = record {
                 return Some(message.id.to_string());
             }
@@ -164,6 +171,7 @@ impl Model {
             }
             Ask::Look(_)
             | Ask::Delivery { .. }
+            | Ask::DeliveryOf { .. }
             | Ask::Console(_)
             | Ask::Use { .. }
             | Ask::Begin
@@ -210,6 +218,7 @@ impl Model {
             | Ask::Restore { .. }
             | Ask::Look(_)
             | Ask::Delivery { .. }
+            | Ask::DeliveryOf { .. }
             | Ask::Console(_)
             | Ask::Use { .. }
             | Ask::Begin
@@ -370,6 +379,10 @@ impl Model {
                 }
                 true
             }
+            (Expected::DeliveryOf { dev, channel, user }, Ok(Answer::Rows(seen))) => {
+                self.delivery_of(*dev, channel, *user, seen)?;
+                true
+            }
             (Expected::Rows(rows), Ok(Answer::Rows(seen))) => same_rows(rows, seen),
             (Expected::Count(rows), Ok(Answer::Rows(seen))) => *rows == seen.rows.len(),
             (Expected::Named(pairs), Ok(Answer::Rows(seen))) => pairs.iter().all(|pair| has(seen, pair)),
@@ -413,7 +426,9 @@ fn closes_somebody(outs: &[Out]) -> bool {
 fn has(rows: &Rows, (name, value): &(String, String)) -> bool {
     let is = |cell: &Cell, text: &str| matches!(cell, Cell::Text(cell) if **cell == *text);
     let row = |row: &Vec<Cell>| {
-        let (a, values) = row.split_first().map_or((None, &[][..]), |(a, values)| (Some(a), values));
+        let (a, values) = row
+            .split_first()
+            .map_or((None, &[][..]), |(a, values)| (Some(a), values));
         a.is_some_and(|a| is(a, name)) && values.iter().any(|b| is(b, value))
     };
     rows.rows.iter().any(row)

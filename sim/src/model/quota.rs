@@ -120,6 +120,7 @@ impl Model {
             | Ask::Use { .. }
             | Ask::DelMessage { .. }
             | Ask::Delivery { .. }
+            | Ask::DeliveryOf { .. }
             | Ask::Begin
             | Ask::End
             | Ask::Wrong { .. } => {}
@@ -157,7 +158,10 @@ impl Model {
         online.dedup();
         let comes = !online.contains(&user);
         let online = online.len() as u64;
-        let (most_online, most) = (self.profile.get(Knob::QuotaOnline), self.profile.get(Knob::QuotaUsers));
+        let (most_online, most) = (
+            self.profile.get(Knob::QuotaOnline),
+            self.profile.get(Knob::QuotaUsers),
+        );
         if most_online > 0 && comes && online + 1 > most_online {
             return true;
         }
@@ -174,7 +178,10 @@ impl Model {
     /// True if a tenant has as many sessions as it may have.
     pub(super) fn is_over_sessions(&self, dev: u32) -> bool {
         let max = self.profile.get(Knob::QuotaSessions);
-        let open = self.sessions.iter().filter(|known| known.is_admitted && known.dev == dev);
+        let open = self
+            .sessions
+            .iter()
+            .filter(|known| known.is_admitted && known.dev == dev);
         max > 0 && open.count() as u64 >= max
     }
 }

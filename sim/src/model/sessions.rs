@@ -23,7 +23,10 @@ impl Model {
     pub(super) fn log_in(&mut self, id: u64, dev: u32, is_health_check: bool, outs: &[Out]) {
         let is_refused = self.is_full() && self.sessions.len() >= 16;
         if is_refused != closes(outs, id) {
-            let text = format!("session {id}: refused {is_refused}, {} others", self.sessions.len());
+            let text = format!(
+                "session {id}: refused {is_refused}, {} others",
+                self.sessions.len()
+            );
             self.trouble = wrong::<()>("session", text).err();
         }
         if is_refused {
@@ -53,7 +56,10 @@ impl Model {
             // It is judged where it is due: at a login, or a statement of a session without a place.
             if let Cause::SessionOpened { session: of, .. } | Cause::Query { session: of, .. } = cause
                 && of == session
-                && !self.sessions.iter().any(|known| known.id == *of && known.is_admitted)
+                && !self
+                    .sessions
+                    .iter()
+                    .any(|known| known.id == *of && known.is_admitted)
             {
                 continue;
             }
