@@ -19,7 +19,7 @@ pub(super) struct Session {
 }
 
 impl Model {
-    /// A session logged in. Sixteen are let in even if there is no memory (docs/protocol.md 8.6).
+    /// A session logged in. Sixteen are let in even if there is no memory (docs/protocol.md 8.7).
     pub(super) fn log_in(&mut self, id: u64, dev: u32, is_health_check: bool, outs: &[Out]) {
         let is_refused = self.is_full() && self.sessions.len() >= 16;
         if is_refused != closes(outs, id) {
