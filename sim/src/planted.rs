@@ -145,6 +145,13 @@ pub struct Planted {
     exact: crate::planted_exact::Memory,
 }
 
+fn is_queued(action: &Action) -> bool {
+    let Action::Persist { record, .. } = action else {
+        return false;
+    };
+    matches!(record, Record::MessageQueued { .. })
+}
+
 fn is_ack(event: &Event) -> bool {
     let Event::Request { command, .. } = event else {
         return false;
@@ -284,7 +291,6 @@ impl Planted {
     }
 
     /// Spoils what the core wants.
-    #[expect(clippy::too_many_lines, reason = "one line for each mistake")]
     pub fn spoil(&mut self, cause: &Cause, actions: &mut Vec<Action>) {
         let Some(bug) = self.bug else { return };
         self.notice(cause, actions);
@@ -295,16 +301,7 @@ impl Planted {
             Bug::DropPrivate => actions.retain(|a| !(is_private(a) && self.every(5))),
             Bug::SwapPrivate => swap(actions, is_private),
             Bug::SwapChannel => swap(actions, is_channel_message),
-            Bug::SwallowRecord => actions.retain(|action| {
-                let queued = matches!(
-                    action,
-                    Action::Persist {
-                        record: Record::MessageQueued { .. },
-                        ..
-                    }
-                );
-                !(queued && self.every(3))
-            }),
+            Bug::SwallowRecord => actions.retain(|a| !(is_queued(a) && self.every(3))),
             Bug::DropProbe => actions.retain(|action| !matches!(action, Action::Probe { .. })),
             Bug::DropOffline => actions.retain(|action| !text_of(action).contains(r#""event":"offline""#)),
             Bug::LoseReply => {
