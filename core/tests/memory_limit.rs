@@ -8,8 +8,10 @@
 
 mod harness;
 
-use comet_core::cometql::{self, Limits};
-use comet_core::{Action, Category, CloseCause, Config, ErrorCode, Event, Login, Outside, Room, SessionId};
+use comet_core::cometql::{self, Cell, Limits, Show, Statement};
+use comet_core::{
+    Action, Answer, Category, CloseCause, Config, ErrorCode, Event, Login, Outside, Room, SessionId,
+};
 use harness::{World, config};
 
 const LIMIT: u64 = 100_000;
@@ -106,6 +108,27 @@ fn a_full_server_refuses_to_store_and_forgets_nothing() {
     w.crash_and_restart(10);
     assert_eq!(rooms(&w), [Room::ToCome], "it starts full, and says so");
     assert_eq!(w.core.memory().stored_bytes(), stored);
+}
+
+/// `SHOW MEMORY` counts what was refused: every row of a statement.
+#[test]
+fn refused_rows_are_counted_one_by_one() {
+    let mut w = world();
+    outside(&mut w, LIMIT);
+    let refused = |w: &mut World| {
+        let Some(Ok(Answer::Rows(rows))) = w.statement(Statement::Show(Show::Memory { global: true })) else {
+            panic!("not answered")
+        };
+        let row = rows.rows.into_iter().find(|row| row[0] == Cell::text("refused"));
+        row.and_then(|row| row.last().cloned()).unwrap()
+    };
+    let before = refused(&mut w);
+    let limits = Limits::of(&w.config.clone().check().unwrap());
+    let rows = "INSERT INTO users_data (id, data) VALUES (1, 'a'), (2, 'b'), (3, 'c')";
+    let statement = cometql::parse(rows.as_bytes(), &limits).unwrap();
+    assert_eq!(w.statement(statement).unwrap().unwrap_err().code, ErrorCode::Full);
+    assert_ne!(before, Cell::text("3"));
+    assert_eq!(refused(&mut w), Cell::text("3"));
 }
 
 /// The operator can log in, whoever else is there; sessions beyond that are turned away.

@@ -271,3 +271,19 @@ proptest! {
         prop_assert_eq!(inner, text.replace('\'', "\\u0027"));
     }
 }
+
+/// An empty container is one as well, of either kind.
+#[test]
+fn every_container_counts_for_the_depth() {
+    for (text, depth) in [
+        ("1", 0),
+        ("{}", 1),
+        ("[]", 1),
+        (r#"{"a":{}}"#, 2),
+        (r#"[[],{"a":1}]"#, 2),
+        (r#"{"a":[{"b":{}}],"c":{}}"#, 4),
+    ] {
+        assert!(is_valid_within(text, depth), "{text}");
+        assert!(depth == 0 || !is_valid_within(text, depth - 1), "{text}");
+    }
+}

@@ -252,6 +252,15 @@ mod tests {
             "https://.example.com",
             "https://aexample.com",
             "https://a.example.com.evil.org",
+            // What is no host ends in one.
+            "https://evil.org/a.example.com",
+            "https://evil.org#a.example.com",
+            "https://evil.org?a.example.com",
+            "https://evil.org@a.example.com",
+            "https://evil.org\\a.example.com",
+            "https://evil.org,a.example.com",
+            "https://evil.org a.example.com",
+            "https://evil.org\u{7f}a.example.com",
         ] {
             assert!(!allowed(origin, list), "{origin}");
         }

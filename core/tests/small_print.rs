@@ -1,0 +1,490 @@
+//! Edges of rules that are easily built one step off: who may send, which row a LIMIT means, what is written though
+//! nothing happened, and what a store that fails does not touch.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that fails may panic"
+)]
+
+mod harness;
+
+use comet_core::cometql::{self, Limits};
+use comet_core::wire::{ClientRequest, Dialect, SendRequest};
+use comet_core::{Action, Answer, Body, Config, ErrorCode, Event, EventName, OpId, QueryError, Record};
+use harness::{World, channel, config, user};
+
+fn run(w: &mut World, sql: &str) -> Option<Result<Answer, QueryError>> {
+    let limits = Limits::of(&w.config.clone().check().unwrap());
+    w.statement(cometql::parse(sql.as_bytes(), &limits).unwrap())
+}
+
+fn rows(w: &mut World, sql: &str) -> usize {
+    match run(w, sql) {
+        Some(Ok(Answer::Rows(rows))) => rows.rows.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn affected(w: &mut World, sql: &str) -> u64 {
+    match run(w, sql) {
+        Some(Ok(Answer::Done(done))) => done.affected,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn code(w: &mut World, sql: &str) -> Option<ErrorCode> {
+    run(w, sql).unwrap().err().map(|error| error.code)
+}
+
+/// What is to be written since the last `take`.
+fn records(w: &mut World) -> Vec<Record> {
+    let record = |action: Action| match action {
+        Action::Persist { record, .. } => Some(record),
+        _ => None,
+    };
+    w.take().into_iter().filter_map(record).collect()
+}
+
+fn says(w: &mut World, conn: u64, name: &str, anonymous: bool) {
+    w.request(
+        conn,
+        ClientRequest::Send(SendRequest {
+            channel: channel(name),
+            anonymous,
+            event: EventName::parse("say").unwrap(),
+            body: Body::new("hi"),
+            key: None,
+        }),
+    );
+}
+
+/// S43: into `webauth_*` everybody sends under his own name, also who has one.
+#[test]
+fn s43_nobody_is_anonymous_where_names_are_asked_for() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.open(1, Some(5), "k5", "a");
+    w.open(2, Some(5), "k5", "b");
+    w.subscribe(2, &["webauth_a", "web_a"]);
+    w.take();
+    says(&mut w, 1, "webauth_a", true);
+    assert!(w.frames(2).is_empty(), "{:?}", w.frames(2));
+    says(&mut w, 1, "webauth_a", false);
+    says(&mut w, 1, "web_a", true);
+    assert_eq!(w.frames(2).len(), 2);
+}
+
+/// Q42: a DELETE with LIMIT counts users who have a key or are connected, and nobody else.
+#[test]
+fn q42_who_has_no_key_and_is_not_there_takes_no_place() {
+    let mut w = World::new();
+    w.key(2, "k2");
+    assert_eq!(
+        affected(
+            &mut w,
+            "DELETE FROM users_auth WHERE id IN (1, 2) ORDER BY hash LIMIT 1"
+        ),
+        1
+    );
+    assert_eq!(rows(&mut w, "SELECT * FROM users_auth WHERE id = 2"), 0);
+    w.key(2, "k2");
+    w.open(1, Some(2), "k2", "a");
+    w.key(3, "k3");
+    assert_eq!(
+        affected(
+            &mut w,
+            "DELETE FROM users_auth WHERE id IN (2, 3) ORDER BY hash LIMIT 2"
+        ),
+        2,
+        "who is connected with a key is one row"
+    );
+}
+
+/// LIMIT holds for constants as for tables.
+#[test]
+fn constants_are_one_row() {
+    let mut w = World::new();
+    for (limit, expected) in [
+        ("", 1),
+        ("LIMIT 1", 1),
+        ("LIMIT 0", 0),
+        ("LIMIT 0, 5", 1),
+        ("LIMIT 1, 5", 0),
+    ] {
+        assert_eq!(rows(&mut w, &format!("SELECT 1, 2 {limit}")), expected, "{limit}");
+    }
+}
+
+/// Q69: a token that is revoked takes the key of its user along; where there is no key, nothing more is written.
+#[test]
+fn q69_a_key_that_is_not_there_is_not_deleted() {
+    let mut w = World::new();
+    // User 15 of tenant 0, signed with the password of `config`.
+    let token = token_of(&mut w);
+    w.take();
+    assert_eq!(
+        affected(
+            &mut w,
+            &format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')")
+        ),
+        1
+    );
+    let written = records(&mut w);
+    assert!(
+        matches!(written[..], [Record::TokenRevoked { .. }]),
+        "{written:?}"
+    );
+    assert_eq!(
+        affected(
+            &mut w,
+            &format!("DELETE FROM revoked_tokens WHERE token = '{token}'")
+        ),
+        1
+    );
+    w.key(15, "k15");
+    w.take();
+    run(
+        &mut w,
+        &format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')"),
+    );
+    let written = records(&mut w);
+    assert!(
+        matches!(
+            written[..],
+            [Record::TokenRevoked { .. }, Record::KeyDeleted { .. }]
+        ),
+        "{written:?}"
+    );
+}
+
+/// A token that lets user 15 in.
+fn token_of(w: &mut World) -> &'static str {
+    const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwfQ.\
+        cWqXQpSJ6lOvhIO0_NFyj7F-U514WpTFxNmGTiHfqQ4";
+    w.open(90, Some(15), TOKEN, "t");
+    let users = rows(w, "SELECT * FROM users_time WHERE id = 15 AND time = 0");
+    w.close(90);
+    assert_eq!(users, 1, "the token is not valid");
+    TOKEN
+}
+
+/// protocol.md 7.2: while the store fails, what needs no store goes on.
+#[test]
+fn a_store_that_fails_stops_only_what_is_stored() {
+    let mut w = World::new();
+    w.history("web_kept", 5);
+    w.open(1, None, "", "a");
+    w.subscribe(1, &["web_kept", "web_live"]);
+    w.writes_at_once = false;
+    w.key(5, "k5");
+    let upto = w.unwritten.last().unwrap().0;
+    w.event(Event::PersistFailed { upto });
+    w.take();
+    assert_eq!(
+        code(
+            &mut w,
+            "INSERT INTO pipes_messages (name, event, message) VALUES ('web_live', 'e', 'm')"
+        ),
+        None
+    );
+    assert_eq!(w.frames(1).len(), 1);
+    assert_eq!(
+        code(
+            &mut w,
+            "INSERT INTO pipes_messages (name, event, message) VALUES ('web_kept', 'e', 'm')"
+        ),
+        Some(ErrorCode::Internal)
+    );
+    assert_eq!(w.frames(1).len(), 1, "nobody is told what is not accepted");
+}
+
+/// A failure of what is on disk already is none.
+#[test]
+fn a_late_failure_of_what_was_written_stops_nothing() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.take();
+    let upto = w.core.newest_record();
+    assert!(upto > OpId(0));
+    w.event(Event::PersistFailed { upto });
+    assert!(w.take().is_empty());
+    assert_eq!(w.private(5, "goes on").unwrap().unwrap().affected, 1);
+}
+
+/// S11: whoever vanishes without having claimed anything, or has nothing claimed at the end of his time, writes nothing.
+#[test]
+fn s11_a_claim_that_ends_writes_only_what_it_pays() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.open(1, Some(5), "k5", "a");
+    w.private(5, "waits");
+    w.close(1);
+    w.take();
+    w.sleep(w.config.reload_grace_ms + 1);
+    let written = records(&mut w);
+    assert!(written.is_empty(), "{written:?}");
+    assert_eq!(w.queue_len(5), 1);
+}
+
+fn untimed() -> Config {
+    Config {
+        ws_statistics_ms: 0,
+        cometql_statistics_ms: 0,
+        ws_uptime_max_ms: 0,
+        cometql_uptime_max_ms: 0,
+        ..config()
+    }
+}
+
+/// 5.1: who came back is not waited for any longer.
+#[test]
+fn a_claim_that_is_taken_over_or_paid_is_not_timed() {
+    let mut w = World::with(untimed());
+    w.key(5, "k5");
+    w.open(1, Some(5), "k5", "a");
+    w.private(5, "one");
+    w.close(1);
+    assert!(w.core.poll_timeout().is_some());
+    w.open(2, Some(5), "k5", "a");
+    w.pong(2);
+    assert_eq!(w.queue_len(5), 0);
+    assert_eq!(w.core.poll_timeout(), None, "it returned");
+    w.take();
+    w.private(5, "two");
+    w.close(2);
+    assert_eq!(affected(&mut w, "DELETE FROM users_messages WHERE id = 5"), 1);
+    assert_eq!(w.core.poll_timeout(), None, "the message is gone");
+}
+
+/// 5.1: of too many vanished devices the oldest is waited for no longer.
+#[test]
+fn a_claim_that_gives_way_is_not_timed() {
+    let mut w = World::with(Config {
+        devices_per_user_max: 2,
+        ..untimed()
+    });
+    w.key(5, "k5");
+    for (conn, uuid) in [(1, "a"), (2, "b"), (3, "c")] {
+        w.open(conn, Some(5), "k5", uuid);
+        w.private(5, uuid);
+        w.sleep(1_000);
+        w.close(conn);
+    }
+    let grace = w.config.reload_grace_ms;
+    let until = |w: &World| w.core.poll_timeout().map(|at| at.micros() / 1000);
+    assert_eq!(
+        until(&w),
+        Some(2_000 + grace),
+        "the one that vanished first is forgotten"
+    );
+    w.sleep(grace);
+    assert_eq!(until(&w), None);
+    assert_eq!(w.queue_len(5), 3, "nobody has acknowledged");
+}
+
+/// protocol-v5.md 4: a page that vanishes when its browser has handled everything leaves nothing to wait for.
+#[test]
+fn who_claims_nothing_is_not_timed() {
+    let mut w = World::with(untimed());
+    w.key(5, "k5");
+    for conn in [1, 2] {
+        w.open_as(conn, 0, Some(5), "k5", "a", Dialect::V5);
+    }
+    w.open(3, Some(5), "k5", "b");
+    w.private(5, "one");
+    let id = w
+        .core
+        .durable()
+        .user(comet_core::DevId(0), user(5))
+        .unwrap()
+        .queue[0]
+        .id;
+    w.text(1, &format!("ack 1\n{id}"));
+    assert_eq!(w.queue_len(5), 1);
+    w.close(2);
+    w.close(1);
+    w.pong(3);
+    assert_eq!(w.queue_len(5), 0);
+    assert_eq!(w.core.poll_timeout(), None);
+}
+
+/// Q30: a start after an end with nobody online, or an orderly one, has nothing to write.
+#[test]
+fn q30_nobody_online_is_not_written_again() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.open(1, Some(5), "k5", "a");
+    w.close(1);
+    w.take();
+    w.crash_and_restart(1_000);
+    let written = records(&mut w);
+    assert!(written.is_empty(), "{written:?}");
+    w.open(1, Some(5), "k5", "a");
+    w.take();
+    w.crash_and_restart(1_000);
+    let written = records(&mut w);
+    assert!(
+        matches!(written[..], [Record::EverybodyOffline { .. }]),
+        "{written:?}"
+    );
+}
+
+/// `save_users_last_online_time` off: whoever the store shows as online, from a time when it was on, is offline from the
+/// start on, and no record is made of it.
+#[test]
+fn q30_without_stored_times_nobody_stays_online() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.open(1, Some(5), "k5", "a");
+    w.config.save_last_online = false;
+    w.crash_and_restart(1_000);
+    let written = records(&mut w);
+    assert!(written.is_empty(), "{written:?}");
+    assert_eq!(
+        rows(&mut w, "SELECT * FROM users_time WHERE id = 5 AND time > 0"),
+        1
+    );
+}
+
+/// Q30: who came while the store failed and is there at the orderly end, is in `users_time` after it.
+#[test]
+fn q30_who_came_while_the_store_failed_was_there() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.writes_at_once = false;
+    w.history("web_a", 1);
+    let upto = w.unwritten.last().unwrap().0;
+    w.event(Event::PersistFailed { upto });
+    w.open(1, Some(5), "k5", "a");
+    w.event(Event::Shutdown);
+    w.write();
+    w.crash_and_restart(1_000);
+    assert_eq!(
+        rows(&mut w, "SELECT * FROM users_time WHERE id = 5 AND time > 0"),
+        1
+    );
+}
+
+fn reads(w: &mut World, conn: u64, name: &str) -> Vec<String> {
+    let of = |frame: serde_json::Value| {
+        (frame["pipe"] == name).then(|| frame["data"].as_str().unwrap_or_default().to_owned())
+    };
+    w.frames(conn).into_iter().filter_map(of).collect()
+}
+
+/// S55: a history leaves in windows. One that a message fills to its last byte is full.
+#[test]
+fn s55_a_window_that_is_full_is_full() {
+    let mut w = World::new();
+    w.history("web_a", 5);
+    for text in ["one", "two", "thr"] {
+        w.publish("web_a", text);
+    }
+    w.open(1, None, "", "a");
+    w.take();
+    w.text(1, "pipe_log\nweb_a\nmark\n");
+    let frames: Vec<usize> = w
+        .take()
+        .iter()
+        .filter_map(|action| match action {
+            Action::Send { frame, .. } => Some(frame.as_str().len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(frames.len(), 3, "all fit by default");
+    w.config.private_window_bytes = frames[0];
+    w.crash_and_restart(10);
+    w.open(2, None, "", "a");
+    w.take();
+    w.text(2, "pipe_log\nweb_a\nmark\n");
+    assert_eq!(reads(&mut w, 2, "web_a"), ["one"]);
+    w.event(Event::ProbeAnswered {
+        conn: comet_core::ConnId(2),
+        probe: *w.probes(2).last().unwrap(),
+    });
+    assert_eq!(reads(&mut w, 2, "web_a"), ["one", "two"]);
+}
+
+/// S55: what is deleted while a page reads does not come, and the reading ends all the same.
+#[test]
+fn s55_a_history_that_is_deleted_while_it_is_read_ends() {
+    let mut w = World::new();
+    w.history("web_a", 5);
+    for text in ["one", "two", "three"] {
+        w.publish("web_a", text);
+    }
+    w.config.private_window_bytes = 1;
+    w.crash_and_restart(10);
+    w.open_as(1, 0, None, "", "a", Dialect::V5);
+    w.take();
+    w.text(1, "pipe_log 7\nweb_a\nmark\n");
+    assert_eq!(reads(&mut w, 1, "web_a"), ["one"], "{:?}", w.frames(1));
+    assert_eq!(
+        affected(&mut w, "DELETE FROM pipes_messages WHERE name = 'web_a'"),
+        3
+    );
+    w.pong(1);
+    let frames = w.frames(1);
+    assert_eq!(frames.len(), 2, "{frames:?}");
+    w.text(1, "pipe_log 8\nweb_a\nmark\n");
+    assert_eq!(w.frames(1).len(), 3, "the next one is answered at once");
+}
+
+/// protocol.md 7.10: a message is deleted by its id wherever it is, and no other.
+#[test]
+fn a_message_is_deleted_by_its_id() {
+    let mut w = World::new();
+    for name in ["web_a", "web_b"] {
+        w.history(name, 5);
+        w.publish(name, "one");
+        w.publish(name, "two");
+    }
+    let stored = w
+        .core
+        .durable()
+        .channel(comet_core::DevId(0), &channel("web_b"))
+        .unwrap();
+    let id = stored.history[0].id;
+    assert_eq!(
+        affected(&mut w, &format!("DELETE FROM pipes_messages WHERE id = '{id}'")),
+        1
+    );
+    assert_eq!(
+        rows(&mut w, "SELECT * FROM pipes_messages WHERE name = 'web_a'"),
+        2
+    );
+    assert_eq!(
+        rows(&mut w, "SELECT * FROM pipes_messages WHERE name = 'web_b'"),
+        1
+    );
+}
+
+/// Every order that can be seen is written down: a user's connections are closed in the order of their ids, and told in it.
+#[test]
+fn connections_come_in_the_order_of_their_ids() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.open(3, Some(5), "k5", "c");
+    w.open_as(2, 0, Some(5), "k5", "b", Dialect::V5);
+    w.open(1, Some(5), "k5", "a");
+    for conn in 1..=3 {
+        w.subscribe(conn, &["web_a"]);
+    }
+    let Some(Ok(Answer::Rows(present))) = run(
+        &mut w,
+        "SELECT user_uuid FROM users_in_pipes WHERE name = 'web_a'",
+    ) else {
+        panic!("no rows")
+    };
+    let uuids: Vec<_> = present.rows.iter().map(|row| format!("{:?}", row[0])).collect();
+    assert!(uuids.is_sorted(), "{uuids:?}");
+    w.take();
+    run(&mut w, "DELETE FROM users_auth WHERE id = 5");
+    let closed = |action: &Action| match action {
+        Action::Close { conn, .. } => Some(conn.0),
+        _ => None,
+    };
+    let closed: Vec<u64> = w.actions.iter().filter_map(closed).collect();
+    assert_eq!(closed, [1, 2, 3]);
+}
