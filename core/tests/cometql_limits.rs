@@ -306,11 +306,11 @@ fn an_insert_knows_its_rows_and_their_size() {
         ),
         (
             "pipes_messages (name, event, message)",
-            "('n', 'e', 'a')",
-            "('n', 'e', 'abcdef')",
+            "('nam', 'e', 'a')",
+            "('nam', 'e', 'abcdef')",
             5,
         ),
-        ("pipes_settings (name, length)", "('n', 1)", "('n', 99)", 0),
+        ("pipes_settings (name, length)", "('nam', 1)", "('nam', 99)", 0),
         ("revoked_tokens (token)", "('a')", "('abcdef')", 5),
     ] {
         let one = insert(&format!("INSERT INTO {into} VALUES {row}"));

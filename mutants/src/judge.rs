@@ -119,7 +119,14 @@ impl<'m> Court<'m> {
             programs.entry(killer.program()).or_default().push(killer);
         }
         let alone = alone.iter().map(core::slice::from_ref);
-        self.first(mutant, alone.chain(programs.values().map(Vec::as_slice)))
+        let verdict = self.first(mutant, alone.chain(programs.values().map(Vec::as_slice)));
+        if verdict == Verdict::Survived {
+            println!(
+                "{}:{} passes the quick tests: {}",
+                mutant.file, mutant.line, mutant.key
+            );
+        }
+        verdict
     }
 
     fn slow(&self, mutant: &Mutant) -> Verdict {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -42,6 +43,27 @@ pub(crate) struct Killer {
 }
 
 impl Killer {
+    /// Finds out how long it takes and what it meets. True if it is of use.
+    fn look(&mut self, job: usize) -> bool {
+        let Some(mut alone) = command(&[self]) else {
+            return false;
+        };
+        let begun = Instant::now();
+        let passed = alone.status().is_ok_and(|status| status.success());
+        self.takes = begun.elapsed();
+        if !passed {
+            println!("{} fails without any mutant and is left out", self.name);
+            return false;
+        }
+        let file = std::env::temp_dir().join(format!("comet-mutants-{}-{job}", std::process::id()));
+        // Counting allocations does not go together with writing a file; only what was met matters here.
+        let _ = alone.env("COMET_MUTANTS_REACHED", &file).status();
+        let met = fs::read_to_string(&file).unwrap_or_default();
+        let _ = fs::remove_file(&file);
+        self.reaches = met.lines().filter_map(|line| line.parse().ok()).collect();
+        !self.reaches.is_empty()
+    }
+
     /// Its name in its program.
     pub(crate) fn test(&self) -> &str {
         &self.test
@@ -165,31 +187,27 @@ fn program(message: &Value) -> Option<Program> {
     })
 }
 
-/// Runs each twice with no mutant: does it pass, how long does it take, and which mutants does it meet? Those that meet
-/// none are left out; the quickest come first.
-pub(crate) fn reach(killers: Vec<Killer>, mutants: usize) -> Vec<Killer> {
-    let file = std::env::temp_dir().join(format!("comet-mutants-{}", std::process::id()));
-    let mut useful = Vec::new();
-    for mut killer in killers {
-        let Some(mut alone) = command(&[&killer]) else {
-            continue;
-        };
-        let begun = Instant::now();
-        let passed = alone.status().is_ok_and(|status| status.success());
-        killer.takes = begun.elapsed();
-        if !passed {
-            println!("{} fails without any mutant and is left out", killer.name);
-            continue;
+/// Runs each twice with no mutant, several at a time: does it pass, how long does it take, and which mutants does it meet?
+/// Those that meet none are left out; the quickest come first.
+pub(crate) fn reach(killers: Vec<Killer>, mutants: usize, jobs: usize) -> Vec<Killer> {
+    let waiting = Mutex::new(killers);
+    let useful = Mutex::new(Vec::new());
+    let next = || waiting.lock().ok()?.pop();
+    thread::scope(|scope| {
+        for job in 0..jobs {
+            let (next, useful) = (&next, &useful);
+            scope.spawn(move || {
+                while let Some(mut killer) = next() {
+                    if killer.look(job)
+                        && let Ok(mut useful) = useful.lock()
+                    {
+                        useful.push(killer);
+                    }
+                }
+            });
         }
-        // Counting allocations does not go together with writing a file; only what was met matters here.
-        let _ = alone.env("COMET_MUTANTS_REACHED", &file).status();
-        let met = fs::read_to_string(&file).unwrap_or_default();
-        let _ = fs::remove_file(&file);
-        killer.reaches = met.lines().filter_map(|line| line.parse().ok()).collect();
-        if !killer.reaches.is_empty() {
-            useful.push(killer);
-        }
-    }
+    });
+    let mut useful = useful.into_inner().unwrap_or_default();
     useful.sort_by_key(|killer| killer.takes);
     let met: BTreeSet<u32> = useful
         .iter()

@@ -72,7 +72,7 @@ fn mutate(cli: &Cli) -> Result<bool, String> {
     let copy = tree::copy(&root, &listed)?;
     let unviable = tree::build(&copy, &listed)?;
     let killers = killers::build(&copy)?;
-    let killers = killers::reach(killers, listed.mutants.len());
+    let killers = killers::reach(killers, listed.mutants.len(), cli.jobs.max(1));
     let chosen: Vec<&Mutant> = listed
         .mutants
         .iter()
