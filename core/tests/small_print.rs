@@ -9,9 +9,12 @@
 
 mod harness;
 
-use comet_core::cometql::{self, Limits};
+use comet_core::cometql::{self, Limits, Statement};
 use comet_core::wire::{ClientRequest, Dialect, SendRequest};
-use comet_core::{Action, Answer, Body, Config, ErrorCode, Event, EventName, OpId, QueryError, Record};
+use comet_core::{
+    Action, Answer, Body, Config, DevId, ErrorCode, Event, EventName, Login, OpId, QueryError, Record,
+    RequestId, SessionId,
+};
 use harness::{World, channel, config, user};
 
 fn run(w: &mut World, sql: &str) -> Option<Result<Answer, QueryError>> {
@@ -293,13 +296,7 @@ fn who_claims_nothing_is_not_timed() {
     }
     w.open(3, Some(5), "k5", "b");
     w.private(5, "one");
-    let id = w
-        .core
-        .durable()
-        .user(comet_core::DevId(0), user(5))
-        .unwrap()
-        .queue[0]
-        .id;
+    let id = w.core.durable().user(DevId(0), user(5)).unwrap().queue[0].id;
     w.text(1, &format!("ack 1\n{id}"));
     assert_eq!(w.queue_len(5), 1);
     w.close(2);
@@ -440,11 +437,7 @@ fn a_message_is_deleted_by_its_id() {
         w.publish(name, "one");
         w.publish(name, "two");
     }
-    let stored = w
-        .core
-        .durable()
-        .channel(comet_core::DevId(0), &channel("web_b"))
-        .unwrap();
+    let stored = w.core.durable().channel(DevId(0), &channel("web_b")).unwrap();
     let id = stored.history[0].id;
     assert_eq!(
         affected(&mut w, &format!("DELETE FROM pipes_messages WHERE id = '{id}'")),
@@ -487,4 +480,123 @@ fn connections_come_in_the_order_of_their_ids() {
     };
     let closed: Vec<u64> = w.actions.iter().filter_map(closed).collect();
     assert_eq!(closed, [1, 2, 3]);
+}
+
+/// 8.6: a quota of bytes counts revoked tokens with their texts.
+#[test]
+fn tokens_fill_the_quota_of_bytes() {
+    let mut config = config();
+    config.rules.quota.bytes = 100;
+    let mut w = World::with(config);
+    let revoke = |w: &mut World, n: usize, letter: &str| {
+        let token = letter.repeat(n);
+        code(
+            w,
+            &format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')"),
+        )
+    };
+    assert_eq!(revoke(&mut w, 101, "a"), Some(ErrorCode::QuotaExceeded));
+    assert_eq!(revoke(&mut w, 60, "b"), None);
+    assert_eq!(revoke(&mut w, 41, "c"), Some(ErrorCode::QuotaExceeded));
+    assert_eq!(revoke(&mut w, 40, "d"), None);
+}
+
+/// protocol.md 2.2: what browsers say of themselves is cut between characters.
+#[test]
+fn headers_are_cut_between_characters() {
+    let told = |agent: &str| {
+        let headers = comet_core::wire::RequestHeaders {
+            user_agent: agent.as_bytes(),
+            language: b"",
+            origin: None,
+        };
+        headers
+            .client_info(std::net::Ipv4Addr::LOCALHOST.into())
+            .user_agent
+    };
+    assert_eq!(*told(&"a".repeat(251)), *"a".repeat(250));
+    assert_eq!(*told(&("a".repeat(249) + "é")), *"a".repeat(249));
+    assert_eq!(*told(&("a".repeat(248) + "😀")), *"a".repeat(248));
+}
+
+/// 4.7: the one password there is.
+#[test]
+fn a_secret_is_itself_and_nothing_else() {
+    let secret = comet_core::Secret::new("secret");
+    assert!(secret.is(b"secret"));
+    for other in [&b""[..], b"Secret", b"secre", b"secret0", b"\xff"] {
+        assert!(!secret.is(other), "{other:?}");
+    }
+}
+
+/// 8.6: a session over the quota is told so at its first statement, and ends; the refusal is counted.
+#[test]
+fn a_session_over_the_quota_ends_with_its_reason() {
+    let mut config = config();
+    config.rules.quota.sessions = 1;
+    let mut w = World::with(config);
+    let session = SessionId(2);
+    w.event(Event::SessionOpened {
+        session,
+        login: Login::Tenant(DevId(0)),
+        database: "".into(),
+    });
+    w.take();
+    let req = RequestId(900);
+    let before = w.core.refused().quota;
+    w.event(Event::Query {
+        session,
+        req,
+        statement: Ok(Statement::Begin),
+    });
+    assert_eq!(
+        w.reply(req).unwrap().unwrap_err().code,
+        ErrorCode::TooManySessions
+    );
+    assert_eq!(w.core.refused().quota, before + 1);
+    let closed = |action: &Action| {
+        matches!(
+            action,
+            Action::CloseSession {
+                session: SessionId(2)
+            }
+        )
+    };
+    assert!(w.actions.iter().any(closed), "{:?}", w.actions);
+}
+
+/// 7.17: of a message that was read very often the newest hundred readers are told one by one, the others counted.
+#[test]
+fn a_hundred_readers_are_told_one_by_one() {
+    let mut w = World::new();
+    w.history("web_a", 5);
+    w.publish("web_a", "one");
+    let id = w
+        .core
+        .durable()
+        .channel(DevId(0), &channel("web_a"))
+        .unwrap()
+        .history[0]
+        .id;
+    let told = |w: &mut World| {
+        let Some(Ok(Answer::Rows(rows))) = run(w, &format!("EXPLAIN DELIVERY FOR '{id}'")) else {
+            panic!("not answered")
+        };
+        let texts = rows.rows.iter().map(|row| format!("{row:?}"));
+        let (times, single): (Vec<String>, Vec<String>) = texts
+            .filter(|row| row.contains("as history"))
+            .partition(|row| row.contains(" times until then"));
+        (times, single.len())
+    };
+    for conn in 1..=103 {
+        w.open(conn, None, "", "");
+        w.text(conn, "pipe_log\nweb_a\n");
+        w.close(conn);
+        if conn == 100 {
+            assert_eq!(told(&mut w), (vec![], 100));
+        }
+    }
+    let (times, single) = told(&mut w);
+    assert_eq!((times.len(), single), (1, 100));
+    assert!(times[0].contains("as history, 3 times until then"), "{times:?}");
 }
