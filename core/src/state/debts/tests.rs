@@ -65,3 +65,38 @@ fn a_claim_that_is_taken_over_ends() {
     assert_eq!(debts.take_ended(), [(GoneId(1), until(5))]);
     debts.check_memory();
 }
+
+/// What a vanished device claims takes memory as long as it does, with its timer.
+#[test]
+fn claims_and_witnesses_give_their_memory_back() {
+    let (a, b) = (ClientUuid::parse("a"), ClientUuid::parse("b"));
+    let mut debts = Debts::new();
+    debts.owe(ONE, party(1, &a, false));
+    debts.owe(ONE, party(2, &b, false));
+    debts.acknowledge(ONE, party(2, &b, false));
+    debts.vanished(GoneId(1), ConnId(1), until(5), [ONE].into_iter(), ROOM);
+    let parts = [cost::DEBT, cost::GONE, cost::TIMER, cost::CLAIM, cost::WITNESS];
+    assert_eq!(debts.bytes(), parts.iter().sum::<u64>());
+    debts.forget(ONE);
+    debts.check_memory();
+    assert_eq!(debts.bytes(), 0);
+}
+
+/// protocol-v5.md 4: an acknowledgement for a whole browser ends what former connections of that kind and that browser
+/// claim, and nobody else's claim.
+#[test]
+fn an_acknowledgement_for_a_browser_ends_its_claims_only() {
+    let (a, b) = (ClientUuid::parse("a"), ClientUuid::parse("b"));
+    let mut debts = Debts::new();
+    for (conn, uuid, sole) in [(1, &a, true), (2, &a, false), (3, &b, true)] {
+        debts.owe(ONE, party(conn, uuid, sole));
+        debts.vanished(GoneId(conn), ConnId(conn), until(conn), [ONE].into_iter(), ROOM);
+    }
+    debts.owe(ONE, party(4, &a, true));
+    assert!(!debts.acknowledge(ONE, party(4, &a, true)));
+    assert_eq!(
+        [1, 2, 3].map(|id| debts.has_claim(GoneId(id))),
+        [false, true, true]
+    );
+    debts.check_memory();
+}

@@ -287,3 +287,25 @@ fn every_container_counts_for_the_depth() {
         assert!(depth == 0 || !is_valid_within(text, depth - 1), "{text}");
     }
 }
+
+/// Every bracket is closed by its own kind, also where the nesting crosses a word of bits and comes back.
+#[test]
+fn brackets_match_at_every_depth() {
+    let open = |level: usize| if level % 3 == 0 { "{\"a\":" } else { "[" };
+    let close = |level: usize| if level % 3 == 0 { "}" } else { "]" };
+    for depth in [1, 63, 64, 65, 127, 128, 129, 200] {
+        let opened: String = (0..depth).map(open).collect();
+        let closed: String = (0..depth).rev().map(close).collect();
+        let right = format!("{opened}1{closed}");
+        assert!(is_valid(&right), "{depth}");
+        // Twice beside each other: nothing is left of the first.
+        assert!(is_valid(&format!("[{right},{right}]")), "{depth}");
+        for level in 0..depth {
+            let other = if close(level) == "}" { "]" } else { "}" };
+            let mut wrong = closed.clone();
+            let at = depth - 1 - level;
+            wrong.replace_range(at..=at, other);
+            assert!(!is_valid(&format!("{opened}1{wrong}")), "{depth}, {level}");
+        }
+    }
+}
