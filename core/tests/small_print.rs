@@ -12,8 +12,8 @@ mod harness;
 use comet_core::cometql::{self, Limits, Statement};
 use comet_core::wire::{ClientRequest, Dialect, SendRequest};
 use comet_core::{
-    Action, Answer, Body, Config, DevId, ErrorCode, Event, EventName, Login, OpId, QueryError, Record,
-    RequestId, SessionId,
+    Action, Answer, Body, Category, Config, ConnId, DevId, Durable, ErrorCode, Event, EventName, Login,
+    MessageId, OpId, QueryError, QueuedMessage, Record, RequestId, SendKey, Seq, SessionId, UnixSeconds,
 };
 use harness::{World, channel, config, user};
 
@@ -397,7 +397,7 @@ fn s55_a_window_that_is_full_is_full() {
     w.text(2, "pipe_log\nweb_a\nmark\n");
     assert_eq!(reads(&mut w, 2, "web_a"), ["one"]);
     w.event(Event::ProbeAnswered {
-        conn: comet_core::ConnId(2),
+        conn: ConnId(2),
         probe: *w.probes(2).last().unwrap(),
     });
     assert_eq!(reads(&mut w, 2, "web_a"), ["one", "two"]);
@@ -599,4 +599,399 @@ fn a_hundred_readers_are_told_one_by_one() {
     let (times, single) = told(&mut w);
     assert_eq!((times.len(), single), (1, 100));
     assert!(times[0].contains("as history, 3 times until then"), "{times:?}");
+}
+
+/// 7.3: NULL is no value: whatever is compared with it is neither true nor false, behind any number of NOTs.
+#[test]
+fn null_is_neither_true_nor_false() {
+    let mut w = World::new();
+    w.open(1, None, "", "a");
+    w.subscribe(1, &["web_a"]);
+    for (condition, expected) in [
+        ("users = NULL", 0),
+        ("NOT users = NULL", 0),
+        ("NOT NOT users = NULL", 0),
+        ("users IN (1, NULL)", 1),
+        ("users IN (5, NULL)", 0),
+        ("NOT users IN (5, NULL)", 0),
+        ("users NOT IN (5, NULL)", 0),
+        ("NOT users NOT IN (1, NULL)", 1),
+        ("NOT users NOT IN (5, NULL)", 0),
+        ("users BETWEEN NULL AND 0", 0),
+        ("NOT users BETWEEN NULL AND 0", 1),
+        ("users NOT BETWEEN NULL AND 0", 1),
+        ("NOT users NOT BETWEEN NULL AND 0", 0),
+        ("users BETWEEN NULL AND 5", 0),
+        ("NOT users BETWEEN NULL AND 5", 0),
+        ("users NOT BETWEEN NULL AND 5", 0),
+        ("NOT users NOT BETWEEN NULL AND 5", 0),
+        ("NOT users NOT BETWEEN 5 AND NULL", 0),
+        ("NOT users BETWEEN 5 AND NULL", 1),
+    ] {
+        assert_eq!(
+            rows(&mut w, &format!("SELECT * FROM pipes WHERE {condition}")),
+            expected,
+            "{condition}"
+        );
+    }
+}
+
+/// Whoever is told that the store fails is told so once.
+#[test]
+fn a_store_that_goes_on_failing_is_told_once() {
+    let mut w = World::new();
+    w.writes_at_once = false;
+    w.key(5, "k5");
+    let upto = w.unwritten.last().unwrap().0;
+    w.event(Event::PersistFailed { upto });
+    w.event(Event::PersistFailed { upto });
+    let told = w
+        .actions
+        .iter()
+        .filter(|action| matches!(action, Action::Ready(false)));
+    assert_eq!(told.count(), 1);
+    w.write();
+    assert!(
+        w.actions
+            .iter()
+            .any(|action| matches!(action, Action::Ready(true)))
+    );
+}
+
+/// An orderly end closes every connection and leaves none.
+#[test]
+fn an_orderly_end_leaves_no_connection() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.open(1, Some(5), "k5", "a");
+    w.open(2, None, "", "b");
+    w.take();
+    w.event(Event::Shutdown);
+    assert_eq!(w.core.connections().count(), 0);
+    assert!(w.was_closed(1).is_some() && w.was_closed(2).is_some());
+    w.open(3, None, "", "c");
+    assert!(w.was_closed(3).is_some(), "nobody comes in any more");
+}
+
+/// Q71: the timer of a message that left early looks at the one behind it.
+#[test]
+fn q71_a_message_behind_one_that_left_expires_all_the_same() {
+    let mut w = World::with(Config {
+        queue_ttl_ms: 10_000,
+        ..config()
+    });
+    w.private(5, "first");
+    w.sleep(4_000);
+    w.private(5, "second");
+    assert_eq!(
+        affected(
+            &mut w,
+            "DELETE FROM users_messages WHERE id = 5 ORDER BY index LIMIT 1"
+        ),
+        1
+    );
+    w.sleep(10_999);
+    assert_eq!(w.queue_len(5), 1);
+    w.sleep(1);
+    assert_eq!(w.queue_len(5), 0);
+}
+
+/// 5.1: a message that was deleted while a page acknowledged it is not paid as well.
+#[test]
+fn what_was_deleted_is_not_paid() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.open(1, Some(5), "k5", "a");
+    w.private(5, "one");
+    assert_eq!(affected(&mut w, "DELETE FROM users_messages WHERE id = 5"), 1);
+    w.private(5, "two");
+    let probe = w.probes(1)[0];
+    w.take();
+    w.event(Event::ProbeAnswered {
+        conn: ConnId(1),
+        probe,
+    });
+    let probe = w.probes(1)[0];
+    let written = records(&mut w);
+    assert!(written.is_empty(), "{written:?}");
+    w.event(Event::ProbeAnswered {
+        conn: ConnId(1),
+        probe,
+    });
+    let written = records(&mut w);
+    assert!(
+        matches!(&written[..], [Record::MessagesRemoved { seqs, .. }] if seqs.len() == 1),
+        "{written:?}"
+    );
+}
+
+/// 5.1: a window that a message fills to its last byte has room for it.
+#[test]
+fn a_message_that_fills_the_window_is_sent() {
+    let sent = |window: usize| {
+        let mut w = World::with(Config {
+            private_window_bytes: window,
+            ..config()
+        });
+        w.key(5, "k5");
+        w.open(1, Some(5), "k5", "a");
+        w.private(5, "one");
+        w.private(5, "two");
+        let frame = |action: &Action| match action {
+            Action::Send { frame, .. } if frame.as_str().contains("\"msg\"") => Some(frame.as_str().len()),
+            _ => None,
+        };
+        w.actions.iter().filter_map(frame).collect::<Vec<_>>()
+    };
+    let first = sent(65_536)[0];
+    assert_eq!(sent(first + 3).len(), 2);
+    assert_eq!(sent(first + 2).len(), 1);
+}
+
+/// S55: behind a history that came whole there is nothing to wait for.
+#[test]
+fn s55_no_ping_behind_a_whole_history() {
+    let mut w = World::new();
+    w.history("web_a", 5);
+    w.publish("web_a", "one");
+    w.open(1, None, "", "a");
+    w.text(1, "pipe_log\nweb_a\nmark\n");
+    assert_eq!(reads(&mut w, 1, "web_a").len(), 1);
+    assert!(w.probes(1).is_empty());
+}
+
+/// protocol-v5.md 3: every send key is forgotten in its own time.
+#[test]
+fn send_keys_are_forgotten_one_after_the_other() {
+    let mut w = World::new();
+    w.open_as(1, 0, None, "", "a", Dialect::V5);
+    let say = |w: &mut World, n: u32| {
+        w.request(
+            1,
+            ClientRequest::Send(SendRequest {
+                channel: channel("web_a"),
+                anonymous: false,
+                event: EventName::parse("say").unwrap(),
+                body: Body::new("hi"),
+                key: SendKey::parse(&format!("sendkey{n}")).ok(),
+            }),
+        );
+    };
+    say(&mut w, 1);
+    w.sleep(5_000);
+    say(&mut w, 2);
+    let remembered = |w: &World| w.core.memory().get(Category::Sends).items;
+    let held = |w: &World, what: &str| w.core.held().iter().find(|(name, _)| *name == what).unwrap().1;
+    assert_eq!(remembered(&w), 2);
+    assert_eq!(held(&w, "messages that may be sent again"), 2);
+    assert_eq!(held(&w, "timers"), 1);
+    let memory = w.config.send_memory_ms;
+    w.sleep(memory - 4_999);
+    assert_eq!(remembered(&w), 1);
+    w.sleep(5_000);
+    assert_eq!(remembered(&w), 0);
+    assert_eq!(
+        (held(&w, "messages that may be sent again"), held(&w, "timers")),
+        (0, 0)
+    );
+}
+
+/// 7.10: `@@last_message_id` is the id of what this session sent last, into a queue or into a history.
+#[test]
+fn the_last_message_of_a_session_is_known() {
+    let mut w = World::new();
+    w.history("web_a", 5);
+    let last = |w: &mut World| match run(w, "SELECT @@last_message_id") {
+        Some(Ok(Answer::Rows(rows))) => format!("{:?}", rows.rows[0][0]),
+        other => panic!("{other:?}"),
+    };
+    run(
+        &mut w,
+        "INSERT INTO pipes_messages (name, event, message) VALUES ('web_a', 'e', 'm')",
+    );
+    let id = w
+        .core
+        .durable()
+        .channel(DevId(0), &channel("web_a"))
+        .unwrap()
+        .history[0]
+        .id;
+    assert!(last(&mut w).contains(&id.to_string()), "{}", last(&mut w));
+    w.private(5, "hi");
+    let id = w.core.durable().user(DevId(0), user(5)).unwrap().queue[0].id;
+    assert!(last(&mut w).contains(&id.to_string()), "{}", last(&mut w));
+}
+
+fn explained(w: &mut World, id: MessageId) -> Vec<String> {
+    match run(w, &format!("EXPLAIN DELIVERY FOR '{id}'")) {
+        Some(Ok(Answer::Rows(rows))) => rows.rows.iter().map(|row| format!("{row:?}")).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// 7.17: a history that goes with its setting was deleted, by this session.
+#[test]
+fn deleting_a_setting_deletes_its_messages() {
+    let mut w = World::new();
+    w.history("web_a", 5);
+    w.publish("web_a", "one");
+    let id = w
+        .core
+        .durable()
+        .channel(DevId(0), &channel("web_a"))
+        .unwrap()
+        .history[0]
+        .id;
+    run(&mut w, "DELETE FROM pipes_settings WHERE name = 'web_a'");
+    let told = explained(&mut w, id);
+    let deleted = told.iter().find(|row| row.contains("deleted"));
+    assert!(deleted.is_some_and(|row| row.contains("session 1")), "{told:?}");
+}
+
+/// 7.17: who asks for what never was is told whether anything is remembered at all.
+#[test]
+fn nothing_known_is_said_with_its_reason() {
+    for (window, expected) in [(0, "is not remembered"), (1 << 20, "since")] {
+        let mut w = World::with(Config {
+            delivery_window_bytes: window,
+            ..config()
+        });
+        let told = explained(&mut w, MessageId(7 << 76 | 8 << 60));
+        assert!(
+            told[0].contains("unknown") && told[0].contains(expected),
+            "{told:?}"
+        );
+    }
+}
+
+/// 7.17: what another tenant's pages read in a channel of the same name is nobody's business.
+#[test]
+fn readers_of_another_tenant_are_not_told() {
+    let mut w = World::with(Config {
+        dev_index_size: 2,
+        ..config()
+    });
+    let publish = |w: &mut World, dev: u32| {
+        run(w, &format!("USE db_{dev}"));
+        w.history("web_a", 5);
+        w.publish("web_a", "one");
+    };
+    for dev in [1, 0, 1] {
+        publish(&mut w, dev);
+    }
+    w.open_as(1, 1, None, "", "reader", Dialect::V4);
+    w.text(1, "pipe_log\nweb_a\nmark\n");
+    run(&mut w, "USE db_0");
+    let id = w
+        .core
+        .durable()
+        .channel(DevId(0), &channel("web_a"))
+        .unwrap()
+        .history[0]
+        .id;
+    let told = explained(&mut w, id);
+    assert!(!told.iter().any(|row| row.contains("as history")), "{told:?}");
+    run(&mut w, "USE db_1");
+    let id = w
+        .core
+        .durable()
+        .channel(DevId(1), &channel("web_a"))
+        .unwrap()
+        .history[0]
+        .id;
+    let told = explained(&mut w, id);
+    assert!(told.iter().any(|row| row.contains("as history")), "{told:?}");
+}
+
+/// 7.17: a message waits for a user who is there, or who was there, or who never was.
+#[test]
+fn why_nobody_gets_a_message() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.private(5, "hi");
+    let id = w.core.durable().user(DevId(0), user(5)).unwrap().queue[0].id;
+    let waits = |w: &mut World, why: &str| {
+        let told = explained(w, id);
+        assert!(told.iter().any(|row| row.contains(why)), "{why}: {told:?}");
+    };
+    waits(&mut w, "has never had an authorized connection");
+    w.open(1, Some(5), "k5", "");
+    assert!(
+        explained(&mut w, id)
+            .iter()
+            .any(|row| row.contains("connection 1\""))
+    );
+    w.close(1);
+    w.sleep(w.config.reload_grace_ms + 1);
+    waits(&mut w, "has had no authorized connection since");
+}
+
+/// Ids are texts for people and numbers for machines.
+#[test]
+fn ids_are_written_as_texts_where_people_read_them() {
+    let id = MessageId(0x0190_b3a0_0000_7000_8000_0000_0000_0005);
+    assert_eq!(
+        serde_json::to_string(&id).unwrap(),
+        "\"0190b3a0-0000-7000-8000-000000000005\""
+    );
+}
+
+/// Whoever has nothing stored any more takes no place among the stored.
+#[test]
+fn what_is_empty_is_not_kept() {
+    let mut w = World::new();
+    for (insert, delete) in [
+        ("users_auth (id, hash) VALUES (5, 'a')", "users_auth WHERE id = 5"),
+        ("users_data (id, data) VALUES (5, 'a')", "users_data WHERE id = 5"),
+        (
+            "pipes_settings (name, length) VALUES ('web_a', 5)",
+            "pipes_settings WHERE name = 'web_a'",
+        ),
+        (
+            "revoked_tokens (token) VALUES ('abc')",
+            "revoked_tokens WHERE token = 'abc'",
+        ),
+    ] {
+        run(&mut w, &format!("INSERT INTO {insert}"));
+        assert_ne!(w.core.durable(), &Durable::default(), "{insert}");
+        assert_eq!(affected(&mut w, &format!("DELETE FROM {delete}")), 1);
+        assert_eq!(w.core.durable().tenants().count(), 0, "{delete}");
+    }
+}
+
+/// A state without a position for the next message is no state of ours.
+#[test]
+fn a_state_at_its_end_is_refused() {
+    let stored = |seq: Seq| {
+        let mut durable = Durable::default();
+        durable.apply(&Record::MessageQueued {
+            dev: DevId(0),
+            user: user(5),
+            message: QueuedMessage {
+                seq,
+                id: MessageId(1),
+                time: UnixSeconds(1),
+                event: EventName::parse("e").unwrap(),
+                body: Body::new("m"),
+            },
+        });
+        durable.flaw()
+    };
+    assert_eq!(stored(Seq(Seq::END.0 - 1)), None);
+    assert!(stored(Seq::END).is_some());
+}
+
+/// protocol.md 2.6.1: of a list that is far too long the first names count, and the rest is reported as one number.
+#[test]
+fn names_beyond_the_most_are_counted() {
+    use comet_core::wire::{NAMES_MAX, decode};
+    let names = |n: usize| {
+        let text: String = (0..n).map(|n| format!("web_{n}\n")).collect();
+        match decode(&format!("subscription\n{text}"), 1 << 22).request {
+            Ok(ClientRequest::Subscribe(asked)) => (asked.names.len(), asked.refused_more),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(names(NAMES_MAX), (NAMES_MAX, 0));
+    assert_eq!(names(NAMES_MAX + 2), (NAMES_MAX, 2));
 }
