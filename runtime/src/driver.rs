@@ -254,6 +254,7 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event, now: Now) {
+        let event = self.metrics.memory.refresh(event);
         if event == Event::Shutdown {
             self.progress.stopping = true;
         }
