@@ -291,8 +291,8 @@ fn every_container_counts_for_the_depth() {
 /// Every bracket is closed by its own kind, also where the nesting crosses a word of bits and comes back.
 #[test]
 fn brackets_match_at_every_depth() {
-    let open = |level: usize| if level % 3 == 0 { "{\"a\":" } else { "[" };
-    let close = |level: usize| if level % 3 == 0 { "}" } else { "]" };
+    let open = |level: usize| if level.is_multiple_of(3) { "{\"a\":" } else { "[" };
+    let close = |level: usize| if level.is_multiple_of(3) { "}" } else { "]" };
     for depth in [1, 63, 64, 65, 127, 128, 129, 200] {
         let opened: String = (0..depth).map(open).collect();
         let closed: String = (0..depth).rev().map(close).collect();
