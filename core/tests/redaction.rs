@@ -111,3 +111,97 @@ fn digests_see_numbers_of_every_width() {
         assert_ne!(digest(&1u128, texts), digest(&(1u128 << 64 | 1), texts));
     }
 }
+
+/// Everything somebody says, or proves himself with, as it comes in.
+#[test]
+fn no_event_tells_a_secret() {
+    let w = World::new();
+    for sql in [
+        "INSERT INTO users_auth (id, hash) VALUES (1, 'Geheim')",
+        "INSERT INTO users_data (id, data) VALUES (1, 'Geheim')",
+        "INSERT INTO users_messages (id, event, message) VALUES (1, 'e', 'Geheim')",
+        "INSERT INTO pipes_messages (name, event, message) VALUES ('abc', 'e', 'Geheim')",
+        "INSERT INTO revoked_tokens (token) VALUES ('Geheim')",
+    ] {
+        let [clear, redacted] = recorded(&w, sql);
+        assert!(
+            contains(&clear, "Geheim") && !contains(&redacted, "Geheim"),
+            "{sql}"
+        );
+    }
+}
+
+/// What a server knows when a recording begins: keys, data, queues, histories, tokens, and reports that wait for the disk.
+#[test]
+fn no_checkpoint_tells_a_secret() {
+    let mut w = World::new();
+    w.key(1, "GeheimKey");
+    w.private(1, "Geheim queue");
+    w.history("web_a", 5);
+    w.publish("web_a", "Geheim history");
+    let limits = Limits::of(&w.config.clone().check().unwrap());
+    for sql in [
+        "INSERT INTO users_data (id, data) VALUES (1, 'Geheim data')",
+        "INSERT INTO revoked_tokens (token) VALUES ('GeheimToken')",
+    ] {
+        w.statement(cometql::parse(sql.as_bytes(), &limits).unwrap());
+    }
+    w.writes_at_once = false;
+    w.open(1, None, "", "a");
+    w.text(1, "web_pipe2\nweb_a\ne\n*\nGeheim report");
+    let mut clear = Vec::new();
+    w.core.checkpoint(&mut clear);
+    let redacted = Redactor::new([7; 32]).checkpoint(&clear).unwrap();
+    for secret in ["Geheim", "secret"] {
+        assert!(
+            contains(&clear, secret) && !contains(&redacted, secret),
+            "{secret}"
+        );
+    }
+    let core = comet_core::Core::restore(&redacted).unwrap();
+    core.check();
+    assert_eq!(core.held(), w.core.held());
+    assert_eq!(core.config().password.reveal(), "redacted");
+}
+
+/// Two keys are two keys afterwards, as long, of the same letters, and the same key is the same one.
+#[test]
+fn keys_become_other_keys_one_by_one() {
+    let w = World::new();
+    let stand_in = |key: &str| {
+        let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{key}')");
+        let [clear, redacted] = recorded(&w, &sql);
+        assert_eq!(clear.len(), redacted.len());
+        let at = clear
+            .windows(key.len())
+            .position(|part| part == key.as_bytes())
+            .unwrap();
+        String::from_utf8(redacted[at..at + key.len()].to_vec()).unwrap()
+    };
+    let (a, b) = ("a".repeat(64), "b".repeat(64));
+    assert_eq!(stand_in(&a), stand_in(&a));
+    assert_ne!(stand_in(&a), stand_in(&b));
+    let all = stand_in(&a);
+    assert!(all.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    assert_ne!(all[..32], all[32..], "it does not begin again");
+    let letters: std::collections::BTreeSet<u8> = all.bytes().chain(stand_in(&b).bytes()).collect();
+    assert!(letters.len() > 20, "{letters:?}");
+}
+
+/// A digest of a whole text sees each of its bytes, however many there are over the last eight.
+#[test]
+fn digests_see_every_byte_of_a_tail() {
+    for length in 1..=17 {
+        let text = "a".repeat(length);
+        let all: std::collections::BTreeSet<u32> = (0..length)
+            .map(|at| {
+                let mut other = text.clone();
+                other.replace_range(at..=at, "b");
+                digest(other.as_str(), Texts::Whole)
+            })
+            .chain([digest(text.as_str(), Texts::Whole)])
+            .collect();
+        assert_eq!(all.len(), length + 1, "{length}");
+    }
+    assert_ne!(digest(&1u128, Texts::Whole), digest(&2u128, Texts::Whole));
+}
