@@ -1,0 +1,132 @@
+//! What the writer promises when things go wrong.
+
+use comet_core::recording::Segment;
+use comet_core::{Config, Durable, Login, Mono, Secret, SessionId};
+use tempfile::TempDir;
+
+use super::*;
+
+fn core() -> Core {
+    let config = Config {
+        password: Secret::new("x"),
+        ..Config::default()
+    };
+    let config = config.check().expect("good settings");
+    Core::start(config, Durable::default(), 1, now(0), &mut Vec::new())
+}
+
+fn now(micros: u64) -> Now {
+    Now {
+        mono: Mono::from_micros(micros),
+        unix: UnixMillis(micros / 1000),
+    }
+}
+
+fn settings(dir: &TempDir, redact: bool) -> RecordSettings {
+    RecordSettings {
+        dir: dir.path().join("made/for/it"),
+        segment_bytes: 4096,
+        segments: 1000,
+        redact,
+    }
+}
+
+fn opened(number: u64) -> Event {
+    Event::SessionOpened {
+        session: SessionId(number),
+        login: Login::HealthCheck,
+        database: "a database with a name that takes room".into(),
+    }
+}
+
+/// Numbers of sessions, in the order of the files.
+fn recorded(settings: &RecordSettings) -> Vec<(u64, bool)> {
+    let mut files: Vec<_> = settings
+        .dir
+        .read_dir()
+        .expect("the directory was made")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    let mut numbers = Vec::new();
+    for file in files {
+        let bytes = std::fs::read(file).expect("a segment");
+        for entry in Segment::read(&bytes).expect("a whole segment").entries {
+            if let Event::SessionOpened { session, .. } = entry.event {
+                numbers.push((session.0, entry.answer.is_some()));
+            }
+        }
+    }
+    numbers
+}
+
+fn tell(recorder: &mut Recorder, core: &mut Core, number: u64) {
+    let event = opened(number);
+    assert!(recorder.event(now(number), &event, core));
+    let mut actions = Vec::new();
+    core.handle(now(number), event, &mut actions);
+    recorder.answered(&actions);
+}
+
+#[test]
+fn every_event_is_in_its_place_over_many_segments() {
+    for redact in [false, true] {
+        let dir = TempDir::new().expect("a temporary folder");
+        let settings = settings(&dir, redact);
+        let mut core = core();
+        let mut recorder =
+            Recorder::start(&settings, &core, now(0), [1; 32], Arc::new(Metrics::new())).expect("a place");
+        for number in 1..=2000 {
+            tell(&mut recorder, &mut core, number);
+        }
+        drop(recorder);
+        assert!(
+            settings.dir.read_dir().expect("the directory").count() > 2,
+            "many segments"
+        );
+        let expected: Vec<_> = (1..=2000).map(|number| (number, true)).collect();
+        assert_eq!(recorded(&settings), expected);
+    }
+}
+
+/// The event that a core does not survive is what somebody will want to see.
+#[test]
+fn a_panic_writes_what_was_told_before() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let settings = settings(&dir, false);
+    let mut core = core();
+    let mut recorder =
+        Recorder::start(&settings, &core, now(0), [1; 32], Arc::new(Metrics::new())).expect("a place");
+    tell(&mut recorder, &mut core, 1);
+    assert!(recorder.event(now(2), &opened(2), &core));
+    let panicked = std::thread::spawn(|| panic!("as a broken invariant does")).join();
+    assert!(panicked.is_err());
+    assert_eq!(recorded(&settings), [(1, true), (2, false)]);
+    drop(recorder);
+}
+
+#[test]
+fn a_writer_that_fails_ends_the_recording() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let settings = settings(&dir, false);
+    let mut core = core();
+    let metrics = Arc::new(Metrics::new());
+    let mut recorder = Recorder::start(&settings, &core, now(0), [1; 32], metrics.clone()).expect("a place");
+    while settings.dir.read_dir().map_or(0, Iterator::count) == 0 {
+        std::thread::yield_now();
+    }
+    std::fs::remove_dir_all(&settings.dir).expect("the directory goes");
+    let mut number = 0;
+    let goes_on = |recorder: &mut Recorder, core: &mut Core, number| {
+        let event = opened(number);
+        let goes_on = recorder.event(now(number), &event, core);
+        core.handle(now(number), event, &mut Vec::new());
+        goes_on
+    };
+    while goes_on(&mut recorder, &mut core, number) {
+        recorder.answered(&[]);
+        number += 1;
+    }
+    assert_eq!(metrics.recording_failures.get(), 1);
+    assert_eq!(metrics.recording.get(), 0);
+}
