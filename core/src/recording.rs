@@ -9,7 +9,7 @@
 //! entries = { 0 time event | 1 number of actions, a digest (u32) of each }
 //! ```
 //!
-//! Every event is followed by the digests of its actions, but for the last one of a server that died of it. Times are
+//! The check of a block covers which segment it belongs to, as files are written over. Every event is followed by the digests of its actions, but for the last one of a server that died of it. Times are
 //! differences to the event before, the first to 0. A file that ends within a block is readable up to there.
 
 mod digest;
@@ -77,21 +77,22 @@ impl Head {
         }
     }
 
+    /// Length and check of a block of this segment, which belong before its bytes.
+    pub fn block(&self, bytes: &[u8]) -> [u8; BLOCK_HEAD] {
+        let mut head = [0; BLOCK_HEAD];
+        let (length, check) = head.split_at_mut(8);
+        length.copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let owner = (self.recording, self.number);
+        check.copy_from_slice(&digest(&(owner, bytes), Texts::Whole).to_le_bytes());
+        head
+    }
+
     /// The beginning of a segment's file, up to the first block.
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::from(MAGIC);
         encode(self, &mut out);
         out
     }
-}
-
-/// Length and check of a block, which belong before its bytes.
-pub fn block_head(bytes: &[u8]) -> [u8; BLOCK_HEAD] {
-    let mut head = [0; BLOCK_HEAD];
-    let (length, check) = head.split_at_mut(8);
-    length.copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-    check.copy_from_slice(&digest(bytes, Texts::Whole).to_le_bytes());
-    head
 }
 
 /// Writes entries, one after the other, each relative to those before it in the segment.

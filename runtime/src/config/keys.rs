@@ -122,7 +122,7 @@ pub(super) const KEYS: &[Key] = &[
     number("cometql.handshake_timeout", 1, 3600, "10"),
     key("record.dir", Kind::Text, ""),
     number("record.segment_size", 4096, 64 * GIB, "67108864"),
-    number("record.segments", 1, 1_000_000, "8"),
+    number("record.segments", 2, 1_000_000, "8"),
     key("record.redact", Kind::Flag, "false"),
     number("cometql.max_handshakes", 1, 1_000_000, "512"),
     number("limits.connection_commands", 0, 1_000_000, "0"),

@@ -145,7 +145,7 @@ impl Desk {
     }
 
     /// Waits until everything is written, for a while.
-    fn flush(&self) {
+    pub(super) fn flush(&self) {
         // Whoever panics may have the lock.
         let pile = match self.pile.try_lock() {
             Ok(pile) => pile,

@@ -1,7 +1,9 @@
 //! What the writer promises when things go wrong.
 
+use std::path::{Path, PathBuf};
+
 use comet_core::recording::Segment;
-use comet_core::{Config, Durable, Login, Mono, Secret, SessionId};
+use comet_core::{Config, ConnId, Durable, MessageId, Mono, Secret};
 use tempfile::TempDir;
 
 use super::*;
@@ -31,29 +33,35 @@ fn settings(dir: &TempDir, redact: bool) -> RecordSettings {
     }
 }
 
-fn opened(number: u64) -> Event {
-    Event::SessionOpened {
-        session: SessionId(number),
-        login: Login::HealthCheck,
-        database: "a database with a name that takes room".into(),
+/// An event that changes nothing: nobody has this connection.
+fn event(number: u64) -> Event {
+    Event::ProbeAnswered {
+        conn: ConnId(1),
+        probe: MessageId(number.into()),
     }
 }
 
-/// Numbers of sessions, in the order of the files.
-fn recorded(settings: &RecordSettings) -> Vec<(u64, bool)> {
-    let mut files: Vec<_> = settings
-        .dir
-        .read_dir()
-        .expect("the directory was made")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
+fn files(settings: &RecordSettings) -> Vec<PathBuf> {
+    let entries = settings.dir.read_dir().expect("the directory was made");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
+    files
+}
+
+fn is_torn(file: &Path) -> bool {
+    let bytes = std::fs::read(file).expect("a segment");
+    Segment::read(&bytes).expect("a whole checkpoint").torn
+}
+
+/// Numbers of events and whether they were answered, in the order of the files.
+fn recorded(settings: &RecordSettings) -> Vec<(u64, bool)> {
     let mut numbers = Vec::new();
-    for file in files {
+    for file in files(settings) {
         let bytes = std::fs::read(file).expect("a segment");
         for entry in Segment::read(&bytes).expect("a whole segment").entries {
-            if let Event::SessionOpened { session, .. } = entry.event {
-                numbers.push((session.0, entry.answer.is_some()));
+            if let Event::ProbeAnswered { probe, .. } = entry.event {
+                let number = u64::try_from(probe.0).expect("a number of ours");
+                numbers.push((number, entry.answer.is_some()));
             }
         }
     }
@@ -61,10 +69,10 @@ fn recorded(settings: &RecordSettings) -> Vec<(u64, bool)> {
 }
 
 fn tell(recorder: &mut Recorder, core: &mut Core, number: u64) {
-    let event = opened(number);
-    assert!(recorder.event(now(number), &event, core));
+    let told = event(number);
+    assert!(recorder.event(now(number), &told, core));
     let mut actions = Vec::new();
-    core.handle(now(number), event, &mut actions);
+    core.handle(now(number), told, &mut actions);
     recorder.answered(&actions);
 }
 
@@ -80,12 +88,48 @@ fn every_event_is_in_its_place_over_many_segments() {
             tell(&mut recorder, &mut core, number);
         }
         drop(recorder);
-        assert!(
-            settings.dir.read_dir().expect("the directory").count() > 2,
-            "many segments"
-        );
+        assert!(files(&settings).len() > 2, "many segments");
         let expected: Vec<_> = (1..=2000).map(|number| (number, true)).collect();
         assert_eq!(recorded(&settings), expected);
+    }
+}
+
+/// Files are written over: what is behind the new entries is not taken for some of them.
+#[test]
+fn old_segments_become_new_ones() {
+    for redact in [false, true] {
+        let dir = TempDir::new().expect("a temporary folder");
+        let settings = RecordSettings {
+            segments: 2,
+            ..settings(&dir, redact)
+        };
+        let mut core = core();
+        let mut recorder =
+            Recorder::start(&settings, &core, now(0), [1; 32], Arc::new(Metrics::new())).expect("a place");
+        let mut torn = 0;
+        for number in 1..=3000 {
+            tell(&mut recorder, &mut core, number);
+            if number % 50 == 0 {
+                recorder.desk.flush();
+                let numbers: Vec<u64> = recorded(&settings)
+                    .into_iter()
+                    .map(|(number, _)| number)
+                    .collect();
+                assert!(
+                    numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+                    "{numbers:?}"
+                );
+                assert_eq!(numbers.last().copied().unwrap_or(number), number);
+                torn += files(&settings).iter().filter(|file| is_torn(file)).count();
+            }
+        }
+        assert!(
+            torn > 0,
+            "a file that is written over ends with what was in it before"
+        );
+        drop(recorder);
+        assert_eq!(files(&settings).len(), 2);
+        assert!(!files(&settings).iter().any(|file| is_torn(file)));
     }
 }
 
@@ -98,7 +142,7 @@ fn a_panic_writes_what_was_told_before() {
     let mut recorder =
         Recorder::start(&settings, &core, now(0), [1; 32], Arc::new(Metrics::new())).expect("a place");
     tell(&mut recorder, &mut core, 1);
-    assert!(recorder.event(now(2), &opened(2), &core));
+    assert!(recorder.event(now(2), &event(2), &core));
     let panicked = std::thread::spawn(|| panic!("as a broken invariant does")).join();
     assert!(panicked.is_err());
     assert_eq!(recorded(&settings), [(1, true), (2, false)]);
@@ -118,9 +162,9 @@ fn a_writer_that_fails_ends_the_recording() {
     std::fs::remove_dir_all(&settings.dir).expect("the directory goes");
     let mut number = 0;
     let goes_on = |recorder: &mut Recorder, core: &mut Core, number| {
-        let event = opened(number);
-        let goes_on = recorder.event(now(number), &event, core);
-        core.handle(now(number), event, &mut Vec::new());
+        let told = event(number);
+        let goes_on = recorder.event(now(number), &told, core);
+        core.handle(now(number), told, &mut Vec::new());
         goes_on
     };
     while goes_on(&mut recorder, &mut core, number) {

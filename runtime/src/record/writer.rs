@@ -30,7 +30,7 @@ fn write(mut shelf: Shelf, desk: &Desk) -> io::Result<()> {
     while let Some(sheets) = desk.take(std::mem::take(&mut spare)) {
         for sheet in sheets {
             match sheet {
-                Sheet::Segment { head, checkpoint } => shelf.begin(&head, &checkpoint)?,
+                Sheet::Segment { head, checkpoint } => shelf.begin(head, &checkpoint)?,
                 Sheet::Entries(bytes) => {
                     shelf.add(&bytes)?;
                     spare = bytes;
@@ -39,5 +39,5 @@ fn write(mut shelf: Shelf, desk: &Desk) -> io::Result<()> {
             }
         }
     }
-    Ok(())
+    shelf.end()
 }
