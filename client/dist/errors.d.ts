@@ -1,5 +1,5 @@
 /** `code` of the server's own errors is that of protocol-v5.md 2. */
-export type ServerErrorCode = "unknown_command" | "not_supported" | "incomplete" | "bad_channel" | "bad_event" | "bad_marker" | "bad_user" | "bad_message_id" | "channel_refused" | "not_authorized" | "message_too_long" | "too_many_subscriptions" | "too_many_commands" | "too_many_failures" | "too_many_connections" | "quota_exceeded" | "store_unavailable" | "no_credentials" | "no_dev_id" | "bad_version" | "origin_refused";
+export type ServerErrorCode = "unknown_command" | "not_supported" | "incomplete" | "bad_channel" | "bad_event" | "bad_marker" | "bad_user" | "bad_message_id" | "channel_refused" | "not_authorized" | "message_too_long" | "too_many_subscriptions" | "too_many_commands" | "too_many_failures" | "too_many_connections" | "quota_exceeded" | "store_unavailable" | "no_credentials" | "no_dev_id" | "bad_version" | "origin_refused" | "server_full";
 export type ErrorCode = ServerErrorCode
 /** The server sent something that is no frame of the protocol. */
  | "bad_frame"

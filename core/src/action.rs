@@ -64,6 +64,32 @@ pub enum Action {
     },
     /// `ready` changed: false while writes fail (design: write first, then acknowledge).
     Ready(bool),
+    /// How much room the memory limit leaves has changed. While there is `Room::None`, the caller refuses connections
+    /// and sessions before they cost anything, and cuts those who let most wait.
+    Room(Room),
+}
+
+/// What there is room for (protocol.md 8.6).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
+pub enum Room {
+    /// Everything.
+    #[default]
+    Enough,
+    /// Not for what would be stored; who comes is welcome.
+    ToCome,
+    /// For nothing new.
+    None,
+}
+
+impl Room {
+    /// Its name in SHOW GLOBAL MEMORY.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enough => "normal",
+            Self::ToCome => "nothing_is_stored",
+            Self::None => "full",
+        }
+    }
 }
 
 /// Who gets a frame.

@@ -31,8 +31,8 @@ pub use eval::{choose, like, select};
 pub use login::{DATABASE, login, use_database};
 pub use parser::parse;
 pub use show::{
-    SERVER_VERSION, explain_columns, show_columns, show_databases, show_table_status, show_tables,
-    show_variables,
+    MEMORY_COLUMNS, SERVER_VERSION, explain_columns, show_columns, show_databases, show_table_status,
+    show_tables, show_variables,
 };
 pub use table::{Column, Table};
 

@@ -87,6 +87,8 @@ pub struct Config {
     pub ws_statistics_ms: u64,
     /// `cometql.statistics`, as above.
     pub cometql_statistics_ms: u64,
+    /// `main.memory_limit`, bytes of the budget of protocol.md 8.6; 0 = no limit.
+    pub memory_limit_bytes: u64,
     /// `cometql.max_query`: longest statement, bytes.
     pub query_bytes_max: usize,
     /// `cometql.max_conditions`: conditions in one WHERE (error 18).
@@ -128,6 +130,7 @@ impl Default for Config {
             cometql_uptime_sweep_ms: 0,
             ws_statistics_ms: 0,
             cometql_statistics_ms: 0,
+            memory_limit_bytes: 0,
             query_bytes_max: 1 << 20,
             conditions_max: 10,
         }

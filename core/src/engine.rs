@@ -10,8 +10,10 @@ mod delivery;
 mod durability;
 mod expiry;
 mod explain;
+mod held;
 mod ids;
 pub(crate) mod jwt;
+mod memory;
 mod presence;
 mod private;
 mod query;
@@ -43,6 +45,7 @@ use crate::wire::{self, CommandNumber, Content, Dialect, FrameBody};
 pub use checkpoint::CheckpointError;
 use durability::Durability;
 use ids::MessageIds;
+use memory::Budget;
 use query::Sessions;
 pub use statistics::Refused;
 use statistics::Statistics;
@@ -79,6 +82,7 @@ pub struct Core {
     last_seq: Seq,
     last_gone: GoneId,
     statistics: Statistics,
+    budget: Budget,
 }
 
 impl Core {
@@ -116,12 +120,14 @@ impl Core {
             last_seq,
             last_gone: GoneId(0),
             statistics: Statistics::default(),
+            budget: Budget::default(),
         };
         core.everybody_offline(out);
         core.arm_periodic_timers();
         if core.config.queue_ttl_ms > 0 {
             core.watch_stored_ttls();
         }
+        core.weigh(out);
         core
     }
 
@@ -146,7 +152,7 @@ impl Core {
                 session,
                 login,
                 database,
-            } => self.session_opened(session, login, database),
+            } => self.session_opened(session, login, database, out),
             Event::Query {
                 session,
                 req,
@@ -155,9 +161,11 @@ impl Core {
             Event::SessionClosed { session } => self.session_closed(session),
             Event::Persisted { upto } => self.persisted(upto, out),
             Event::PersistFailed { upto } => self.persist_failed(upto, out),
+            Event::Memory(outside) => self.outside(outside),
             Event::Shutdown => self.shutdown(out),
             Event::Tick => {}
         }
+        self.weigh(out);
     }
 
     /// The next instant at which `handle(now, Event::Tick, …)` would do something.
@@ -213,6 +221,8 @@ impl Core {
                 Timer::WsStatistics => self.measure_ws(),
                 Timer::SqlStatistics => self.measure_sql(),
             }
+            // What a deadline gave back is there for whatever comes after it, however late this is called.
+            self.weigh(out);
         }
     }
 

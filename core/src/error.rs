@@ -55,11 +55,13 @@ pub enum ErrorCode {
     TooManySessions,
     /// 1226: the tenant stores as much as it may (MySQL's ER_USER_LIMIT_REACHED).
     QuotaExceeded,
+    /// 1114: the memory limit is reached (protocol.md 8.6). Nothing of the statement was done.
+    Full,
 }
 
 impl ErrorCode {
     /// Every code, for tests and documentation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NotImplemented,
         Self::Syntax,
         Self::ReadOnly,
@@ -79,6 +81,7 @@ impl ErrorCode {
         Self::Internal,
         Self::TooManySessions,
         Self::QuotaExceeded,
+        Self::Full,
     ];
 
     /// The number on the wire.
@@ -103,6 +106,7 @@ impl ErrorCode {
             Self::Internal => 500,
             Self::TooManySessions => 1203,
             Self::QuotaExceeded => 1226,
+            Self::Full => 1114,
         }
     }
 }
@@ -139,6 +143,7 @@ impl From<ErrorCode> for QueryError {
             ErrorCode::Internal => "internal error",
             ErrorCode::TooManySessions => "too many sessions of this dev_id",
             ErrorCode::QuotaExceeded => "quota of this dev_id",
+            ErrorCode::Full => "the server is full",
         };
         Self::new(code, text)
     }

@@ -76,10 +76,49 @@ pub enum Event {
         /// The newest record of the failed attempt.
         upto: OpId,
     },
+    /// What the caller uses of the memory budget for what the core does not see. Told whenever it has changed by a
+    /// noticeable part of the limit.
+    Memory(Outside),
     /// The server is told to stop. Answered by the last records; the runtime then waits for `Persisted`.
     Shutdown,
     /// Nothing happened but time.
     Tick,
+}
+
+/// Memory of the caller, bytes, each as close to the truth as can be known cheaply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Outside {
+    /// Frames that were not written yet, each counted once however many receive it, and the queues they wait in.
+    pub frames: u64,
+    /// What browsers have sent of messages and requests that are not complete.
+    pub input: u64,
+    /// Sockets and the tasks that serve them.
+    pub sockets: u64,
+    /// CometQL sessions: input, results, prepared statements.
+    pub sessions: u64,
+    /// Events that wait for the core.
+    pub events: u64,
+    /// Records that wait for the disk.
+    pub records: u64,
+}
+
+impl Outside {
+    /// Names and figures, in the order of SHOW GLOBAL MEMORY.
+    pub const fn parts(&self) -> [(&'static str, u64); 6] {
+        [
+            ("frames", self.frames),
+            ("input", self.input),
+            ("sockets", self.sockets),
+            ("sql_buffers", self.sessions),
+            ("events", self.events),
+            ("records", self.records),
+        ]
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> u64 {
+        self.parts().iter().map(|(_, bytes)| bytes).sum()
+    }
 }
 
 /// What a login allows (protocol.md 7.1).
@@ -131,11 +170,13 @@ pub enum CloseCause {
     TooOld,
     /// The server stops.
     Shutdown,
+    /// The memory limit is reached.
+    NoMemory,
 }
 
 impl CloseCause {
     /// Every cause, for counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Peer,
         Self::Io,
         Self::Protocol,
@@ -148,6 +189,7 @@ impl CloseCause {
         Self::Quota,
         Self::TooOld,
         Self::Shutdown,
+        Self::NoMemory,
     ];
 
     /// A short label for logs and metrics.
@@ -165,6 +207,7 @@ impl CloseCause {
             Self::Quota => "quota",
             Self::TooOld => "too_old",
             Self::Shutdown => "shutdown",
+            Self::NoMemory => "no_memory",
         }
     }
 }

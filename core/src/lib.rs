@@ -28,11 +28,11 @@ mod state;
 mod time;
 pub mod wire;
 
-pub use action::{Action, Answer, Delivered, Done, Frame, Recipients, Reply};
+pub use action::{Action, Answer, Delivered, Done, Frame, Recipients, Reply, Room};
 pub use config::{CheckedConfig, Config, ConfigError};
 pub use engine::{CheckpointError, Core, Refused};
 pub use error::{ErrorCode, QueryError};
-pub use event::{ClientInfo, CloseCause, Event, Login};
+pub use event::{ClientInfo, CloseCause, Event, Login, Outside};
 pub use id::{ConnId, DevId, MessageId, OpId, RequestId, Seq, SessionId, UserId};
 pub use name::{
     AuthHash, Body, ChannelKind, ChannelName, ClientUuid, EventName, Marker, NameError, Secret, SendKey,
@@ -40,5 +40,7 @@ pub use name::{
 };
 pub use record::{HistoryLength, HistoryMessage, QueuedMessage, Record, Removal};
 pub use rules::{Pace, Quota, Rates, Rules};
-pub use state::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen, Stored};
+pub use state::{
+    Account, Category, Durable, DurableChannel, DurableTenant, DurableUser, LastSeen, Stored, Usage,
+};
 pub use time::{Mono, Now, UnixMillis, UnixSeconds};

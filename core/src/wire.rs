@@ -248,6 +248,8 @@ pub enum BadReason {
     QuotaExceeded,
     /// Too many connections of this address; the connection is closed.
     TooManyConnections,
+    /// The memory limit is reached (protocol.md 8.6).
+    ServerFull,
 }
 
 impl BadReason {
@@ -271,6 +273,7 @@ impl BadReason {
             Self::TooManyFailures => "too many wrong keys, try again later",
             Self::QuotaExceeded => "the quota of this dev_id is used up",
             Self::TooManyConnections => "too many connections from this address",
+            Self::ServerFull => "the server is full",
         }
     }
 
@@ -294,6 +297,7 @@ impl BadReason {
             Self::TooManyFailures => "too_many_failures",
             Self::QuotaExceeded => "quota_exceeded",
             Self::TooManyConnections => "too_many_connections",
+            Self::ServerFull => "server_full",
         }
     }
 }

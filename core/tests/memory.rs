@@ -7,11 +7,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use comet_core::cometql::{Insert, NewKey, Statement};
+use comet_core::cometql::{Insert, NewKey, NewMessage, NewPrivate, Statement};
 use comet_core::wire::{ClientRequest, Command, Dialect, Hello, RequestHeaders, Subscribe};
 use comet_core::{
-    Action, AuthHash, ChannelName, ClientUuid, CloseCause, Config, ConnId, Core, DevId, Durable, Event,
-    Login, Mono, Now, OpId, RequestId, Secret, SessionId, Token, UnixMillis, UserId,
+    Action, AuthHash, Body, ChannelName, ClientUuid, CloseCause, Config, ConnId, Core, DevId, Durable, Event,
+    EventName, Login, Mono, Now, OpId, RequestId, Secret, SessionId, Token, UnixMillis, UserId,
 };
 
 const USERS: u32 = 100_000;
@@ -60,11 +60,51 @@ impl Server {
     fn cost(&mut self, what: &str, mut step: impl FnMut(&mut Self, u32)) -> i64 {
         // What the list of actions needs belongs to nobody.
         self.actions.reserve(16);
+        let before = self.accounted();
         let growth = measure(|| (1..=USERS).for_each(|n| step(self, n)));
         let bytes = growth.bytes_current / i64::from(USERS);
         let blocks = growth.count_current * 100 / i64::from(USERS);
-        println!("{bytes:6} bytes in {:5.2} blocks: {what}", blocks as f64 / 100.0);
+        // What the allocator adds to each block: a header, and half of what it rounds up by.
+        let heap = bytes + growth.count_current * 16 / i64::from(USERS);
+        let told = (self.accounted() - before) / i64::from(USERS);
+        println!(
+            "{bytes:6} bytes in {:5.2} blocks, {told:6} accounted: {what}",
+            blocks as f64 / 100.0
+        );
+        assert!(
+            told.abs() * 5 >= heap.abs() * 4 && told.abs() * 2 <= heap.abs() * 3 + 64,
+            "{what}: {told} bytes accounted, about {heap} taken"
+        );
         bytes
+    }
+
+    fn accounted(&self) -> i64 {
+        i64::try_from(self.core.memory().bytes()).unwrap()
+    }
+
+    fn insert(&mut self, insert: Insert) {
+        self.event(Event::Query {
+            session: SessionId(1),
+            req: RequestId(1),
+            statement: Ok(Statement::Insert(insert)),
+        });
+    }
+
+    fn owe(&mut self, n: u32, text: &str) {
+        self.insert(Insert::UsersMessages(vec![NewPrivate {
+            user: user(n),
+            event: EventName::parse("event").unwrap(),
+            body: Body::new(text),
+        }]));
+    }
+
+    fn keep(&mut self, n: u32) {
+        let channel = ChannelName::from_cometql(&format!("trust_{}", n / 50)).unwrap();
+        self.insert(Insert::PipesMessages(vec![NewMessage {
+            channel,
+            event: EventName::parse("event").unwrap(),
+            body: Body::new(&"y".repeat(200)),
+        }]));
     }
 
     fn set_key(&mut self, n: u32) {
@@ -177,4 +217,16 @@ fn an_idle_authorized_connection_with_two_subscriptions_is_small() {
         "connections leave {} bytes behind",
         left + connected
     );
+}
+
+/// What is accounted is about what is taken, for what is stored and what is on its way, too.
+#[test]
+fn what_is_accounted_is_about_what_is_taken() {
+    let mut server = Server::start();
+    server.cost("a private message that waits, its user", |server, n| {
+        server.owe(n, &"x".repeat(100))
+    });
+    server.cost("a second one", |server, n| server.owe(n, &"x".repeat(1000)));
+    server.cost("a message of a history", Server::keep);
+    server.core.check();
 }

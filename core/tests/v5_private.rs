@@ -176,7 +176,8 @@ fn what_does_not_fit_the_window_waits_for_acknowledgements() {
         | comet_core::Action::Reply { .. }
         | comet_core::Action::CloseSession { .. }
         | comet_core::Action::Persist { .. }
-        | comet_core::Action::Ready(_) => None,
+        | comet_core::Action::Ready(_)
+        | comet_core::Action::Room(_) => None,
     });
     // Three messages: two frames are on their way, and the body of the third has just room, or lacks one byte.
     for (spare, fit) in [(0, 3), (1, 2)] {

@@ -359,7 +359,7 @@ impl World {
                     let dev = self.asked.remove(&req).expect("one reply per query");
                     only_of(dev, &format!("{reply:?}"));
                 }
-                Action::CloseSession { .. } | Action::Ready(_) => {}
+                Action::CloseSession { .. } | Action::Ready(_) | Action::Room(_) => {}
                 Action::Persist { op, record } => {
                     assert_eq!(op.0, self.last_op.0 + 1, "records are numbered without gaps");
                     self.last_op = op;

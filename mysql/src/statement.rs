@@ -138,6 +138,11 @@ impl Statements {
         self.long_data_len = 0;
     }
 
+    /// Bytes of long data that are kept.
+    pub(crate) fn long_data_len(&self) -> usize {
+        self.long_data_len
+    }
+
     /// Forgets long data; false if there is no such statement.
     pub(crate) fn reset(&mut self, id: StatementId) -> bool {
         self.take_long_data(id).is_some()

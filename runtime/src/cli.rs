@@ -39,6 +39,10 @@ pub struct Cli {
     /// Record what happens into this directory, to be replayed; see docs/operations.md [env: COMET_RECORD_DIR]
     #[arg(long, value_name = "DIR")]
     pub record: Option<String>,
+    /// Memory for everything peers can make grow, like 512M or 2G, 0 = no limit; three fifths of what the machine has if
+    /// not said [env: COMET_MEMORY_LIMIT]
+    #[arg(long, value_name = "BYTES")]
+    pub memory_limit: Option<String>,
     /// off, critical, error, warning, info, debug, all, or 0 to 600 [env: COMET_LOG_LEVEL]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -74,6 +78,7 @@ impl Cli {
             ("--data-dir", "main.data_dir", &self.data_dir),
             ("--durability", "main.durability", &self.durability),
             ("--record", "record.dir", &self.record),
+            ("--memory-limit", "main.memory_limit", &self.memory_limit),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),
         ]

@@ -155,7 +155,7 @@ impl Delivery {
         match action {
             ShardAction::SendOne { conn, frame } => return self.send(&[conn], None, &frame, 1),
             ShardAction::SendMany(message) => {
-                let (frames, count) = message.frames();
+                let (frames, count) = message.frames(&self.shard.shared.metrics.memory);
                 return self.send(message.receivers(), message.except, &frames, count);
             }
             ShardAction::Close { conn, cause } => self.shard.close(conn, End::Flush(cause)),

@@ -17,7 +17,9 @@ use comet_core::{Action, Core, Event, Mono, Now, OpId, Record, Refused};
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, LivedTime};
+use crate::events;
 use crate::execute::Executor;
+use crate::memory::Use;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::store::{StoreError, StoreEvent, Writer};
@@ -28,6 +30,9 @@ const TURN_BATCHES_MAX: usize = if cfg!(madsim) { 2 } else { 64 };
 const RECORDS_WAITING_MAX: u64 = 65_536;
 /// … and the bytes they may take.
 const RECORD_BYTES_WAITING_MAX: usize = 256 << 20;
+
+/// Time between two settings of the gauges of memory, microseconds.
+const GAUGE_PAUSE_US: u64 = 100_000;
 
 /// The core and everything its thread needs.
 pub(crate) struct Driver {
@@ -41,6 +46,8 @@ pub(crate) struct Driver {
     /// Reused between events.
     pub(crate) actions: Vec<Action>,
     pub(crate) progress: Progress,
+    /// Bytes of records that are counted.
+    pub(crate) records_told: usize,
     pub(crate) time: LivedTime,
     pub(crate) recorder: Option<Box<Recorder>>,
 }
@@ -51,6 +58,8 @@ pub(crate) use rest::Rest;
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     last: Mono,
+    /// When the gauges of memory were set last.
+    gauged: Mono,
     issued: OpId,
     persisted: OpId,
     /// The newest record of each batch that waits, and the bytes of the batch.
@@ -177,6 +186,7 @@ impl Driver {
     /// The core's turn on the thread that brings the events. Needs `is_idle`.
     fn turn_at_rest(&mut self, events: Vec<Event>) {
         let now = self.now();
+        self.weigh(now);
         self.metrics.events.inc_by(events.len() as u64);
         self.metrics.batch.observe(events.len() as f64);
         for event in events {
@@ -184,6 +194,17 @@ impl Driver {
         }
         self.give_records();
         self.executor.hand_over_now();
+    }
+
+    /// Before anything else is decided: what the runtime takes of the memory budget, if that has changed much.
+    fn weigh(&mut self, now: Now) {
+        if let Some(news) = self.metrics.memory.news() {
+            self.handle(news, now);
+        }
+        if now.mono.micros_since(self.progress.gauged) >= GAUGE_PAUSE_US {
+            self.progress.gauged = now.mono;
+            self.metrics.core_memory(&self.core.memory());
+        }
     }
 
     fn now(&self) -> Now {
@@ -197,8 +218,10 @@ impl Driver {
     /// One reading of the clock serves the events of a turn: they arrived together.
     async fn turn(&mut self, batches: Vec<Vec<Event>>) {
         let now = self.now();
+        self.weigh(now);
         let mut count = 0;
         for batch in batches {
+            self.metrics.memory.give_back(Use::Events, events::bytes(&batch));
             for event in batch {
                 count += 1;
                 self.handle(event, now);
@@ -261,9 +284,12 @@ impl Driver {
         let records = self.executor.take_records();
         self.progress.issue(&records);
         self.metrics.records.inc_by(records.len() as u64);
-        for (op, record) in records {
-            self.writer.append(op, record);
+        if !records.is_empty() {
+            self.writer.append_all(records);
         }
+        let memory = &self.metrics.memory;
+        memory.change(Use::Records, self.records_told, self.progress.waiting_bytes);
+        self.records_told = self.progress.waiting_bytes;
         let waiting = self.progress.issued.0 - self.progress.persisted.0;
         self.metrics
             .records_waiting

@@ -8,19 +8,25 @@ use std::sync::Arc;
 use std::task::Context;
 
 use comet_core::Event;
+use comet_core::cometql::Statement;
+use comet_core::wire::ClientRequest;
 use tokio::sync::mpsc;
 
 use crate::driver::Rest;
+use crate::memory::{Memory, Use};
 
 /// Batches that may wait for the core. Few in a simulated world, so that senders often have to wait.
 const BATCHES_MAX: usize = if cfg!(madsim) { 4 } else { 1024 };
+/// What the name of a channel takes, about.
+const NAME_BYTES: usize = 64;
 
 /// Makes the queue.
-pub(crate) fn queue() -> (EventSender, mpsc::Receiver<Vec<Event>>) {
+pub(crate) fn queue(memory: Arc<Memory>) -> (EventSender, mpsc::Receiver<Vec<Event>>) {
     let (sender, receiver) = mpsc::channel(BATCHES_MAX);
     let sender = EventSender {
         queue: sender,
         rest: Arc::default(),
+        memory,
     };
     (sender, receiver)
 }
@@ -34,9 +40,15 @@ pub(crate) struct Stopped;
 pub(crate) struct EventSender {
     queue: mpsc::Sender<Vec<Event>>,
     rest: Arc<Rest>,
+    memory: Arc<Memory>,
 }
 
 impl EventSender {
+    /// Where it counts what waits.
+    pub(crate) fn memory(&self) -> Arc<Memory> {
+        self.memory.clone()
+    }
+
     /// Where the core is to be while it has nothing to do.
     pub(crate) fn rest(&self) -> Arc<Rest> {
         self.rest.clone()
@@ -58,7 +70,9 @@ impl EventSender {
             busy(cx);
             permit.as_mut().poll(cx)
         });
-        permit.await.map_err(|_| Stopped)?.send(events);
+        let permit = permit.await.map_err(|_| Stopped)?;
+        self.memory.take(Use::Events, bytes(&events));
+        permit.send(events);
         Ok(())
     }
 
@@ -70,7 +84,13 @@ impl EventSender {
         let Some(events) = self.rest.handle(events) else {
             return Ok(None);
         };
-        match self.queue.try_send(events) {
+        let bytes = bytes(&events);
+        self.memory.take(Use::Events, bytes);
+        let sent = self.queue.try_send(events);
+        if sent.is_err() {
+            self.memory.give_back(Use::Events, bytes);
+        }
+        match sent {
             Ok(()) => Ok(None),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
             Err(mpsc::error::TrySendError::Full(events)) => Ok(Some(events)),
@@ -80,6 +100,36 @@ impl EventSender {
     /// Batches that wait at this moment.
     pub(crate) fn depth(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
+    }
+}
+
+/// What a batch takes while it waits: its events, and the texts of those that have long ones.
+pub(crate) fn bytes(events: &[Event]) -> usize {
+    size_of_val(events) + events.iter().map(texts).sum::<usize>()
+}
+
+fn texts(event: &Event) -> usize {
+    match event {
+        Event::Request { command, .. } => match &command.request {
+            Ok(ClientRequest::Send(message)) => message.body.as_str().len(),
+            Ok(ClientRequest::Subscribe(names)) => names.names.len() * NAME_BYTES,
+            Ok(_) | Err(_) => 0,
+        },
+        Event::Query {
+            statement: Ok(Statement::Insert(insert)),
+            ..
+        } => insert.bytes(),
+        Event::Opened { .. }
+        | Event::ProbeAnswered { .. }
+        | Event::Closed { .. }
+        | Event::SessionOpened { .. }
+        | Event::Query { .. }
+        | Event::SessionClosed { .. }
+        | Event::Persisted { .. }
+        | Event::PersistFailed { .. }
+        | Event::Memory(_)
+        | Event::Shutdown
+        | Event::Tick => 0,
     }
 }
 
@@ -93,7 +143,7 @@ mod tests {
     /// Q13: a full queue makes its senders wait instead of growing.
     #[tokio::test]
     async fn a_full_queue_makes_senders_wait() {
-        let (sender, mut receiver) = queue();
+        let (sender, mut receiver) = queue(Arc::new(Memory::new(0)));
         for _ in 0..BATCHES_MAX {
             sender.send(vec![Event::Tick], |_| {}).await.unwrap();
         }
@@ -111,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stopped_core_is_reported() {
-        let (sender, receiver) = queue();
+        let (sender, receiver) = queue(Arc::new(Memory::new(0)));
         drop(receiver);
         assert_eq!(sender.send(vec![Event::Tick], |_| {}).await, Err(Stopped));
     }

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use comet_core::{Action, CloseCause, ConnId, Frame, OpId, Recipients, Record, Reply, RequestId, SessionId};
+use comet_core::{
+    Action, CloseCause, ConnId, Frame, OpId, Recipients, Record, Reply, RequestId, Room, SessionId,
+};
 use tokio::sync::mpsc;
 
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 #[cfg(madsim)]
 use crate::rt;
@@ -78,7 +81,7 @@ impl Broadcast {
     }
 
     /// All its frames in one byte string, and how many they are.
-    pub(crate) fn frames(&self) -> (Bytes, u64) {
+    pub(crate) fn frames(&self, memory: &Arc<Memory>) -> (Bytes, u64) {
         if self.more.is_empty() {
             return (self.frame.clone(), 1);
         }
@@ -87,7 +90,7 @@ impl Broadcast {
         for frame in &self.more {
             joined.extend_from_slice(frame);
         }
-        (joined.freeze(), 1 + self.more.len() as u64)
+        (memory.count(joined.freeze()), 1 + self.more.len() as u64)
     }
 }
 
@@ -176,11 +179,12 @@ impl Executor {
             }
             Action::Persist { op, record } => self.records.push((op, record)),
             Action::Ready(ready) => self.ready(ready),
+            Action::Room(room) => self.room(room),
         }
     }
 
     fn text_frame(&mut self, payload: &[u8]) -> Bytes {
-        let frame = frame::text(payload);
+        let frame = self.metrics.memory.count(frame::text(payload));
         self.bytes += frame.len();
         frame
     }
@@ -206,6 +210,20 @@ impl Executor {
             tracing::warn!("writing to disk works again; ready");
         } else {
             tracing::error!("writing to disk fails; not ready, changes are not acknowledged");
+        }
+    }
+
+    fn room(&self, room: Room) {
+        self.metrics.memory.set_room(room);
+        self.metrics.memory_state.set(room as i64);
+        let state = room.name();
+        match room {
+            Room::Enough => tracing::warn!(state, "there is memory again"),
+            Room::ToCome => tracing::warn!(
+                state,
+                "the memory limit is near or reached; nothing more is stored"
+            ),
+            Room::None => tracing::error!(state, "the memory limit is reached; newcomers are turned away"),
         }
     }
 

@@ -15,6 +15,27 @@ pub fn facts(scope: HostScope) -> Vec<(String, String)> {
     }
 }
 
+/// The memory budget of a server that was told none: three fifths of what the machine or the control group it runs in
+/// allows, as the system sees more of a process than it counts itself; 0 = no limit if nothing is known.
+pub fn memory_budget() -> u64 {
+    let machine = read_to_string("/proc/meminfo").unwrap_or_default();
+    let group = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let group = group.iter().find_map(|path| read_to_string(path).ok());
+    budget(&machine, &group.unwrap_or_default())
+}
+
+fn budget(machine: &str, group: &str) -> u64 {
+    let total = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total = total.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let total = total.map(|kib| kib.saturating_mul(1024));
+    let group = group.trim().parse::<u64>().ok();
+    let smaller = total.into_iter().chain(group).min();
+    smaller.map_or(0, |bytes| bytes / 5 * 3)
+}
+
 fn fact(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
 }
@@ -99,6 +120,16 @@ mod tests {
 
     fn names(facts: &[(String, String)]) -> Vec<&str> {
         facts.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_budget_is_a_part_of_the_smaller_of_machine_and_group() {
+        let machine = "MemFree: 5 kB\nMemTotal:       1000 kB\n";
+        assert_eq!(budget(machine, "max\n"), 614_400);
+        assert_eq!(budget(machine, "500000\n"), 300_000);
+        assert_eq!(budget(machine, "9223372036854771712\n"), 614_400);
+        assert_eq!(budget("", "500000"), 300_000);
+        assert_eq!(budget("nothing", ""), 0);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod http;
 #[cfg(not(madsim))]
 mod io_threads;
 pub mod logging;
+mod memory;
 mod metrics;
 mod outbox;
 mod record;

@@ -2,10 +2,11 @@
 //!
 //! Everything is counted where it happens, without a lock on the paths that matter. Nothing is sent anywhere (Q52).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use comet_core::wire::BadReason;
-use comet_core::{CloseCause, ErrorCode, Refused};
+use comet_core::{Account, Category, CloseCause, ErrorCode, Refused};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +14,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::memory::Memory;
 
 type Count = Counter<u64, AtomicU64>;
 type Level = Gauge<i64, AtomicI64>;
@@ -35,6 +38,16 @@ struct Limit {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Code {
     code: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Part {
+    category: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Who {
+    who: &'static str,
 }
 
 /// All figures of one server.
@@ -81,6 +94,13 @@ pub(crate) struct Metrics {
     pub(crate) recording_failures: Count,
     /// Refused logins.
     pub(crate) logins_refused: Count,
+    /// What the runtime takes of the memory budget.
+    pub(crate) memory: Arc<Memory>,
+    /// 0: there is room, 1: nothing is stored, 2: full.
+    pub(crate) memory_state: Level,
+    memory_bytes: Family<Part, Level>,
+    memory_limit: Level,
+    turned_away: Family<Who, Count>,
     /// Of these, not looked at because too many were wrong.
     pub(crate) logins_throttled: Count,
     /// What limits of the core refused.
@@ -91,7 +111,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Without a memory budget.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
+        Self::of(Arc::new(Memory::new(0)))
+    }
+
+    pub(crate) fn of(memory: Arc<Memory>) -> Self {
+        let limit = memory.limit();
         let mut metrics = Self {
             registry: Registry::with_prefix("comet"),
             connections: Level::default(),
@@ -114,6 +141,11 @@ impl Metrics {
             recording_gaps: Count::default(),
             recording_failures: Count::default(),
             logins_refused: Count::default(),
+            memory,
+            memory_state: Level::default(),
+            memory_bytes: Family::default(),
+            memory_limit: Level::default(),
+            turned_away: Family::default(),
             logins_throttled: Count::default(),
             refused: Family::default(),
             closed: Family::default(),
@@ -123,6 +155,8 @@ impl Metrics {
         metrics.register_traffic();
         metrics.register_core();
         metrics.register_recording();
+        metrics.register_memory();
+        metrics.memory_limit.set(level(limit));
         metrics.register_limits();
         metrics.limits_refused(Refused::default(), Refused::default());
         for cause in CloseCause::ALL {
@@ -240,6 +274,47 @@ impl Metrics {
         );
     }
 
+    fn register_memory(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "memory_bytes",
+            "Memory of the budget in use, by category",
+            self.memory_bytes.clone(),
+        );
+        r.register(
+            "memory_limit_bytes",
+            "The memory budget, 0 without a limit",
+            self.memory_limit.clone(),
+        );
+        r.register(
+            "memory_state",
+            "0 there is room, 1 nothing is stored, 2 full",
+            self.memory_state.clone(),
+        );
+        r.register(
+            "memory_turned_away",
+            "Who was refused or cut because the memory budget is used up",
+            self.turned_away.clone(),
+        );
+    }
+
+    /// What the core uses at present.
+    pub(crate) fn core_memory(&self, account: &Account) {
+        for category in Category::ALL {
+            self.memory_part(category.name(), account.get(category).bytes);
+        }
+    }
+
+    fn memory_part(&self, category: &'static str, bytes: u64) {
+        let gauge = self.memory_bytes.get_or_create(&Part { category });
+        gauge.set(level(bytes));
+    }
+
+    /// Somebody was refused or cut because the memory budget is used up.
+    pub(crate) fn turned_away(&self, who: &'static str) {
+        self.turned_away.get_or_create(&Who { who }).inc();
+    }
+
     pub(crate) fn closed(&self, cause: CloseCause) {
         self.closed.get_or_create(&Cause { cause: cause.label() }).inc();
     }
@@ -279,11 +354,18 @@ impl Metrics {
 
     /// Everything, in the Prometheus text format.
     pub(crate) fn text(&self) -> String {
+        for (category, bytes) in self.memory.outside().parts() {
+            self.memory_part(category, bytes);
+        }
         let mut text = String::new();
         // Writing into a String cannot fail; an encoder that does leaves the page shorter, no more.
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+fn level(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -98,6 +98,19 @@ impl Outbox {
         self.bytes == 0
     }
 
+    /// What the queue of several frames takes, without the frames.
+    pub(crate) fn room(&self) -> usize {
+        match &self.frames {
+            Frames::None | Frames::One(_) => 0,
+            Frames::Many(frames) => frames.capacity() * size_of::<Bytes>(),
+        }
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Number of frames that wait.
     pub(crate) fn len(&self) -> usize {
         match &self.frames {

@@ -23,6 +23,7 @@ use crate::events::{self, EventSender};
 use crate::execute::{Executor, SHARD_BATCHES_MAX, ShardAction};
 use crate::http::{Site, monitor};
 use crate::io_threads::{IoThread, IoThreads, Work};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::rt::{self, Listener, Stopper, Thread, listen, task};
@@ -105,7 +106,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let system = |what| move |cause| StartError::System { what, cause };
     let entropy = Entropy::open().map_err(system("random numbers"))?;
     let seed = entropy.number().map_err(system("random numbers"))?;
-    let (sender, events) = events::queue();
+    let (sender, events) = events::queue(Arc::new(Memory::new(config.memory_limit_bytes)));
     let shared = Arc::new(shared(
         &settings,
         &config,
@@ -123,6 +124,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         let _ = store_sender.send(event);
     };
     let writer = store.spawn(report).map_err(StartError::no_thread)?;
+    tell_memory(config.memory_limit_bytes, durable.memory().bytes());
     let mut actions = Vec::new();
     let now = clock.now();
     let core = Core::start(config, durable, seed, now, &mut actions);
@@ -150,6 +152,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         metrics,
         actions,
         progress,
+        records_told: 0,
         time: LivedTime::starting(clock.mono()),
         recorder,
     };
@@ -172,6 +175,22 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     Ok(running)
 }
 
+/// Says how the stored data stand to the memory budget.
+fn tell_memory(limit: u64, stored: u64) {
+    if limit == 0 {
+        tracing::info!(stored_bytes = stored, "no memory limit");
+    } else if stored >= limit - limit / 8 {
+        tracing::warn!(
+            limit_bytes = limit,
+            stored_bytes = stored,
+            "what is stored takes more of the memory limit than it may: nothing more is stored until something is \
+             fetched or deleted; main.memory_limit sets another limit"
+        );
+    } else {
+        tracing::info!(limit_bytes = limit, stored_bytes = stored, "memory limit");
+    }
+}
+
 /// The number of I/O threads.
 fn shards(settings: &Settings) -> usize {
     let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -191,7 +210,7 @@ pub(crate) fn shared(
     entropy: Entropy,
 ) -> Result<Shared, TlsError> {
     let cometql_tls = settings.cometql.as_ref().and_then(|cometql| cometql.tls.clone());
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::of(events.memory()));
     metrics.ready.set(1);
     Ok(Shared {
         core: config.clone(),

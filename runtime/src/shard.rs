@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::accept::Arrivals;
 use crate::delivery::Delivery;
 use crate::execute::ShardAction;
+use crate::memory::Use;
 use crate::rt::{task, time};
 use crate::shared::Shared;
 use crate::sql::Mailbox;
@@ -83,6 +84,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, inbox: Inbox) {
     let Inbox { actions, accepted } = inbox;
     task::spawn_local(crate::accept::adopt(shard.clone(), accepted));
     task::spawn_local(crate::ws::keepalive::sweep(shard.clone()));
+    task::spawn_local(crate::memory::shed(shard.clone()));
     Delivery::new(shard.clone(), actions).run().await;
     shard.close_all();
     let gone = async {
@@ -121,6 +123,7 @@ impl Shard {
         self.serial.set(serial);
         let id = ConnId::new(self.index, serial);
         let conn = Rc::new(new(id));
+        self.shared.metrics.memory.take(Use::Sockets, conn.socket.room());
         if self.stopping.get() {
             conn.close(End::Now(CloseCause::Shutdown));
         }
@@ -203,6 +206,18 @@ impl Shard {
     pub(crate) fn close_session(&self, session: SessionId) {
         if let Some(mailbox) = self.sessions.borrow().get(&session) {
             mailbox.close();
+        }
+    }
+
+    /// Closes those connections that have more than half as much waiting as the one with most, and at least `min` bytes.
+    pub(crate) fn cut_largest(&self, min: usize) {
+        let conns = self.conns.borrow();
+        let open = || conns.iter().filter(|conn| conn.end().is_none());
+        let most = open().map(|conn| conn.waiting()).max().unwrap_or(0);
+        let bound = min.max(most / 2);
+        for conn in open().filter(|conn| conn.waiting() >= bound) {
+            self.shared.metrics.turned_away("slow_connection");
+            conn.close(End::Now(CloseCause::SlowConsumer));
         }
     }
 

@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
+use crate::memory::{SOCKET_BYTES, TLS_BYTES};
 use crate::rt::{TcpStream, end_of_stream};
 
 /// A TCP stream whose first bytes were already read by someone else.
@@ -82,6 +83,14 @@ pub(crate) enum Socket {
 impl Socket {
     pub(crate) fn tls(stream: Tls) -> Self {
         Self::Tls(Box::new(RefCell::new(stream)))
+    }
+
+    /// The heap it takes with the task that serves it.
+    pub(crate) fn room(&self) -> usize {
+        match self {
+            Self::Plain(_) => SOCKET_BYTES,
+            Self::Tls(_) => SOCKET_BYTES + TLS_BYTES,
+        }
     }
 
     /// Reads what is there; 0 is the end of the stream.

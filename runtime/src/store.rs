@@ -6,6 +6,7 @@
 //! SQL, and rows back to records.
 
 mod commit;
+mod files;
 pub(crate) mod fuzzing;
 mod load;
 mod open;
@@ -19,9 +20,10 @@ use std::path::{Path, PathBuf};
 
 use comet_core::{Durable, OpId};
 
-pub use commit::{StatsHandle, StoreStats, Writer};
+pub use commit::{Group, StatsHandle, StoreStats, Writer};
+pub use files::{Files, SystemFiles};
 pub(crate) use open::make_directory;
-pub use open::open;
+pub use open::{CHECKPOINT_PAGES, open, open_on};
 
 /// Name of the database inside the data directory.
 pub const FILE_NAME: &str = "comet.db";
@@ -31,8 +33,7 @@ pub const LOCK_NAME: &str = "comet.lock";
 
 /// An open store that nobody writes to yet: [`Store::spawn`] makes a [`Writer`] of it.
 pub struct Store {
-    connection: rusqlite::Connection,
-    path: PathBuf,
+    group: Group,
     /// Held until the store is closed; the operating system lets go of it when the process dies.
     _lock: File,
 }
@@ -40,7 +41,7 @@ pub struct Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("path", &self.path)
+            .field("group", &self.group)
             .finish_non_exhaustive()
     }
 }

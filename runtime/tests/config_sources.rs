@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use comet_core::DevId;
 use comet_server::cli::Cli;
 use comet_server::config::{
     self, Durability, Env, Loaded, LogFormat, LogLevel, LogTag, PasswordSource, Settings,
@@ -537,4 +538,50 @@ fn old_character_sets_may_stand_in_comments_only() {
     assert_eq!(place.load().settings.core.password.reveal(), "hunter2");
     fs::write(&place.file, b"[main]\npassword = hunter2\xff\n").unwrap();
     assert!(place.error().contains(":2: main.password cannot be used"));
+}
+
+/// protocol.md 8.6: a tenant's section changes what it names, for this tenant alone; what is misspelt is told.
+#[test]
+fn a_tenant_has_rules_of_its_own() {
+    let text = "[ws]\nhost = example.com\n[dev-7]\nsessions = 0\ntenant_statements = 3\norigins = other.org,null\n\
+                [dev-0]\nburst = 2\n[limits]\nuser_messages = 5\n[quota]\nsessions = 9\n";
+    let quoted = text.replace("example.com", "\"example.com\"");
+    let quoted = quoted.replace("other.org,null", "[\"other.org\", \"null\"]");
+    for place in [ini(text), toml(&quoted)] {
+        let core = place.load().settings.core;
+        let (seven, zero) = (&core.tenant_rules[&DevId(7)], &core.tenant_rules[&DevId(0)]);
+        assert_eq!(core.tenant_rules.len(), 2);
+        let told = [&core.rules, seven, zero].map(|rules| {
+            let rates = rules.rates;
+            let sessions = rules.quota.sessions;
+            (sessions, rates.statements, rates.user.messages, rates.burst_s)
+        });
+        assert_eq!(told, [(9, 0, 5, 5), (0, 3, 5, 5), (9, 0, 5, 2)]);
+        assert_eq!(seven.origins.as_deref().unwrap(), ["other.org", "null"]);
+        assert_eq!(zero.origins, None);
+        let report = place.report(&[], &[]);
+        for (name, value) in [
+            ("dev-7.sessions", "0"),
+            ("dev-7.origins", "other.org"),
+            ("quota.sessions", "9"),
+        ] {
+            let mut lines = report.lines();
+            let line = lines.find(|line| line.starts_with(&format!("{name} ")));
+            assert!(line.unwrap().contains(value), "{report}");
+        }
+    }
+    let file = |section: &str| format!("[{section}]\nsessions = 1\n");
+    assert!(toml(&file("dev-100000")).error().contains("no tenant 100000"));
+    for section in ["dev-07", "dev-", "dev--1", "dev-1x", "dev-99999999999", "dev"] {
+        assert!(toml(&file(section)).error().contains(section), "{section}");
+        let loaded = ini(&file(section)).load();
+        assert!(loaded.settings.core.tenant_rules.is_empty(), "{section}");
+        assert!(notices(&loaded).contains(section), "{section}");
+    }
+    assert!(toml("[dev-1]\nsesions = 1\n").error().contains("sessions"));
+    assert!(
+        toml("[dev-1]\nsessions = -1\n")
+            .error()
+            .contains("dev-1.sessions")
+    );
 }

@@ -76,6 +76,37 @@ fn half_logins_keep_no_back_end_out() {
     drop(flood);
 }
 
+/// They need no password, so they are no more than other connections that showed none.
+#[test]
+fn health_checks_keep_no_back_end_out() {
+    let server = server_with(|settings| {
+        let cometql = settings.cometql.as_mut().unwrap();
+        (cometql.handshakes_max, cometql.handshake_timeout_ms) = (4, 3_600_000);
+        settings.ws.shards = Some(1);
+        settings.core.rules.quota.sessions = 1;
+    });
+    let mut flood: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut client = Client::greeted_over(connect_from(1, server.cometql()));
+            let login = client.login("haproxy_check", "");
+            client.write(&login);
+            assert_eq!(client.read()[0], 0);
+            client
+        })
+        .collect();
+    let mut client = Client::open_as(server.cometql(), "root", PASSWORD);
+    assert_eq!(client.rows("SELECT 1"), [["1"]]);
+    let mut ended = 0;
+    for check in flood.iter_mut().take(50) {
+        ended += match check.stream.read(&mut [0; 1]) {
+            Ok(0) => 1,
+            Err(error) => u32::from(error.kind() == std::io::ErrorKind::ConnectionReset),
+            Ok(_) => 0,
+        };
+    }
+    assert_eq!(ended, 50, "of more than four the oldest are gone");
+}
+
 /// Ten at once with two a second: the eleventh is hung up on, other addresses are not.
 #[test]
 fn an_address_that_comes_too_often_is_hung_up_on() {

@@ -48,7 +48,7 @@ pub const FIXED: [(&str, Fixed); 24] = [
     ("DESCRIBE pipes", Fixed::Rows(2)),
     ("SHOW VARIABLES LIKE 'max_allowed%'", Fixed::Rows(1)),
     ("SHOW WARNINGS", Fixed::Rows(0)),
-    ("SHOW UPTIME STATUS", Fixed::Rows(0)),
+    ("SHOW UPTIME STATUS", Fixed::Rows(1)),
     ("SELECT @@version_comment, @@autocommit", Fixed::Rows(1)),
     ("SELECT 1 LIMIT 0", Fixed::Rows(0)),
     ("SELECT * FROM conference WHERE name = 'web_a'", Fixed::Rows(0)),

@@ -136,7 +136,7 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
         Verb::Pause | Verb::Sleep => (who, pause(rng), 0),
         Verb::Again => (who, 0, 0),
         Verb::Storm => (rng.below(2), pause(rng), 0),
-        Verb::Rekey => (who, rng.below(7), rng.below(3)),
+        Verb::Rekey => (who, rng.below(7), rng.below(10)),
         Verb::Sub => (
             who,
             rng.next() & rng.next() & 0xfff,
@@ -155,7 +155,7 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
         Verb::Intruder => (rng.below(5), 0, 0),
         Verb::Private => (who, rng.below(4), rng.next() & 0xffff),
         Verb::Publish => (who, rng.below(8), rng.next() & 0xffff),
-        Verb::SetKey | Verb::Revoke | Verb::Restore => (who, rng.below(4), rng.below(3)),
+        Verb::SetKey | Verb::Revoke | Verb::Restore => (who, rng.below(4), rng.below(10)),
         Verb::SetLength => (who, rng.below(8), rng.pick(&[0, 1, 2, 5, 99, 200])),
         Verb::DelLength | Verb::DelHistory => (who, rng.below(8), 0),
         Verb::Select => (who, rng.below(11), rng.below(12)),

@@ -8,7 +8,8 @@
 //!
 //! What nobody was told the outcome of (500, a session or server that died) may have happened or not. What the server
 //! loses in a crash is what nobody was told to be safe: then the object is as it was after any of the changes since
-//! the newest acknowledged one. Two things change an object without a statement, and are not searched for but
+//! the newest acknowledged one. That may be in the middle of a statement of several rows that nobody was told to be
+//! safe: each row is a record. Two things change an object without a statement, and are not searched for but
 //! concluded from the next answer: a message may leave a queue from the moment a page received it, or always, if
 //! queues expire; and what a page sent into a channel may have been kept.
 //!

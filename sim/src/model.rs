@@ -12,6 +12,7 @@ mod delivery;
 pub mod facts;
 mod histories;
 mod limits;
+mod memory;
 mod oracle;
 mod outputs;
 mod pages;
@@ -87,6 +88,8 @@ pub enum Cause {
     Persisted { upto: OpId },
     /// Records could not be written.
     PersistFailed,
+    /// The world around the core uses so many bytes of the memory budget.
+    Memory { bytes: u64 },
     /// The server is told to stop.
     Shutdown,
     /// Time passed.
@@ -287,6 +290,8 @@ pub struct Model {
     checked: Option<OpId>,
     /// What the core last said about itself.
     ready: bool,
+    /// What it last said about memory, and what it was told.
+    memory: memory::Memory,
     life: u32,
     /// When the server ended, in whatever way.
     crashes: Vec<u64>,
@@ -318,7 +323,7 @@ impl Model {
         let mut tokens = Vec::new();
         for dev in 0..profile.get(Knob::Devs) as u32 {
             for user in 1..=profile.get(Knob::Users) as u32 + 1 {
-                for version in 0..crate::names::TOKENS {
+                for version in 0..crate::names::TRUE_TOKENS {
                     let text = crate::names::token(dev, user, version);
                     tokens.push((dev, user, text, crate::names::token_expires(version)));
                 }
@@ -350,6 +355,7 @@ impl Model {
             failing: false,
             checked: None,
             ready: true,
+            memory: memory::Memory::default(),
             life: 0,
             crashes: Vec::new(),
             now: 0,
@@ -399,6 +405,7 @@ impl Model {
         for out in &outs {
             match out {
                 Out::Record { op, record } => self.note_record(*op, record)?,
+                Out::Room(room) => self.room_told(*room)?,
                 Out::Frame { .. }
                 | Out::Probe { .. }
                 | Out::Close { .. }
@@ -441,6 +448,7 @@ impl Model {
         self.failing = false;
         self.checked = None;
         self.ready = true;
+        self.memory = memory::Memory::default();
         self.shutting_down = false;
     }
 

@@ -40,12 +40,15 @@ pub fn hash(dev: u32, user: u32, version: u64) -> String {
     format!("hash_{dev}_{user}_{}", version % 3)
 }
 
-/// Tokens have three versions, of which the last one expires early.
-pub const TOKENS: u64 = 3;
+/// Tokens have ten versions: the third expires early, the fourth at a fraction of a second, and the others are broken,
+/// each in a way of its own.
+pub const TOKENS: u64 = 10;
+/// Those of them that prove something.
+pub const TRUE_TOKENS: u64 = 4;
 
 /// When a version of a token expires.
 pub const fn token_expires(version: u64) -> u64 {
-    if version % TOKENS == 2 {
+    if matches!(version % TOKENS, 2 | 3) {
         EPOCH_S + 60
     } else {
         EPOCH_S + 1_000_000_000
@@ -54,17 +57,30 @@ pub const fn token_expires(version: u64) -> u64 {
 
 /// The token of a user in a version (protocol.md 4.2).
 pub fn token(dev: u32, user: u32, version: u64) -> String {
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let version = version % TOKENS;
+    let alg = if version == 4 { "none" } else { "HS256" };
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}","typ":"JWT"}}"#));
+    let fraction = if version == 3 { ".5" } else { "" };
     let exp = token_expires(version);
-    let payload = format!(r#"{{"user_id":{user},"exp":{exp},"v":{}}}"#, version % TOKENS);
+    let payload = match version {
+        5 => format!(r#"{{"exp":{exp},"v":5}}"#),
+        6 => format!(r#"{{"user_id":{user},"v":6}}"#),
+        7 => format!("no JSON of {user}"),
+        _ => format!(r#"{{"user_id":{user},"exp":{exp}{fraction},"v":{version}}}"#),
+    };
     let payload = URL_SAFE_NO_PAD.encode(payload);
     let mut mac = Hmac::<Sha256>::new_from_slice(format!("{PASSWORD}{dev}").as_bytes())
         .expect("HMAC takes keys of any length");
     mac.update(format!("{header}.{payload}").as_bytes());
-    format!(
-        "{header}.{payload}.{}",
-        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
-    )
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    match version {
+        8 => format!("{header}.{signature}"),
+        9 => format!(
+            "{header}.{payload}.{}",
+            signature.replace(|c: char| c.is_lowercase(), "A")
+        ),
+        _ => format!("{header}.{payload}.{signature}"),
+    }
 }
 
 /// The text of message number `n`. Every kind contains the number as its first run of digits.

@@ -1,7 +1,9 @@
 //! Known mistakes, made on purpose between the core and the world, to prove that the alarm rings. None of them is
 //! in the core: a faulty adapter spoils its actions, loses its events or forgets its timers.
 
-use comet_core::{Action, CloseCause, Config, ConnId, Event, Frame, MessageId, Recipients, Record, Seq};
+use comet_core::{
+    Action, CloseCause, Config, ConnId, Event, Frame, MessageId, Recipients, Record, Room, Seq,
+};
 
 use comet_core::wire::ClientRequest;
 
@@ -107,6 +109,12 @@ bugs! {
     WrongBucket "wrong_bucket",
     /// A tenant may have one subscription more than it may.
     QuotaOffByOne "quota_off_by_one",
+    /// What is around the core seems never to give memory back.
+    MemoryLeak "memory_leak",
+    /// The core does not hear how much memory is used.
+    DeafToMemory "deaf_to_memory",
+    /// Acknowledgements are refused while there is no room.
+    RefuseAcks "refuse_acks",
     /// `unsubscribe` keeps the first of the channels.
     KeepSubscriber "keep_subscriber",
     /// A pipelined statement is overtaken by the next one of its session, before it reaches the core.
@@ -120,6 +128,9 @@ bugs! {
 pub struct Planted {
     bug: Option<Bug>,
     count: u64,
+    /// The most the core was told of memory, and whether it is full.
+    most: u64,
+    full: bool,
     conns: Vec<(ConnId, u32, u32)>,
     exact: crate::planted_exact::Memory,
 }
@@ -144,7 +155,8 @@ pub(crate) fn text_of(action: &Action) -> &str {
         | Action::Reply { .. }
         | Action::CloseSession { .. }
         | Action::Persist { .. }
-        | Action::Ready(_) => "",
+        | Action::Ready(_)
+        | Action::Room(_) => "",
     }
 }
 
@@ -224,6 +236,10 @@ impl Planted {
     pub fn swallows(&mut self, event: &Event) -> bool {
         match self.bug {
             Some(Bug::LoseClosed) => matches!(event, Event::Closed { .. }) && self.every(3),
+            Some(Bug::DeafToMemory) => matches!(event, Event::Memory(_)),
+            Some(Bug::RefuseAcks) => {
+                self.full && (is_ack(event) || matches!(event, Event::ProbeAnswered { .. }))
+            }
             Some(Bug::LoseAck) => is_ack(event) && self.every(3),
             Some(Bug::LosePong) => matches!(
                 event,
@@ -238,9 +254,14 @@ impl Planted {
 
     /// What the core gets to see instead of an event.
     pub fn bend(&mut self, event: Event) -> Event {
-        match self.bug {
-            Some(bug) => self.exact.bend(bug, event),
-            None => event,
+        match (self.bug, event) {
+            (Some(Bug::MemoryLeak), Event::Memory(mut outside)) => {
+                self.most = self.most.max(outside.frames);
+                outside.frames = self.most;
+                Event::Memory(outside)
+            }
+            (Some(bug), event) => self.exact.bend(bug, event),
+            (None, event) => event,
         }
     }
 
@@ -306,6 +327,9 @@ impl Planted {
             | Bug::PongForPage
             | Bug::UnknownAck
             | Bug::LoseAck
+            | Bug::MemoryLeak
+            | Bug::DeafToMemory
+            | Bug::RefuseAcks
             | Bug::ForgetSends
             | Bug::RateOffByOne
             | Bug::WrongBucket
@@ -333,6 +357,11 @@ impl Planted {
     }
 
     fn notice(&mut self, cause: &Cause, actions: &[Action]) {
+        for action in actions {
+            if let Action::Room(room) = action {
+                self.full = *room == Room::None;
+            }
+        }
         if let Cause::Opened(claim) = cause {
             self.conns.push((claim.conn, claim.dev, claim.user));
         }

@@ -101,6 +101,8 @@ knobs! {
     TenantSubscriptions "tenant_subscriptions" 0,
     /// How fast the server's wall clock goes, in thousandths of the speed of time.
     Drift "drift" 1000,
+    /// `main.memory_limit`, bytes; in such a world what is around the core takes more of it, and less again.
+    MemoryLimit "memory_limit" 0,
 }
 
 /// `limits.burst`, s.
@@ -190,6 +192,7 @@ impl Profile {
             Knob::TenantSubscriptions,
             rng.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 4, 9]),
         );
+        self.set(Knob::MemoryLimit, rng.pick(&[0, 0, 0, 0, 4_000_000, 20_000_000]));
     }
 
     /// The value of a setting.
@@ -237,6 +240,7 @@ impl Profile {
             subscriptions_max: self.get(Knob::Subscriptions).max(1) as usize,
             ws_uptime_max_ms: uptime_ms,
             ws_uptime_sweep_ms: uptime_ms / 2,
+            memory_limit_bytes: self.get(Knob::MemoryLimit),
             ..Config::default()
         }
     }

@@ -14,6 +14,8 @@ pub(crate) struct Totals {
     pub(crate) comparisons: u64,
     pub(crate) simulated_ms: u64,
     pub(crate) digest: u64,
+    /// Queues and histories for which the search for an order gave up.
+    pub(crate) undecided: u64,
     pub(crate) faults: Faults,
 }
 
@@ -26,6 +28,7 @@ impl Totals {
         self.comparisons += outcome.compared;
         self.simulated_ms += outcome.simulated_ms;
         self.digest ^= outcome.digest;
+        self.undecided += outcome.undecided;
         self.faults.merge(&outcome.faults);
     }
 
@@ -33,12 +36,13 @@ impl Totals {
     pub(crate) fn line(&self, micros: u64, jobs: u64) -> String {
         let hours = self.simulated_ms / 360_000;
         format!(
-            "{} seeds, {} failed, {} steps, {} comparisons, {} faults, {}.{} simulated hours, {} steps/s on {jobs} \
+            "{} seeds, {} failed, {} steps, {} comparisons, {} undecided, {} faults, {}.{} simulated hours, {} steps/s on {jobs} \
              threads, digest {:016x}",
             self.seeds,
             self.failed,
             self.steps,
             self.comparisons,
+            self.undecided,
             self.faults.total(),
             hours / 10,
             hours % 10,
@@ -61,6 +65,7 @@ impl Totals {
         }
         set("comparisons", json!(self.comparisons));
         set("failed", json!(self.failed));
+        set("undecided", json!(self.undecided));
         set("steps_per_second", json!(self.steps * 1_000_000 / micros));
         set("jobs", json!(jobs));
         set("digest", json!(format!("{:016x}", self.digest)));

@@ -7,11 +7,13 @@ mod clocks;
 mod coming;
 mod exact;
 mod finish;
+mod memory;
 mod pages;
 mod restore;
 mod server;
 mod steps;
 mod tape;
+mod witness;
 
 use std::collections::BinaryHeap;
 use std::fmt::Write as _;
@@ -320,6 +322,7 @@ impl World {
             Coming::LogIn { life, session, ended } => self.log_in_again(life, session, ended),
             Coming::SessionEnd { life, session } => self.session_end(life, session),
             Coming::Retry { session, ask } => self.submit(session, ask),
+            Coming::Memory { life } => self.take_memory(life),
             Coming::Restart => self.start_server(),
         }
     }
@@ -376,6 +379,10 @@ impl World {
         for (action, out) in actions.iter().zip(outs).take(survive) {
             self.execute_one(action, out)?;
         }
+        // The store gets what one event made as a whole or, if the server dies before, not at all (protocol.md 7.3).
+        if survive == actions.len() {
+            self.give_records(actions)?;
+        }
         if let Some(plan) = plan {
             self.faults.add(Fault::Crash);
             self.end_server(&plan);
@@ -395,16 +402,27 @@ impl World {
             (Action::Reply { session, req, .. }, Out::Reply { reply, .. }) => {
                 self.replied(session.0, req.0, reply);
             }
-            (Action::Persist { op, record }, _) => {
+            (Action::CloseSession { session }, _) => self.close_session(session.0),
+            (Action::Persist { .. }, _) => {}
+            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
+        }
+        Ok(())
+    }
+
+    fn give_records(&mut self, actions: &[Action]) -> Result<(), Failure> {
+        let mut given = false;
+        for action in actions {
+            if let Action::Persist { op, record } = action {
                 self.note_stored(record);
                 self.shadow.apply(record);
                 self.disk
                     .take(*op, record.clone())
                     .or_else(|text| wrong("records", text))?;
-                self.begin_commit();
+                given = true;
             }
-            (Action::CloseSession { session }, _) => self.close_session(session.0),
-            (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_), _) => {}
+        }
+        if given {
+            self.begin_commit();
         }
         Ok(())
     }
@@ -428,14 +446,6 @@ impl World {
             let at = self.now + 100 + self.luck.below(longest * 1000);
             self.plan(at, Coming::Commit { life: self.life });
         }
-    }
-
-    fn link_of(&self, conn: ConnId) -> Option<usize> {
-        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
-        self.links
-            .get(index)
-            .filter(|link| link.life == self.life)
-            .map(|_| index)
     }
 
     fn send_down(&mut self, conn: ConnId, down: Down) {

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace by folder.
-pub(crate) const CRATES: [&str; 10] = [
-    "core", "mysql", "runtime", "sim", "fuzz", "tests", "bench", "xtask", "madsim", "mutants",
+pub(crate) const CRATES: [&str; 11] = [
+    "core", "mysql", "runtime", "sim", "fuzz", "tests", "bench", "crash", "xtask", "madsim", "mutants",
 ];
 
 /// One text file.

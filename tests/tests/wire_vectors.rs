@@ -21,7 +21,7 @@ use serde_json::Value;
 /// Longest body, bytes: as in a server without a configuration file.
 const BODY_MAX: usize = 262_144;
 
-const REASONS: [BadReason; 17] = [
+const REASONS: [BadReason; 18] = [
     BadReason::UnknownCommand,
     BadReason::NotSupported,
     BadReason::BadChannel,
@@ -39,6 +39,7 @@ const REASONS: [BadReason; 17] = [
     BadReason::TooManyFailures,
     BadReason::QuotaExceeded,
     BadReason::TooManyConnections,
+    BadReason::ServerFull,
 ];
 
 const REFUSALS: [RefusalReason; 4] = [

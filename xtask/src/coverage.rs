@@ -68,6 +68,7 @@ pub(crate) fn coverage(seeds: Option<&str>, report: Option<&str>) -> bool {
         let mut build = cargo(&["build", "--release", "--quiet", "-p", "comet-sim"]);
         run(build
             .env("CARGO_TARGET_DIR", &folder)
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("RUSTFLAGS", "-C instrument-coverage"))
     });
     stages.run("seeds", || run_seeds(&folder, seeds));

@@ -43,10 +43,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// What CI asks for.
+    /// What CI asks for: always the same seeds, so that a change fails for what it does and not for its hash. Who looks
+    /// for new failures leaves `--start` out, or goes on for hours.
     pub(crate) const CI: Self = Self {
         depth: Depth::Quick,
-        start: None,
+        start: Some(1),
         only: None,
         json: None,
         write: false,
@@ -54,7 +55,10 @@ impl Asked {
 
     /// Reads `--quick | --long HOURS [--start SEED] [--only NAME] [--json FILE] [--write]`.
     pub(crate) fn parse(words: &[&str]) -> Option<Self> {
-        let mut asked = Self::CI;
+        let mut asked = Self {
+            start: None,
+            ..Self::CI
+        };
         let mut depth = None;
         let mut words = words.iter();
         while let Some(word) = words.next() {

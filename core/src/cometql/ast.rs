@@ -158,7 +158,22 @@ impl Insert {
             Self::Conference => 0,
         }
     }
+
+    /// About what its rows take while it waits for its turn.
+    pub fn bytes(&self) -> usize {
+        let texts: usize = match self {
+            Self::UsersAuth(_) | Self::PipesSettings(_) | Self::Conference => 0,
+            Self::UsersData(rows) => rows.iter().map(|row| row.data.as_str().len()).sum(),
+            Self::UsersMessages(rows) => rows.iter().map(|row| row.body.as_str().len()).sum(),
+            Self::PipesMessages(rows) => rows.iter().map(|row| row.body.as_str().len()).sum(),
+            Self::RevokedTokens(tokens) => tokens.iter().map(|token| token.reveal().len()).sum(),
+        };
+        texts + self.rows() * ROW_BYTES
+    }
 }
+
+/// A row with its short texts.
+const ROW_BYTES: usize = 96;
 
 /// A row for `users_auth`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -344,6 +359,10 @@ pub enum Show {
     SessionStatus,
     /// SHOW GLOBAL STATUS.
     GlobalStatus,
+    /// SHOW MEMORY: of the tenant; with GLOBAL, of the server.
+    Memory {
+        global: bool,
+    },
     /// SHOW COLUMNS, DESCRIBE. `full` adds the columns of SHOW FULL COLUMNS.
     Columns {
         table: Table,

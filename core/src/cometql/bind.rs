@@ -22,6 +22,9 @@ pub enum Param {
     Text(Arc<str>),
 }
 
+/// Bytes of a template per byte of its text.
+const TEMPLATE_SHARE: usize = 16;
+
 /// A statement with `?` in it. Its text is kept because the values written in it are positions there; it is never
 /// parsed again.
 #[derive(Clone, PartialEq)]
@@ -44,6 +47,11 @@ impl Prepared {
     /// Number of `?`.
     pub const fn params(&self) -> usize {
         self.params as usize
+    }
+
+    /// About what it takes, bytes; rather too much.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.text.len() * (1 + TEMPLATE_SHARE)
     }
 
     /// The labels of the result set; empty if the statement has none.

@@ -192,6 +192,9 @@ pub(super) fn variable(name: &str, limits: &Limits) -> Cow<'static, str> {
     }
 }
 
+/// SHOW MEMORY.
+pub const MEMORY_COLUMNS: [&str; 3] = ["category", "items", "bytes"];
+
 impl Show {
     /// Labels of its result set.
     pub(super) fn columns(&self) -> Vec<Arc<str>> {
@@ -200,6 +203,7 @@ impl Show {
             Self::Tables => &["Tables"],
             Self::TableStatus => &TABLE_STATUS,
             Self::ProcessList => &["ServiceName", "id", "status", "count"],
+            Self::Memory { .. } => &MEMORY_COLUMNS,
             Self::SessionStatus | Self::GlobalStatus | Self::Variables { .. } => &VARIABLE_COLUMNS,
             Self::Columns { full: false, .. } => &COLUMNS,
             Self::Columns { full: true, .. } => &FULL_COLUMNS,

@@ -10,6 +10,7 @@ use crate::event::CloseCause;
 use crate::id::{DevId, UserId};
 use crate::limit::{Account, Wait};
 use crate::name::{Token, same_secret};
+use crate::time::UnixSeconds;
 use crate::wire::Hello;
 
 /// The outcome of looking at a connection's key.
@@ -53,9 +54,21 @@ impl Core {
         let account = Account::user(hello.dev, user);
         self.key_failures.may_try(ip, account, now)?;
         let identity = self.identify(hello);
-        self.key_failures
-            .note(ip, account, now, identity.user().is_some());
+        let was_right = identity.user().is_some();
+        if was_right || !self.had_a_token(hello) {
+            self.key_failures.note(ip, account, now, was_right);
+        }
         Ok(identity)
+    }
+
+    /// A token that was right until it expired or was revoked: not a guess, and pages that were open all night come back
+    /// with one, many at a time.
+    fn had_a_token(&self, hello: &Hello) -> bool {
+        let proven = hello.key.as_ref().and_then(|key| {
+            let password = &self.config.password;
+            jwt::verify(key.reveal(), password, hello.dev, UnixSeconds::default())
+        });
+        proven.is_some() && proven == hello.user
     }
 
     /// The key is first tried as a token, then as a hash. Nothing but the right pair authorizes (S15, S65).

@@ -78,6 +78,12 @@ impl Core {
     ) {
         let Some(state) = self.conns.get(conn) else { return };
         let (change, refused) = self.change_of(conn, state, request);
+        let for_room = refused
+            .0
+            .iter()
+            .filter(|(reason, _)| *reason == BadReason::ServerFull);
+        let for_room = for_room.count();
+        self.count_refused(for_room);
         if number.is_none() {
             self.tell_refused(conn, &refused, out);
         }
@@ -99,6 +105,23 @@ impl Core {
             let subscribers = self.tenants.channel(conn.dev, channel);
             subscribers.is_some_and(|subscribers| subscribers.contains(id))
         };
+        let mut request = request;
+        let mut unwelcome = Vec::new();
+        if self.is_full() && request.mode != SubscribeMode::Remove {
+            let (kept, new) = request.names.into_iter().partition(has);
+            (request.names, unwelcome) = (kept, new);
+        }
+        let (change, mut refused) = self.change_to(conn, request, has);
+        refused.push_all(BadReason::ServerFull, &unwelcome);
+        (change, refused)
+    }
+
+    fn change_to(
+        &self,
+        conn: &Conn,
+        request: Subscribe,
+        has: impl Fn(&ChannelName) -> bool,
+    ) -> (Change, Refused) {
         match request.mode {
             SubscribeMode::Replace => {
                 let room = self
@@ -135,19 +158,13 @@ impl Core {
         let (dev, user, uuid, dialect) = (state.dev, state.user, state.uuid.clone(), state.dialect);
         let piece_max = self.config.recipients_piece_max;
         for channel in &change.gone {
-            self.tenants
-                .entry(dev)
-                .unsubscribe(channel, conn, dialect, piece_max);
+            self.tenants.unsubscribe(dev, channel, conn, dialect, piece_max);
             self.announce_track(dev, channel, false, user, &uuid, out);
         }
         let mut come = Vec::with_capacity(change.come.len());
         for channel in &change.come {
             self.announce_track(dev, channel, true, user, &uuid, out);
-            come.push(
-                self.tenants
-                    .entry(dev)
-                    .subscribe(channel, conn, dialect, piece_max),
-            );
+            come.push(self.tenants.subscribe(dev, channel, conn, dialect, piece_max));
         }
         let Some(state) = self.conns.get_mut(conn) else {
             return;

@@ -24,6 +24,7 @@ impl Core {
             "the count by address drifted"
         );
         self.check_conns();
+        self.check_memory();
         for (dev, tenant) in self.tenants.iter() {
             self.check_tenant(dev, tenant);
         }

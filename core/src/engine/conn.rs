@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::Core;
+use super::memory::CONNECTION;
 use crate::action::{Action, Recipients};
 use crate::event::{ClientInfo, CloseCause};
 use crate::id::ConnId;
 use crate::limit::is_private;
-use crate::state::{Conn, Timer};
+use crate::state::{Category, Conn, Timer, Usage};
 use crate::wire::{BadReason, Dialect, ErrorExtra, FrameBody, Hello, Refusal};
 
 impl Core {
@@ -33,6 +34,13 @@ impl Core {
             Ok(hello) => hello,
             Err(refusal) => return self.refuse(id, refusal, out),
         };
+        if self.is_full() {
+            self.count_refused(1);
+            return out.push(Action::Close {
+                conn: id,
+                cause: CloseCause::NoMemory,
+            });
+        }
         if self.is_crowded(client.ip) {
             self.statistics.refused.address += 1;
             let (reason, cause) = (BadReason::TooManyConnections, CloseCause::Throttled);
@@ -57,6 +65,8 @@ impl Core {
         self.conns
             .insert(id, Conn::new(&hello, user, client, self.now.mono));
         self.tenants.entry(hello.dev).connections += 1;
+        self.tenants
+            .charge(hello.dev, Category::Connections, Usage::NONE, CONNECTION);
         self.statistics.ws.accepted += 1;
         let server = self.config.product.clone();
         let info = FrameBody::ServerInfo {
@@ -145,11 +155,17 @@ impl Core {
     fn forget_conn(&mut self, id: ConnId, cause: CloseCause, out: &mut Vec<Action>) {
         let Some(conn) = self.conns.remove(id) else { return };
         self.statistics.ws.closed += 1;
-        let tenant = self.tenants.entry(conn.dev);
-        tenant.connections -= 1;
+        self.tenants.entry(conn.dev).connections -= 1;
+        let piece_max = self.config.recipients_piece_max;
         for channel in &conn.channels {
-            tenant.unsubscribe(channel, id, conn.dialect, self.config.recipients_piece_max);
+            self.tenants
+                .unsubscribe(conn.dev, channel, id, conn.dialect, piece_max);
         }
+        self.tenants
+            .charge(conn.dev, Category::Connections, CONNECTION, Usage::NONE);
+        let pending = conn.pending_usage();
+        self.tenants
+            .charge(conn.dev, Category::Deliveries, pending, Usage::NONE);
         if let Some(probe) = conn.pending().probe {
             self.timers.disarm(probe.deadline, Timer::Probe(id));
         }

@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::Core;
 use crate::action::{Action, Answer, Reply};
 use crate::error::{ErrorCode, QueryError};
-use crate::id::{ConnId, MessageId, OpId, RequestId, SessionId};
+use crate::id::{ConnId, DevId, MessageId, OpId, RequestId, SessionId};
 use crate::name::{Body, ChannelName};
 use crate::record::Record;
 use crate::recording::redact::Redactor;
+use crate::state::{Category, Usage, cost, shrink, text};
 use crate::wire::{BadReason, CommandNumber, FrameBody};
 
 /// The numbering of records and the list of those who wait.
@@ -26,7 +27,16 @@ pub(crate) struct Durability {
     persisted: OpId,
     /// The newest record of a failed attempt that is not on disk yet.
     failed: Option<OpId>,
-    waiting: VecDeque<(OpId, Waiter)>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// Who waits for which record.
+#[derive(Debug, Serialize, Deserialize)]
+struct Waiting {
+    op: OpId,
+    /// Whose memory it takes.
+    dev: DevId,
+    waiter: Waiter,
 }
 
 /// Somebody who is told when a record is safe.
@@ -41,6 +51,17 @@ pub(crate) enum Waiter {
     },
     /// A delivery report of a channel with history, for good and for bad.
     Report(Report),
+}
+
+impl Waiter {
+    /// What it takes while it waits.
+    fn usage(&self) -> Usage {
+        let texts = match self {
+            Self::Reply { .. } => 0,
+            Self::Report(report) => text(report.channel.as_str().len()) + text(report.body.as_str().len()),
+        };
+        Usage::new(1, cost::WAITING + texts)
+    }
 }
 
 /// What F9 tells. The body is shared with the history.
@@ -68,21 +89,21 @@ impl Durability {
     }
 
     /// Tells the waiter when the record is safe.
-    pub(crate) fn wait(&mut self, op: OpId, waiter: Waiter) {
+    fn wait(&mut self, op: OpId, dev: DevId, waiter: Waiter) {
         assert!(
             op <= self.last && op > self.persisted,
             "waits for a record that was never written"
         );
         assert!(
-            self.waiting.back().is_none_or(|(last, _)| *last <= op),
+            self.waiting.back().is_none_or(|last| last.op <= op),
             "waiters out of order"
         );
-        self.waiting.push_back((op, waiter));
+        self.waiting.push_back(Waiting { op, dev, waiter });
     }
 
     /// Replaces the texts of those who wait.
     pub(crate) fn replace_texts(&mut self, with: &Redactor) {
-        for (_, waiter) in &mut self.waiting {
+        for Waiting { waiter, .. } in &mut self.waiting {
             match waiter {
                 Waiter::Report(report) => with.body(&mut report.body),
                 // A statement that waits for the disk brings no rows.
@@ -96,6 +117,11 @@ impl Durability {
         self.last
     }
 
+    /// How many wait for a record.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// True if the record is on disk.
     pub(crate) fn is_safe(&self, op: OpId) -> bool {
         op <= self.persisted
@@ -106,16 +132,24 @@ impl Durability {
         self.failed.is_none()
     }
 
-    fn take_waiting(&mut self, upto: OpId) -> Vec<Waiter> {
-        let count = self.waiting.partition_point(|(op, _)| *op <= upto);
-        self.waiting.drain(..count).map(|(_, waiter)| waiter).collect()
+    fn take_waiting(&mut self, upto: OpId) -> Vec<Waiting> {
+        let count = self.waiting.partition_point(|waiting| waiting.op <= upto);
+        let taken = self.waiting.drain(..count).collect();
+        shrink(&mut self.waiting);
+        taken
+    }
+
+    /// What each waiter of a tenant takes.
+    pub(super) fn usages(&self, dev: DevId) -> impl Iterator<Item = Usage> {
+        let waiting = self.waiting.iter().filter(move |waiting| waiting.dev == dev);
+        waiting.map(|waiting| waiting.waiter.usage())
     }
 
     /// Asserts the invariants.
     pub(crate) fn check(&self) {
         assert!(self.persisted <= self.last, "more was written than made");
         assert!(
-            self.waiting.front().is_none_or(|(op, _)| *op > self.persisted),
+            self.waiting.front().is_none_or(|first| first.op > self.persisted),
             "an acknowledgement is overdue"
         );
         assert!(
@@ -126,6 +160,22 @@ impl Durability {
 }
 
 impl Core {
+    /// Tells the waiter of a tenant when the record is safe.
+    pub(super) fn wait_for(&mut self, op: OpId, dev: DevId, waiter: Waiter) {
+        self.tenants
+            .charge(dev, Category::Waiting, Usage::NONE, waiter.usage());
+        self.durability.wait(op, dev, waiter);
+    }
+
+    fn take_waiting(&mut self, upto: OpId) -> Vec<Waiter> {
+        let taken = self.durability.take_waiting(upto);
+        for Waiting { dev, waiter, .. } in &taken {
+            self.tenants
+                .charge(*dev, Category::Waiting, waiter.usage(), Usage::NONE);
+        }
+        taken.into_iter().map(|waiting| waiting.waiter).collect()
+    }
+
     /// Everything up to `upto` is on disk: acknowledge it.
     pub(super) fn persisted(&mut self, upto: OpId, out: &mut Vec<Action>) {
         assert!(
@@ -135,7 +185,7 @@ impl Core {
         let before = self.durability.persisted;
         self.journal.note_stored(self.now.unix, before, upto);
         self.durability.persisted = before.max(upto);
-        for waiter in self.durability.take_waiting(upto) {
+        for waiter in self.take_waiting(upto) {
             match waiter {
                 Waiter::Reply {
                     session,
@@ -177,7 +227,7 @@ impl Core {
         let safe = self.durability.persisted;
         self.journal.note_not_stored(self.now.unix, safe, upto);
         self.durability.failed = self.durability.failed.max(Some(upto));
-        for waiter in self.durability.take_waiting(upto) {
+        for waiter in self.take_waiting(upto) {
             match waiter {
                 Waiter::Reply {
                     session,

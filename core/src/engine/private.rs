@@ -120,9 +120,7 @@ impl Core {
     fn send_owed(&mut self, conn: ConnId, live: Option<Seq>, out: &mut Vec<Action>) {
         self.fill_window(conn, live, out);
         self.probe(conn, out);
-        if let Some(state) = self.conns.get_mut(conn) {
-            state.tidy();
-        }
+        self.tidy(conn);
     }
 
     fn fill_window(&mut self, conn: ConnId, live: Option<Seq>, out: &mut Vec<Action>) {

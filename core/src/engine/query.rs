@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Core;
 use super::durability::{STORE_FAILED, Waiter};
+use super::memory::SESSIONS_KEPT;
 use crate::action::{Action, Answer, Done, Reply};
 use crate::cometql::{self, Cell, Constant, Limit, Rows, Statement};
 use crate::error::{ErrorCode, QueryError};
 use crate::event::Login;
 use crate::id::{DevId, MessageId, OpId, RequestId, SessionId};
-use crate::state::Timer;
+use crate::state::{Category, Timer, Usage, cost, text};
 use crate::time::Mono;
 
 /// Open CometQL sessions.
@@ -33,8 +34,16 @@ pub(crate) struct Session {
     /// What `SELECT @@last_message_id` shows: the message of its last message INSERT.
     pub(super) last_message: Option<MessageId>,
     opened: Mono,
-    /// False: its tenant had no room for it. It is not counted, and its first statement is its last.
+    /// False: its tenant had no room for it, and its first statement is its last; or it is a health check, which needs no
+    /// password and so takes nobody's place. It is not counted.
     pub(crate) is_admitted: bool,
+}
+
+impl Session {
+    /// What it takes.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::new(1, cost::SESSION + text(self.database.len()))
+    }
 }
 
 /// How a statement is answered.
@@ -68,14 +77,24 @@ impl From<Rows> for Outcome {
 
 impl Core {
     /// A login, or the change of user of a known session.
-    pub(super) fn session_opened(&mut self, session: SessionId, login: Login, database: Arc<str>) {
+    pub(super) fn session_opened(
+        &mut self,
+        session: SessionId,
+        login: Login,
+        database: Arc<str>,
+        out: &mut Vec<Action>,
+    ) {
         self.statistics.network_events += 1;
         let dev = match login {
             Login::Tenant(dev) => dev,
             Login::HealthCheck => DevId::default(),
         };
         self.session_closed(session);
-        let is_admitted = login == Login::HealthCheck || self.check_sessions(dev).is_ok();
+        if self.is_full() && self.sessions.len() >= SESSIONS_KEPT {
+            self.count_refused(1);
+            return out.push(Action::CloseSession { session });
+        }
+        let is_admitted = login != Login::HealthCheck && self.check_sessions(dev).is_ok();
         self.tenants.entry(dev).sessions += u64::from(is_admitted);
         self.statistics.sql.accepted += 1;
         let opened = self.now.mono;
@@ -88,6 +107,8 @@ impl Core {
             opened,
             is_admitted,
         };
+        self.tenants
+            .charge(dev, Category::Sessions, Usage::NONE, state.usage());
         self.sessions.insert(session, state);
     }
 
@@ -95,6 +116,8 @@ impl Core {
     pub(super) fn session_closed(&mut self, session: SessionId) {
         if let Some(state) = self.sessions.remove(&session) {
             self.tenants.entry(state.dev).sessions -= u64::from(state.is_admitted);
+            self.tenants
+                .charge(state.dev, Category::Sessions, state.usage(), Usage::NONE);
             self.statistics.sql.closed += 1;
         }
     }
@@ -144,15 +167,14 @@ impl Core {
         match outcome {
             Ok(Outcome::Now(answer)) => out.push(reply(Ok(answer))),
             Ok(Outcome::After(op, answer)) => {
-                self.durability.wait(
-                    op,
-                    Waiter::Reply {
-                        session,
-                        req,
-                        answer,
-                        in_transaction,
-                    },
-                );
+                let waiter = Waiter::Reply {
+                    session,
+                    req,
+                    answer,
+                    in_transaction,
+                };
+                let dev = self.sessions.get(&session).map(|state| state.dev);
+                self.wait_for(op, dev.unwrap_or_default(), waiter);
             }
             Err(error) => {
                 let of_quota = matches!(error.code, ErrorCode::TooManySessions | ErrorCode::QuotaExceeded);
@@ -210,6 +232,7 @@ impl Core {
                     return Err(STORE_FAILED);
                 }
                 self.check_quota(dev, &insert)?;
+                self.check_room(dev, &insert)?;
                 self.insert((dev, session), insert, out)
             }
             Statement::Delete(delete) => {
@@ -251,12 +274,15 @@ impl Core {
         let Some(state) = self.sessions.get_mut(&session) else {
             return Ok(());
         };
+        let (from, to) = (state.dev, dev.unwrap_or(state.dev));
+        let before = state.usage();
         state.database = database;
-        if let Some(dev) = dev {
-            self.tenants.entry(state.dev).sessions -= 1;
-            self.tenants.entry(dev).sessions += 1;
-            state.dev = dev;
-        }
+        state.dev = to;
+        let after = state.usage();
+        self.tenants.entry(from).sessions -= 1;
+        self.tenants.entry(to).sessions += 1;
+        self.tenants.charge(from, Category::Sessions, before, Usage::NONE);
+        self.tenants.charge(to, Category::Sessions, Usage::NONE, after);
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl Core {
         };
         let refused = if channel.kind() == ChannelKind::Private && state.user.is_none() {
             Some(BadReason::NotAuthorized)
-        } else if state.pending().replay.readings.len() >= READINGS_MAX {
+        } else if state.pending().replay.len() >= READINGS_MAX {
             Some(BadReason::TooManyCommands)
         } else {
             None
@@ -50,7 +50,7 @@ impl Core {
         else {
             return self.end_history(conn, number, 0, out);
         };
-        state.pending_mut().replay.readings.push_back(Reading {
+        state.pending_mut().replay.begin(Reading {
             channel,
             marker,
             number,
@@ -64,9 +64,7 @@ impl Core {
     /// Sends the next window of what a page asked for.
     pub(super) fn send_history(&mut self, conn: ConnId, out: &mut Vec<Action>) {
         self.fill_history_window(conn, out);
-        if let Some(state) = self.conns.get_mut(conn) {
-            state.tidy();
-        }
+        self.tidy(conn);
     }
 
     fn fill_history_window(&mut self, conn: ConnId, out: &mut Vec<Action>) {
@@ -79,7 +77,7 @@ impl Core {
             let (dev, dialect, device) = (state.dev, state.dialect, state.device(conn));
             let replay = &mut state.pending_mut().replay;
             let waits = replay.probe.is_some();
-            let Some(reading) = replay.readings.front_mut().filter(|_| !waits) else {
+            let Some(reading) = replay.current().filter(|_| !waits) else {
                 return;
             };
             let stored = self.durable.channel(dev, &reading.channel);
@@ -124,7 +122,7 @@ impl Core {
     /// A window is full: if there is more, it follows when this has arrived.
     fn probe_history(&mut self, conn: ConnId, newest: Option<MessageId>, out: &mut Vec<Action>) {
         let state = self.conns.get_mut(conn);
-        let waiting = state.filter(|state| !state.pending().replay.readings.is_empty());
+        let waiting = state.filter(|state| state.pending().replay.len() > 0);
         if let (Some(state), Some(probe)) = (waiting, newest) {
             state.pending_mut().replay.probe = Some(probe);
             out.push(Action::Probe { conn, probe });
@@ -134,7 +132,7 @@ impl Core {
     /// The history a page is reading has come to its end.
     fn end_reading(&mut self, conn: ConnId, out: &mut Vec<Action>) {
         let state = self.conns.get_mut(conn);
-        if let Some(reading) = state.and_then(|state| state.pending_mut().replay.readings.pop_front()) {
+        if let Some(reading) = state.and_then(|state| state.pending_mut().replay.end()) {
             self.end_history(conn, reading.number, reading.sent, out);
         }
     }

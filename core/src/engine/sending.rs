@@ -9,7 +9,7 @@ use super::ids::Keyed;
 use crate::action::Action;
 use crate::id::{ConnId, DevId, MessageId, OpId, UserId};
 use crate::name::{ChannelKind, ChannelName};
-use crate::state::{Author, Published, Timer};
+use crate::state::{Accepted, Author, Category, Published, Timer, Usage};
 use crate::wire::{BadReason, BadRequest, CommandNumber, Dialect, ErrorExtra, SendRequest};
 
 /// Messages forgotten in one turn, so that nobody waits for it.
@@ -56,6 +56,7 @@ impl Core {
         let outcome = match accepted {
             Ok(published) => published,
             Err(reason) => {
+                self.count_refused(usize::from(reason == BadReason::ServerFull));
                 self.statistics.refused.quota += u64::from(reason == BadReason::QuotaExceeded);
                 let bad = BadRequest {
                     reason,
@@ -74,7 +75,7 @@ impl Core {
             body: request.body,
             repeated: known.is_some(),
         };
-        self.report_when_safe(outcome.op, report, out);
+        self.report_when_safe(sender.dev, outcome.op, report, out);
     }
 
     /// The id a send key makes. Only V5 has send keys.
@@ -136,12 +137,10 @@ impl Core {
     }
 
     /// Live delivery does not wait for the disk, the report does.
-    fn report_when_safe(&mut self, op: Option<OpId>, report: Report, out: &mut Vec<Action>) {
+    fn report_when_safe(&mut self, dev: DevId, op: Option<OpId>, report: Report, out: &mut Vec<Action>) {
         match op.filter(|&op| !self.durability.is_safe(op)) {
             // What was made since may be waited for too: the report of a repeated message comes late in the line.
-            Some(_) => self
-                .durability
-                .wait(self.durability.newest(), Waiter::Report(report)),
+            Some(_) => self.wait_for(self.durability.newest(), dev, Waiter::Report(report)),
             None => self.report(&report, None, out),
         }
     }
@@ -149,8 +148,12 @@ impl Core {
     fn remember_accepted(&mut self, dev: DevId, id: MessageId, outcome: Published) {
         let until = self.now.mono.plus_ms(self.config.send_memory_ms);
         let sleeping = self.accepted.next().is_none();
-        self.accepted
-            .remember(dev, id, outcome, until, self.config.send_memory_max);
+        let max = self.config.send_memory_max;
+        self.tenants
+            .charge(dev, Category::Sends, Usage::NONE, Accepted::EACH);
+        if let Some(forgotten) = self.accepted.remember(dev, id, outcome, until, max) {
+            self.give_back_send(forgotten);
+        }
         if let Some(until) = self.accepted.next().filter(|_| sleeping) {
             self.timers.arm(until, Timer::SendMemory);
         }
@@ -158,7 +161,9 @@ impl Core {
 
     /// The oldest accepted message is two minutes old. Not too many are forgotten at once.
     pub(super) fn forget_accepted(&mut self) {
-        self.accepted.forget_until(self.now.mono, FORGOTTEN_AT_ONCE);
+        for forgotten in self.accepted.forget_until(self.now.mono, FORGOTTEN_AT_ONCE) {
+            self.give_back_send(forgotten);
+        }
         if let Some(next) = self.accepted.next() {
             let soon = self.now.mono.plus_ms(FORGETTING_PAUSE_MS);
             self.timers.arm(next.max(soon), Timer::SendMemory);
@@ -178,7 +183,11 @@ impl Core {
             | ChannelKind::Msg
             | ChannelKind::Answer => return Err(BadReason::ChannelRefused),
         }
-        if !self.durability.is_healthy() && self.history_length(from.dev, &request.channel) > 0 {
+        let is_kept = self.history_length(from.dev, &request.channel) > 0;
+        if self.is_full() || (is_kept && self.may_not_store()) {
+            return Err(BadReason::ServerFull);
+        }
+        if is_kept && !self.durability.is_healthy() {
             return Err(BadReason::StoreUnavailable);
         }
         if !self.has_room_in_history(from.dev, &request.channel, &request.body) {

@@ -10,6 +10,7 @@ use super::query::pairs;
 use super::statistics::Service;
 use crate::cometql::{self, Cell, Rows, Show};
 use crate::id::DevId;
+use crate::state::{Account, Category};
 
 impl Core {
     pub(super) fn show(&self, dev: DevId, show: &Show) -> Rows {
@@ -20,6 +21,8 @@ impl Core {
             Show::ProcessList => self.process_list(),
             Show::SessionStatus => self.session_status(dev),
             Show::GlobalStatus => self.global_status(),
+            Show::Memory { global: false } => memory_rows(&self.memory_of(dev), &[], &[]),
+            Show::Memory { global: true } => self.global_memory(),
             Show::Columns { table, full } => cometql::show_columns(*table, *full),
             Show::Variables { pattern } => {
                 let (product, max) = (&self.config.product, self.config.query_bytes_max);
@@ -46,6 +49,17 @@ impl Core {
                 row("backend", 1, self.statistics.sql.online()),
             ],
         }
+    }
+
+    /// What the whole server uses, and how far it is from its limit.
+    fn global_memory(&self) -> Rows {
+        let totals = self.memory_totals();
+        let facts = [
+            ("limit", totals.limit.to_string()),
+            ("state", totals.room.name().to_string()),
+            ("refused", totals.refused.to_string()),
+        ];
+        memory_rows(&totals.core, &totals.outside.parts(), &facts)
     }
 
     fn session_status(&self, dev: DevId) -> Rows {
@@ -87,6 +101,32 @@ impl Core {
             self.statistics.network_events.to_string(),
         ));
         pairs(values.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+}
+
+/// A row for each category, then the sum, then what else there is to know; what has no number of items shows none.
+fn memory_rows(account: &Account, outside: &[(&str, u64)], facts: &[(&str, String)]) -> Rows {
+    let row =
+        |name: &str, items: &str, bytes: &str| vec![name, items, bytes].into_iter().map(Cell::text).collect();
+    let mut rows = Vec::new();
+    for category in Category::ALL {
+        let usage = account.get(category);
+        rows.push(row(
+            category.name(),
+            &usage.items.to_string(),
+            &usage.bytes.to_string(),
+        ));
+    }
+    let mut total = account.bytes();
+    for (name, bytes) in outside {
+        total += bytes;
+        rows.push(row(name, "", &bytes.to_string()));
+    }
+    rows.push(row("total", "", &total.to_string()));
+    rows.extend(facts.iter().map(|(name, value)| row(name, "", value)));
+    Rows {
+        columns: cometql::MEMORY_COLUMNS.map(Into::into).to_vec(),
+        rows,
     }
 }
 

@@ -13,10 +13,34 @@ use crate::time::Mono;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(bound(deserialize = "K: Ord + Deserialize<'de>"))]
 pub struct Buckets<K> {
+    #[serde(with = "pairs")]
     full: BTreeMap<K, Mono>,
     /// The same, in the order of forgetting.
     order: BTreeSet<(Mono, K)>,
     max: usize,
+}
+
+/// A map as a list of pairs, since the text form of a state has only texts and numbers for keys. In bytes it is the same.
+mod pairs {
+    use alloc::collections::BTreeMap;
+    use alloc::vec::Vec;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::time::Mono;
+
+    pub(super) fn serialize<K: Serialize, S: Serializer>(
+        map: &BTreeMap<K, Mono>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K: Ord + Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<K, Mono>, D::Error> {
+        Vec::deserialize(from).map(|pairs: Vec<(K, Mono)>| pairs.into_iter().collect())
+    }
 }
 
 impl<K: Ord + Copy> Buckets<K> {

@@ -122,6 +122,7 @@ impl Redactor {
             | Event::Closed { .. }
             | Event::Persisted { .. }
             | Event::PersistFailed { .. }
+            | Event::Memory(_)
             | Event::Shutdown
             | Event::Tick => {}
         }

@@ -3,10 +3,12 @@
 //! forgets its oldest, so that nobody who keeps to his share forgets anything because of others.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::{Usage, cost};
 use crate::id::{DevId, MessageId, OpId};
 use crate::time::Mono;
 
@@ -45,7 +47,16 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// Remembers a message that is not known at present until `until`. Of more than `max` one is forgotten.
+    /// How many messages are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// What each of them takes.
+    pub(crate) const EACH: Usage = Usage::new(1, cost::SEND);
+
+    /// Remembers a message that is not known at present until `until`. Of more than `max` one is forgotten; returns
+    /// whose it was.
     pub(crate) fn remember(
         &mut self,
         dev: DevId,
@@ -53,7 +64,7 @@ impl Accepted {
         published: Published,
         until: Mono,
         max: usize,
-    ) {
+    ) -> Option<DevId> {
         self.last_serial += 1;
         let serial = self.last_serial;
         let previous = self.known.insert(id, (serial, until, published));
@@ -63,11 +74,12 @@ impl Accepted {
         );
         self.edit(dev, |entries| entries.push_back(Entry { until, serial, id }));
         self.count += 1;
-        if self.count > max
-            && let Some(&(_, _, dev)) = self.by_share.last()
-        {
-            self.forget_oldest(dev);
+        if self.count <= max {
+            return None;
         }
+        let &(_, _, forgotten) = self.by_share.last()?;
+        self.forget_oldest(forgotten);
+        Some(forgotten)
     }
 
     /// What became of a message, if it is still known at `now`.
@@ -76,14 +88,21 @@ impl Accepted {
         (*until > now).then_some(*published)
     }
 
-    /// Forgets what is over at `now`, at most `max` of it.
-    pub(crate) fn forget_until(&mut self, now: Mono, max: usize) {
-        for _ in 0..max {
-            match self.oldest() {
-                Some((dev, entry)) if entry.until <= now => self.forget_oldest(dev),
-                Some(_) | None => return,
-            }
+    /// Forgets what is over at `now`, at most `max` of it; returns whose it was, one by one.
+    pub(crate) fn forget_until(&mut self, now: Mono, max: usize) -> Vec<DevId> {
+        let mut forgotten = Vec::new();
+        while forgotten.len() < max
+            && let Some((dev, _)) = self.oldest().filter(|(_, entry)| entry.until <= now)
+        {
+            self.forget_oldest(dev);
+            forgotten.push(dev);
         }
+        forgotten
+    }
+
+    /// How many messages each tenant has.
+    pub(crate) fn count_of(&self, dev: DevId) -> usize {
+        self.of.get(&dev).map_or(0, VecDeque::len)
     }
 
     /// When the oldest message is over.

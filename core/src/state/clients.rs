@@ -7,6 +7,7 @@ use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::{cost, text};
 use crate::event::ClientInfo;
 
 /// A browser as `users_in_pipes` shows it.
@@ -26,9 +27,24 @@ pub(crate) struct Headers {
 
 /// All headers of the open connections.
 #[derive(Debug, Default)]
-pub(crate) struct Clients(BTreeSet<Arc<Headers>>);
+pub(crate) struct Clients {
+    known: BTreeSet<Arc<Headers>>,
+    bytes: u64,
+}
+
+impl Headers {
+    fn bytes(&self) -> u64 {
+        let origin = self.origin.as_ref().map_or(0, |origin| text(origin.len()));
+        cost::HEADERS + text(self.user_agent.len()) + text(self.language.len()) + origin
+    }
+}
 
 impl Clients {
+    /// How many different headers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// Takes note of a browser.
     pub(crate) fn enter(&mut self, info: &ClientInfo) -> Client {
         let headers = Headers {
@@ -36,11 +52,12 @@ impl Clients {
             language: info.language.clone(),
             origin: info.origin.clone(),
         };
-        let headers = match self.0.get(&headers) {
+        let headers = match self.known.get(&headers) {
             Some(known) => known.clone(),
             None => {
                 let new = Arc::new(headers);
-                self.0.insert(new.clone());
+                self.bytes += new.bytes();
+                self.known.insert(new.clone());
                 new
             }
         };
@@ -49,10 +66,11 @@ impl Clients {
 
     /// Takes note of a browser that was read from a checkpoint, and lets it share what others say, too.
     pub(crate) fn share(&mut self, client: &mut Client) {
-        match self.0.get(&client.headers) {
+        match self.known.get(&client.headers) {
             Some(known) => client.headers = known.clone(),
             None => {
-                self.0.insert(client.headers.clone());
+                self.bytes += client.headers.bytes();
+                self.known.insert(client.headers.clone());
             }
         }
     }
@@ -61,17 +79,25 @@ impl Clients {
     pub(crate) fn leave(&mut self, client: Client) {
         // This one and the one in the set.
         if Arc::strong_count(&client.headers) == 2 {
-            self.0.remove(&client.headers);
+            self.bytes -= client.headers.bytes();
+            self.known.remove(&client.headers);
         }
+    }
+
+    /// What all of it takes.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Asserts that nothing is kept for nobody.
     pub(crate) fn check(&self) {
-        let mut kept = self.0.iter();
+        let mut kept = self.known.iter();
         assert!(
             kept.all(|headers| Arc::strong_count(headers) > 1),
             "headers of nobody are kept"
         );
+        let bytes: u64 = self.known.iter().map(|headers| headers.bytes()).sum();
+        assert_eq!(self.bytes, bytes, "the memory of headers drifted");
     }
 }
 
@@ -95,21 +121,21 @@ mod tests {
         let elsewhere = clients.enter(&browser("Firefox", Some("https://b.example")));
         let nowhere = clients.enter(&browser("Firefox", None));
         assert!(Arc::ptr_eq(&first.headers, &second.headers) && Arc::ptr_eq(&second.headers, &third.headers));
-        assert_eq!(clients.0.len(), 3);
+        assert_eq!(clients.known.len(), 3);
         for client in [second, first] {
             clients.leave(client);
             clients.check();
-            assert_eq!(clients.0.len(), 3, "others still say it");
+            assert_eq!(clients.known.len(), 3, "others still say it");
         }
         let again = clients.enter(&same);
         assert!(Arc::ptr_eq(&again.headers, &third.headers));
         clients.leave(third);
         clients.leave(again);
         clients.check();
-        assert_eq!(clients.0.len(), 2, "nobody says it any more");
-        assert!(clients.0.contains(&elsewhere.headers) && clients.0.contains(&nowhere.headers));
+        assert_eq!(clients.known.len(), 2, "nobody says it any more");
+        assert!(clients.known.contains(&elsewhere.headers) && clients.known.contains(&nowhere.headers));
         clients.leave(elsewhere);
         clients.leave(nowhere);
-        assert!(clients.0.is_empty());
+        assert!(clients.known.is_empty());
     }
 }

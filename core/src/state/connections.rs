@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::cost;
 use crate::id::ConnId;
 
 /// The connections of one user.
@@ -47,6 +48,17 @@ impl Connections {
             Self::None => &[],
             Self::One(conn) => core::slice::from_ref(conn),
             Self::Several(several) => &several.devices,
+        }
+    }
+
+    /// What they take on the heap.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::None | Self::One(_) => 0,
+            Self::Several(several) => {
+                let count = several.devices.len() + several.retired.len();
+                cost::SEVERAL + cost::ONE_OF_SEVERAL * count as u64
+            }
         }
     }
 

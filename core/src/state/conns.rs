@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::{Usage, cost, shrink, text};
 use super::{Client, Device, Party};
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
 use crate::name::{ChannelName, ClientUuid, Marker};
@@ -29,6 +30,8 @@ pub(crate) struct Conn {
     pub(crate) commands: u32,
     /// What is on its way to the page, if anything is.
     pending: Option<Box<Pending>>,
+    /// What is counted for it.
+    pending_usage: Usage,
 }
 
 /// What is on its way to a page and has not come to its end.
@@ -55,6 +58,7 @@ static NOTHING: Pending = Pending {
     replay: Replay {
         readings: VecDeque::new(),
         probe: None,
+        bytes: 0,
     },
 };
 
@@ -62,6 +66,15 @@ impl Pending {
     /// Everything owed to this connection, ascending.
     pub(crate) fn owed(&self) -> impl Iterator<Item = Seq> {
         self.in_flight.seqs().chain(self.unsent.iter().copied())
+    }
+
+    fn owed_len(&self) -> usize {
+        self.in_flight.sent.len() + self.unsent.len()
+    }
+
+    fn bytes(&self) -> u64 {
+        let timer = if self.probe.is_some() { cost::TIMER } else { 0 };
+        cost::PENDING + timer + cost::OWED * self.owed_len() as u64 + self.replay.bytes
     }
 
     fn is_nothing(&self) -> bool {
@@ -98,6 +111,7 @@ impl Conn {
             second_began: now,
             commands: 0,
             pending: None,
+            pending_usage: Usage::NONE,
         }
     }
 
@@ -134,11 +148,31 @@ impl Conn {
         self.pending.get_or_insert_default()
     }
 
-    /// An idle connection keeps no room for what might be on its way.
-    pub(crate) fn tidy(&mut self) {
+    /// An idle connection keeps no room for what might be on its way. Says what was counted for that, and what is to be
+    /// counted now.
+    #[must_use]
+    pub(crate) fn tidy(&mut self) -> (Usage, Usage) {
         if self.pending().is_nothing() {
             self.pending = None;
         }
+        if let Some(pending) = &mut self.pending {
+            shrink(&mut pending.in_flight.sent);
+            shrink(&mut pending.unsent);
+        }
+        let after = self.usage_of_pending();
+        (core::mem::replace(&mut self.pending_usage, after), after)
+    }
+
+    /// What is counted for what is on its way.
+    pub(crate) const fn pending_usage(&self) -> Usage {
+        self.pending_usage
+    }
+
+    fn usage_of_pending(&self) -> Usage {
+        let Some(pending) = &self.pending else {
+            return Usage::NONE;
+        };
+        Usage::new(pending.owed_len(), pending.bytes())
     }
 
     /// Asserts the invariants that need nothing but the connection.
@@ -153,6 +187,13 @@ impl Conn {
             "private messages out of order"
         );
         pending.in_flight.check();
+        let readings = pending.replay.readings.iter().map(Reading::bytes).sum::<u64>();
+        assert_eq!(pending.replay.bytes, readings, "the memory of readings drifted");
+        assert_eq!(
+            self.pending_usage,
+            self.usage_of_pending(),
+            "the memory of what is on its way drifted"
+        );
     }
 }
 
@@ -225,9 +266,33 @@ impl InFlight {
 /// Histories on their way to a page, one after the other.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Replay {
-    pub(crate) readings: VecDeque<Reading>,
+    readings: VecDeque<Reading>,
     /// The probe that must come back before more is sent.
     pub(crate) probe: Option<MessageId>,
+    bytes: u64,
+}
+
+impl Replay {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.readings.len()
+    }
+
+    /// The one whose turn it is.
+    pub(crate) fn current(&mut self) -> Option<&mut Reading> {
+        self.readings.front_mut()
+    }
+
+    pub(crate) fn begin(&mut self, reading: Reading) {
+        self.bytes += reading.bytes();
+        self.readings.push_back(reading);
+    }
+
+    pub(crate) fn end(&mut self) -> Option<Reading> {
+        let ended = self.readings.pop_front()?;
+        self.bytes -= ended.bytes();
+        Some(ended)
+    }
 }
 
 /// One history being read.
@@ -243,6 +308,12 @@ pub(crate) struct Reading {
     pub(crate) after: Seq,
     /// The newest message there was when the page asked.
     pub(crate) upto: Seq,
+}
+
+impl Reading {
+    fn bytes(&self) -> u64 {
+        cost::READING + text(self.channel.as_str().len()) + text(self.marker.as_str().len())
+    }
 }
 
 /// All open connections. A connection that is not here is gone, whatever events about it still arrive.

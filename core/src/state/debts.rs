@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::cost;
 use crate::id::{ConnId, Seq};
 use crate::name::ClientUuid;
 use crate::time::Mono;
@@ -77,6 +78,10 @@ impl Debt {
         sole && self.done.contains(uuid)
     }
 
+    fn witnesses(&self) -> usize {
+        self.acknowledged_by.len() + self.done.len()
+    }
+
     fn release(&mut self, device: Device) {
         self.holders.retain(|holder| holder.device != device);
     }
@@ -96,6 +101,10 @@ pub(crate) struct Debts {
     gone: BTreeMap<GoneId, GoneDevice>,
     /// Claims that ended before their time; their timers are to be disarmed.
     ended: Vec<(GoneId, Mono)>,
+    /// Messages that vanished devices claim, all devices together.
+    claims: usize,
+    /// Browsers in `acknowledged_by` and `done`, all debts together.
+    witnesses: usize,
 }
 
 impl Debts {
@@ -105,7 +114,28 @@ impl Debts {
             debts: BTreeMap::new(),
             gone: BTreeMap::new(),
             ended: Vec::new(),
+            claims: 0,
+            witnesses: 0,
         }
+    }
+
+    /// What it takes on the heap; the side of living connections is counted with them.
+    pub(crate) fn bytes(&self) -> u64 {
+        let parts = [
+            (self.debts.len(), cost::DEBT),
+            (self.gone.len(), cost::GONE + cost::TIMER),
+            (self.claims, cost::CLAIM),
+            (self.witnesses, cost::WITNESS),
+        ];
+        parts.iter().map(|(count, each)| *count as u64 * each).sum()
+    }
+
+    /// Asserts that the counters are right.
+    pub(crate) fn check_memory(&self) {
+        let claims: usize = self.gone.values().map(|device| device.seqs.len()).sum();
+        assert_eq!(self.claims, claims, "the number of claims drifted");
+        let witnesses: usize = self.debts.values().map(Debt::witnesses).sum();
+        assert_eq!(self.witnesses, witnesses, "the number of witnesses drifted");
     }
 
     /// True if nothing is in flight and nobody is expected back.
@@ -164,10 +194,12 @@ impl Debts {
         debt.acknowledged = true;
         if !uuid.is_empty() && !debt.acknowledged_by.contains(uuid) {
             debt.acknowledged_by.push(uuid.clone());
+            self.witnesses += 1;
         }
         debt.release(Device::Alive(conn));
         if sole && !uuid.is_empty() && !debt.done.contains(uuid) {
             debt.done.push(uuid.clone());
+            self.witnesses += 1;
             self.end_claims_of(seq, uuid);
         }
         self.settle(seq)
@@ -193,7 +225,8 @@ impl Debts {
 
     /// A device vanished with these messages unacknowledged; its claim lasts until `until`, unless more than
     /// `devices_max` devices of the user vanish meanwhile: then the oldest claim ends. Nothing is noted if none of the
-    /// messages is owed any more. Returns the messages that are paid by that, or by the end of an older claim.
+    /// messages is owed any more. Returns the messages that are paid by that, or by the end of an older claim,
+    /// in their order.
     pub(crate) fn vanished(
         &mut self,
         id: GoneId,
@@ -206,6 +239,7 @@ impl Debts {
         if seqs.is_empty() {
             return paid;
         }
+        self.claims += seqs.len();
         self.gone.insert(id, GoneDevice { until, seqs });
         if self.gone.len() <= devices_max {
             return paid;
@@ -213,6 +247,8 @@ impl Debts {
         if let Some((&oldest, device)) = self.gone.first_key_value() {
             self.ended.push((oldest, device.until));
             paid.extend(self.grace_over(oldest));
+            // The older claim is about older messages.
+            paid.sort_unstable();
         }
         paid
     }
@@ -261,6 +297,7 @@ impl Debts {
         let Some(device) = self.gone.remove(&id) else {
             return Vec::new();
         };
+        self.claims -= device.seqs.len();
         let mut paid = Vec::new();
         for seq in device.seqs {
             if let Some(debt) = self.debts.get_mut(&seq) {
@@ -278,6 +315,7 @@ impl Debts {
         let Some(debt) = self.debts.remove(&seq) else {
             return;
         };
+        self.witnesses -= debt.witnesses();
         for holder in debt.holders {
             if let Device::Gone(id) = holder.device {
                 self.release(id, seq);
@@ -294,6 +332,7 @@ impl Debts {
             return false;
         }
         let paid = debt.acknowledged;
+        self.witnesses -= debt.witnesses();
         self.debts.remove(&seq);
         paid
     }
@@ -303,7 +342,7 @@ impl Debts {
         let Some(device) = self.gone.get_mut(&id) else {
             return;
         };
-        device.seqs.remove(&seq);
+        self.claims -= usize::from(device.seqs.remove(&seq));
         if device.seqs.is_empty() {
             self.ended.push((id, device.until));
             self.gone.remove(&id);

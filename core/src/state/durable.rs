@@ -9,6 +9,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::{Account, Category, Usage, shrink};
+use super::stored::{Accounts, Stored, Tally, token_usage};
 use crate::id::{DevId, Seq, UserId};
 use crate::name::{AuthHash, Body, ChannelKind, ChannelName, Token};
 use crate::record::{HistoryLength, HistoryMessage, QueuedMessage, Record};
@@ -19,6 +21,8 @@ use crate::time::UnixSeconds;
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Durable {
     tenants: BTreeMap<DevId, DurableTenant>,
+    /// What all of it takes.
+    memory: Account,
 }
 
 /// The durable state of one tenant.
@@ -32,15 +36,8 @@ pub struct DurableTenant {
     pub revoked: BTreeMap<Token, UnixSeconds>,
     /// How much of it there is.
     pub stored: Stored,
-}
-
-/// What a tenant has stored, as quotas count it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Stored {
-    /// Messages in queues and histories.
-    pub messages: u64,
-    /// Bytes of these messages, of user data and of revoked tokens.
-    pub bytes: u64,
+    /// What all of it takes.
+    pub(crate) memory: Account,
 }
 
 /// What is known of a user.
@@ -102,51 +99,13 @@ impl Durable {
     }
 }
 
-impl Stored {
-    fn add(&mut self, body: &Body) {
-        self.messages += 1;
-        self.bytes += body.as_str().len() as u64;
-    }
-
-    fn remove(&mut self, body: &Body) {
-        self.messages -= 1;
-        self.bytes -= body.as_str().len() as u64;
-    }
-}
-
-impl DurableTenant {
-    /// What `stored` must be; O(n).
-    fn count_stored(&self) -> Stored {
-        let queues = self
-            .users
-            .values()
-            .flat_map(|user| user.queue.iter().map(|m| &m.body));
-        let histories = self
-            .channels
-            .values()
-            .flat_map(|c| c.history.iter().map(|m| &m.body));
-        let mut stored = Stored::default();
-        for body in queues.chain(histories) {
-            stored.add(body);
-        }
-        let data = self.users.values().filter_map(|user| user.data.as_ref());
-        stored.bytes += data.map(|data| data.as_str().len() as u64).sum::<u64>();
-        stored.bytes += self
-            .revoked
-            .keys()
-            .map(|token| token.reveal().len() as u64)
-            .sum::<u64>();
-        stored
-    }
-}
-
 impl DurableUser {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.hash.is_none() && self.data.is_none() && self.last_seen.is_none() && self.queue.is_empty()
     }
 
-    fn push(&mut self, message: QueuedMessage, stored: &mut Stored) {
-        stored.add(&message.body);
+    fn push(&mut self, message: QueuedMessage, tally: &mut Tally<'_>) {
+        tally.add(&message.event, &message.body);
         assert!(
             self.queue.back().is_none_or(|last| last.seq < message.seq),
             "queue out of order"
@@ -155,7 +114,7 @@ impl DurableUser {
     }
 
     /// Removes messages from the queue: usually its first ones, then in constant time each.
-    fn remove_queued(&mut self, seqs: &[Seq], stored: &mut Stored) {
+    fn remove_queued(&mut self, seqs: &[Seq], tally: &mut Tally<'_>) {
         assert!(seqs.is_sorted(), "removals out of order");
         let mut left = seqs;
         while let (Some(front), Some((first, rest))) = (self.queue.front(), left.split_first()) {
@@ -163,7 +122,7 @@ impl DurableUser {
                 break;
             }
             if front.seq == *first {
-                stored.remove(&front.body);
+                tally.remove(&front.event, &front.body);
                 self.queue.pop_front();
             }
             left = rest;
@@ -172,17 +131,18 @@ impl DurableUser {
             self.queue.retain(|message| {
                 let stays = left.binary_search(&message.seq).is_err();
                 if !stays {
-                    stored.remove(&message.body);
+                    tally.remove(&message.event, &message.body);
                 }
                 stays
             });
         }
+        shrink(&mut self.queue);
     }
 
-    fn set_data(&mut self, data: Option<Body>, stored: &mut Stored) {
+    fn set_data(&mut self, data: Option<Body>, tally: &mut Tally<'_>) {
         let size = |data: &Option<Body>| data.as_ref().map_or(0, |data| data.as_str().len() as u64);
-        stored.bytes += size(&data);
-        stored.bytes -= size(&self.data);
+        tally.stored.bytes += size(&data);
+        tally.stored.bytes -= size(&self.data);
         self.data = data;
     }
 
@@ -194,7 +154,7 @@ impl DurableUser {
 }
 
 impl DurableChannel {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.setting.is_none() && self.history.is_empty()
     }
 
@@ -209,31 +169,33 @@ impl DurableChannel {
         effective_length(name, self.setting)
     }
 
-    fn append(&mut self, message: HistoryMessage, keep_from: Seq, stored: &mut Stored) {
-        stored.add(&message.body);
+    fn append(&mut self, message: HistoryMessage, keep_from: Seq, tally: &mut Tally<'_>) {
+        tally.add(&message.event, &message.body);
         assert!(
             self.history.back().is_none_or(|last| last.seq < message.seq),
             "history out of order"
         );
         self.history.push_back(message);
-        self.trim_before(keep_from, stored);
+        self.trim_before(keep_from, tally);
     }
 
-    fn trim_before(&mut self, keep_from: Seq, stored: &mut Stored) {
+    fn trim_before(&mut self, keep_from: Seq, tally: &mut Tally<'_>) {
         while let Some(oldest) = self.history.front().filter(|m| m.seq < keep_from) {
-            stored.remove(&oldest.body);
+            tally.remove(&oldest.event, &oldest.body);
             self.history.pop_front();
         }
+        shrink(&mut self.history);
     }
 
-    fn remove(&mut self, which: impl Fn(Seq) -> bool, stored: &mut Stored) {
+    fn remove(&mut self, which: impl Fn(Seq) -> bool, tally: &mut Tally<'_>) {
         self.history.retain(|message| {
             let goes = which(message.seq);
             if goes {
-                stored.remove(&message.body);
+                tally.remove(&message.event, &message.body);
             }
             !goes
         });
+        shrink(&mut self.history);
     }
 }
 
@@ -291,6 +253,11 @@ impl Durable {
             .unwrap_or(Seq::START)
     }
 
+    /// What all tenants take.
+    pub fn memory(&self) -> &Account {
+        &self.memory
+    }
+
     /// True if a user is recorded as online.
     pub fn anybody_online(&self) -> bool {
         let mut users = self.tenants.values().flat_map(|t| t.users.values());
@@ -303,9 +270,9 @@ impl Durable {
             Record::KeySet { dev, user, hash } => self.edit(*dev, *user, |u, _| u.hash = Some(hash.clone())),
             Record::KeyDeleted { dev, user } => self.edit(*dev, *user, |u, _| u.hash = None),
             Record::DataSet { dev, user, data } => {
-                self.edit(*dev, *user, |u, stored| u.set_data(Some(data.clone()), stored))
+                self.edit(*dev, *user, |u, tally| u.set_data(Some(data.clone()), tally))
             }
-            Record::DataDeleted { dev, user } => self.edit(*dev, *user, |u, stored| u.set_data(None, stored)),
+            Record::DataDeleted { dev, user } => self.edit(*dev, *user, |u, tally| u.set_data(None, tally)),
             Record::UserOnline { dev, user } => {
                 self.edit(*dev, *user, |u, _| u.last_seen = Some(LastSeen::Online));
             }
@@ -314,61 +281,74 @@ impl Durable {
             }
             Record::EverybodyOffline { time } => self.everybody_offline(*time),
             Record::MessageQueued { dev, user, message } => {
-                self.edit(*dev, *user, |u, stored| u.push(message.clone(), stored))
+                self.edit(*dev, *user, |u, tally| u.push(message.clone(), tally))
             }
             Record::MessagesRemoved {
                 dev,
                 user,
                 seqs,
                 why: _,
-            } => self.edit(*dev, *user, |u, stored| u.remove_queued(seqs, stored)),
+            } => self.edit(*dev, *user, |u, tally| u.remove_queued(seqs, tally)),
             Record::HistoryLengthSet {
                 dev,
                 channel,
                 length,
                 keep_from,
-            } => self.edit_channel(*dev, channel, |c, stored| {
+            } => self.edit_channel(*dev, channel, |c, tally| {
                 c.setting = Some(*length);
-                c.trim_before(*keep_from, stored);
+                c.trim_before(*keep_from, tally);
             }),
-            Record::HistorySettingDeleted { dev, channel } => {
-                self.edit_channel(*dev, channel, |c, stored| {
-                    c.setting = None;
-                    c.remove(|_| true, stored);
-                })
-            }
+            Record::HistorySettingDeleted { dev, channel } => self.edit_channel(*dev, channel, |c, tally| {
+                c.setting = None;
+                c.remove(|_| true, tally);
+            }),
             Record::HistoryAppended {
                 dev,
                 channel,
                 message,
                 keep_from,
-            } => self.edit_channel(*dev, channel, |c, stored| {
-                c.append(message.clone(), *keep_from, stored)
+            } => self.edit_channel(*dev, channel, |c, tally| {
+                c.append(message.clone(), *keep_from, tally)
             }),
-            Record::HistoryRemoved { dev, channel, seqs } => self.edit_channel(*dev, channel, |c, stored| {
-                c.remove(|seq| seqs.contains(&seq), stored);
+            Record::HistoryRemoved { dev, channel, seqs } => self.edit_channel(*dev, channel, |c, tally| {
+                c.remove(|seq| seqs.contains(&seq), tally);
             }),
-            Record::TokenRevoked { dev, token, time } => {
-                let tenant = self.tenants.entry(*dev).or_default();
-                if tenant.revoked.insert(token.clone(), *time).is_none() {
-                    tenant.stored.bytes += token.reveal().len() as u64;
-                }
-            }
-            Record::TokenRestored { dev, token } => {
-                if let Some(tenant) = self.tenants.get_mut(dev)
-                    && tenant.revoked.remove(token).is_some()
-                {
-                    tenant.stored.bytes -= token.reveal().len() as u64;
-                }
-                self.forget_empty(*dev);
-            }
+            Record::TokenRevoked { dev, token, time } => self.revoke(*dev, token, *time),
+            Record::TokenRestored { dev, token } => self.restore(*dev, token),
         }
     }
 
-    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser, &mut Stored)) {
-        let DurableTenant { users, stored, .. } = self.tenants.entry(dev).or_default();
+    fn revoke(&mut self, dev: DevId, token: &Token, time: UnixSeconds) {
+        let tenant = self.tenants.entry(dev).or_default();
+        if tenant.revoked.insert(token.clone(), time).is_none() {
+            tenant.stored.bytes += token.reveal().len() as u64;
+            let mut accounts = Accounts([&mut tenant.memory, &mut self.memory]);
+            accounts.change(Category::Tokens, Usage::NONE, token_usage(token));
+        }
+    }
+
+    fn restore(&mut self, dev: DevId, token: &Token) {
+        if let Some(tenant) = self.tenants.get_mut(&dev)
+            && tenant.revoked.remove(token).is_some()
+        {
+            tenant.stored.bytes -= token.reveal().len() as u64;
+            let mut accounts = Accounts([&mut tenant.memory, &mut self.memory]);
+            accounts.change(Category::Tokens, token_usage(token), Usage::NONE);
+        }
+        self.forget_empty(dev);
+    }
+
+    fn edit(&mut self, dev: DevId, user: UserId, change: impl FnOnce(&mut DurableUser, &mut Tally<'_>)) {
+        let tenant = self.tenants.entry(dev).or_default();
+        let users = &mut tenant.users;
+        let mut tally = Tally::new(&mut tenant.stored);
+        let mut accounts = Accounts([&mut tenant.memory, &mut self.memory]);
         let entry = users.entry(user).or_default();
-        change(entry, stored);
+        let (before, queue_before) = (entry.usage(), entry.queue_usage());
+        change(entry, &mut tally);
+        let (left, came) = tally.texts();
+        accounts.change(Category::Users, before, entry.usage());
+        accounts.change(Category::Queues, queue_before + left, entry.queue_usage() + came);
         if entry.is_empty() {
             users.remove(&user);
             self.forget_empty(dev);
@@ -379,14 +359,20 @@ impl Durable {
         &mut self,
         dev: DevId,
         name: &ChannelName,
-        change: impl FnOnce(&mut DurableChannel, &mut Stored),
+        change: impl FnOnce(&mut DurableChannel, &mut Tally<'_>),
     ) {
-        let DurableTenant { channels, stored, .. } = self.tenants.entry(dev).or_default();
+        let tenant = self.tenants.entry(dev).or_default();
+        let channels = &mut tenant.channels;
+        let mut tally = Tally::new(&mut tenant.stored);
+        let mut accounts = Accounts([&mut tenant.memory, &mut self.memory]);
         if !channels.contains_key(name) {
             channels.insert(name.clone(), DurableChannel::default());
         }
         if let Some(channel) = channels.get_mut(name) {
-            change(channel, stored);
+            let before = channel.usage(name);
+            change(channel, &mut tally);
+            let (left, came) = tally.texts();
+            accounts.change(Category::Histories, before + left, channel.usage(name) + came);
             if channel.is_empty() {
                 channels.remove(name);
                 self.forget_empty(dev);
@@ -425,7 +411,14 @@ impl Durable {
     /// Asserts the invariants; O(n).
     pub fn check(&self) {
         assert_eq!(self.flaw(), None);
+        let mut sum = Account::default();
         for tenant in self.tenants.values() {
+            assert_eq!(
+                tenant.memory,
+                tenant.count_memory(),
+                "the memory of a tenant drifted"
+            );
+            sum = sum.plus(&tenant.memory);
             assert_eq!(
                 tenant.stored,
                 tenant.count_stored(),
@@ -446,5 +439,6 @@ impl Durable {
                 );
             }
         }
+        assert_eq!(self.memory, sum, "the memory of stored things drifted");
     }
 }

@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::Usage;
 use crate::event::CloseCause;
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, SessionId, UserId};
 use crate::name::{ChannelName, ClientUuid};
@@ -143,6 +144,11 @@ impl Journal {
             since: started,
             newest: OpId(0),
         }
+    }
+
+    /// What it takes.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage::new(self.entries.len(), self.bytes as u64)
     }
 
     /// True if anything is written into it.

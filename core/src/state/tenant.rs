@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::{Account, Category, Usage, cost, text};
 use super::{Connections, Debts, Subscribers};
 use crate::id::{ConnId, DevId, UserId};
 use crate::name::ChannelName;
@@ -13,7 +14,11 @@ use crate::wire::Dialect;
 
 /// All tenants that have connections, sessions or counters.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Tenants(BTreeMap<DevId, LiveTenant>);
+pub(crate) struct Tenants {
+    tenants: BTreeMap<DevId, LiveTenant>,
+    /// What all of them take.
+    memory: Account,
+}
 
 /// The live part of one tenant.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -32,6 +37,8 @@ pub(crate) struct LiveTenant {
     pub(crate) sessions: u64,
     /// Incoming commands and frames sent.
     pub(crate) messages: u64,
+    /// What it takes.
+    pub(crate) memory: Account,
 }
 
 /// The live part of one user.
@@ -68,33 +75,72 @@ impl LiveUser {
         self.owed.get_or_insert_default()
     }
 
+    /// What he takes as somebody who is connected.
+    fn usage(&self) -> Usage {
+        if self.is_nothing() {
+            return Usage::NONE;
+        }
+        Usage::new(0, cost::LIVE_USER + self.connections.bytes())
+    }
+
+    /// What it takes to know what he is owed.
+    fn owed_usage(&self) -> Usage {
+        let Some(owed) = &self.owed else {
+            return Usage::NONE;
+        };
+        let timer = if owed.ttl_deadline.is_some() {
+            cost::TIMER
+        } else {
+            0
+        };
+        Usage::new(0, cost::DEBTS + timer + owed.debts.bytes())
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.owed.is_none() && self.connections.is_empty()
+    }
+
     /// Who is owed nothing keeps no room for it. True if nothing is left of the user.
     fn tidy(&mut self) -> bool {
         let owed = self.owed();
         if owed.debts.is_empty() && owed.ttl_deadline.is_none() {
             self.owed = None;
         }
-        self.owed.is_none() && self.connections.is_empty()
+        self.is_nothing()
     }
 }
 
 impl Tenants {
     pub(crate) fn get(&self, dev: DevId) -> Option<&LiveTenant> {
-        self.0.get(&dev)
+        self.tenants.get(&dev)
     }
 
     /// The tenant, made if necessary. Counters outlive connections, so a tenant that was used once stays; there are
     /// at most `dev_index_size`.
     pub(crate) fn entry(&mut self, dev: DevId) -> &mut LiveTenant {
-        self.0.entry(dev).or_default()
+        self.tenants.entry(dev).or_default()
+    }
+
+    /// What all of them take, their own structures included.
+    pub(crate) fn memory(&self) -> Account {
+        let mut sum = self.memory.clone();
+        let own = cost::TENANT * self.tenants.len() as u64;
+        sum.take(Category::Connections, Usage::new(0, own));
+        sum
+    }
+
+    /// What took `before` takes `after` now.
+    pub(crate) fn charge(&mut self, dev: DevId, category: Category, before: Usage, after: Usage) {
+        self.memory.change(category, before, after);
+        self.entry(dev).memory.change(category, before, after);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (DevId, &LiveTenant)> {
-        self.0.iter().map(|(&dev, tenant)| (dev, tenant))
+        self.tenants.iter().map(|(&dev, tenant)| (dev, tenant))
     }
 
     pub(crate) fn user(&self, dev: DevId, user: UserId) -> Option<&LiveUser> {
-        self.0.get(&dev)?.users.get(&user)
+        self.tenants.get(&dev)?.users.get(&user)
     }
 
     /// Changes a user and forgets him if nothing is left of him.
@@ -106,31 +152,95 @@ impl Tenants {
     ) -> T {
         let users = &mut self.entry(dev).users;
         let entry = users.entry(user).or_default();
+        let before = (entry.usage(), entry.owed_usage());
         let result = change(entry);
-        if entry.tidy() {
+        let is_nothing = entry.tidy();
+        let after = (entry.usage(), entry.owed_usage());
+        if is_nothing {
             users.remove(&user);
         }
+        self.charge(dev, Category::Connections, before.0, after.0);
+        self.charge(dev, Category::Deliveries, before.1, after.1);
         result
     }
 
     pub(crate) fn channel(&self, dev: DevId, name: &ChannelName) -> Option<&Subscribers> {
-        self.0.get(&dev)?.channels.get(name)
+        self.tenants.get(&dev)?.channels.get(name)
     }
 
     /// The one shared name of a channel with subscribers.
     pub(crate) fn channel_name(&self, dev: DevId, name: &ChannelName) -> Option<&ChannelName> {
-        let (shared, _) = self.0.get(&dev)?.channels.get_key_value(name)?;
+        let (shared, _) = self.tenants.get(&dev)?.channels.get_key_value(name)?;
         Some(shared)
     }
 
     pub(crate) fn channel_mut(&mut self, dev: DevId, name: &ChannelName) -> Option<&mut Subscribers> {
-        self.0.get_mut(&dev)?.channels.get_mut(name)
+        self.tenants.get_mut(&dev)?.channels.get_mut(name)
+    }
+
+    /// Adds a subscriber; recipient lists are cut into pieces of at most `piece_max`. Returns the channel's one shared
+    /// name, so that a million subscribers keep one text.
+    pub(crate) fn subscribe(
+        &mut self,
+        dev: DevId,
+        name: &ChannelName,
+        conn: ConnId,
+        dialect: Dialect,
+        piece_max: usize,
+    ) -> ChannelName {
+        let tenant = self.entry(dev);
+        let before = tenant.channel_usage(name);
+        let shared = tenant.subscribe(name, conn, dialect, piece_max);
+        let after = tenant.channel_usage(name);
+        self.charge(dev, Category::Subscriptions, before, after);
+        shared
+    }
+
+    /// Removes a subscriber; a channel without subscribers occupies nothing (Q82).
+    pub(crate) fn unsubscribe(
+        &mut self,
+        dev: DevId,
+        name: &ChannelName,
+        conn: ConnId,
+        dialect: Dialect,
+        piece_max: usize,
+    ) {
+        let tenant = self.entry(dev);
+        let before = tenant.channel_usage(name);
+        tenant.unsubscribe(name, conn, dialect, piece_max);
+        let after = tenant.channel_usage(name);
+        self.charge(dev, Category::Subscriptions, before, after);
+    }
+
+    /// Asserts that nothing but these tenants is counted.
+    pub(crate) fn check_memory(&self) {
+        let tenants = self.tenants.values();
+        let sum = tenants.fold(Account::default(), |sum, tenant| sum.plus(&tenant.memory));
+        assert_eq!(self.memory, sum, "the memory of living things drifted");
     }
 }
 
 impl LiveTenant {
-    /// Adds a subscriber; recipient lists are cut into pieces of at most `piece_max`. Returns the channel's one shared name, so that a million subscribers keep one text.
-    pub(crate) fn subscribe(
+    fn channel_usage(&self, name: &ChannelName) -> Usage {
+        let subscribers = self.channels.get(name);
+        subscribers.map_or(Usage::NONE, |subscribers| usage_of(name, subscribers))
+    }
+
+    /// What users and channels take, counted anew; O(n).
+    pub(crate) fn counted(&self) -> Account {
+        let mut account = Account::default();
+        for user in self.users.values() {
+            account.take(Category::Connections, user.usage());
+            account.take(Category::Deliveries, user.owed_usage());
+            user.owed().debts.check_memory();
+        }
+        for (name, subscribers) in &self.channels {
+            account.take(Category::Subscriptions, usage_of(name, subscribers));
+        }
+        account
+    }
+
+    fn subscribe(
         &mut self,
         name: &ChannelName,
         conn: ConnId,
@@ -150,18 +260,18 @@ impl LiveTenant {
         name.clone()
     }
 
-    /// Removes a subscriber; a channel without subscribers occupies nothing (Q82).
-    pub(crate) fn unsubscribe(
-        &mut self,
-        name: &ChannelName,
-        conn: ConnId,
-        dialect: Dialect,
-        piece_max: usize,
-    ) {
+    fn unsubscribe(&mut self, name: &ChannelName, conn: ConnId, dialect: Dialect, piece_max: usize) {
         self.subscriptions -= 1;
         let subscribers = self.channels.get_mut(name);
         if subscribers.is_some_and(|subscribers| !subscribers.remove(conn, dialect, piece_max)) {
             self.channels.remove(name);
         }
     }
+}
+
+fn usage_of(name: &ChannelName, subscribers: &Subscribers) -> Usage {
+    let count = subscribers.len();
+    let shared = if count > 1 { cost::SHARED_CHANNEL } else { 0 };
+    let each = cost::SUBSCRIPTION * count as u64;
+    Usage::new(count, cost::CHANNEL + text(name.as_str().len()) + shared + each)
 }

@@ -44,6 +44,17 @@ impl Timers {
         self.0.remove(&(at, timer));
     }
 
+    /// How many timers there are that are not armed again for ever.
+    pub(crate) fn passing(&self) -> usize {
+        let periodic = |timer: &Timer| {
+            matches!(
+                timer,
+                Timer::WsUptime | Timer::SqlUptime | Timer::WsStatistics | Timer::SqlStatistics
+            )
+        };
+        self.0.iter().filter(|(_, timer)| !periodic(timer)).count()
+    }
+
     /// The next deadline.
     pub(crate) fn next(&self) -> Option<Mono> {
         self.0.first().map(|&(at, _)| at)

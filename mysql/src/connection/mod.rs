@@ -142,6 +142,11 @@ impl Connection {
         self.framer.buffered()
     }
 
+    /// What it takes on the heap: input, output, long data, and what the caller keeps of the commands that wait for it.
+    pub fn memory(&self) -> usize {
+        self.buffered() + self.output.capacity() + self.statements.long_data_len() + self.pending_weight
+    }
+
     /// The next thing to know or to answer; `None`: more bytes are needed, or (see [`wants_bytes`](Self::wants_bytes))
     /// an answer is.
     ///

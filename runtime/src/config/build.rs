@@ -96,6 +96,9 @@ fn core(get: &Values<'_>) -> Result<Config, SettingsError> {
         cometql_uptime_sweep_ms: get.seconds_as_ms("cometql.uptimeTestInterval"),
         ws_statistics_ms: get.seconds_as_ms("ws.statistics"),
         cometql_statistics_ms: get.seconds_as_ms("cometql.statistics"),
+        memory_limit_bytes: get
+            .number_if_set("main.memory_limit")
+            .unwrap_or_else(crate::host::memory_budget),
         query_bytes_max: get.size("cometql.max_query"),
         conditions_max: get.size("cometql.max_conditions"),
         ..Config::default()

@@ -71,6 +71,8 @@ pub(super) const KEYS: &[Key] = &[
     number("main.queue_ttl", 0, CENTURY_S, "0"),
     number("main.queue_max", 0, GIB, "0"),
     number("main.delivery_window", 0, 64 * GIB, "8388608"),
+    // What the machine has decides, unless somebody says it.
+    unset("main.memory_limit", Kind::Bytes { max: 1 << 50 }),
     number("main.reload_grace", 0, 30 * DAY_S, "60"),
     key("main.console", Kind::Switch, "auto"),
     key("main.demo", Kind::Switch, "auto"),

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Flag,
     /// A whole number inside bounds.
     Number { min: u64, max: u64 },
+    /// A number of bytes, with K, M or G behind it for the powers of 1024.
+    Bytes { max: u64 },
     /// An IP address to listen on.
     Ip,
     /// An address and port, or `off`.
@@ -119,6 +121,14 @@ impl Kind {
                     .filter(|number| (min..=max).contains(number))
                     .map(Value::Number)
             }
+            Self::Bytes { max } => {
+                let bytes = match raw {
+                    Raw::Number(number) => u64::try_from(*number).ok(),
+                    Raw::Ini(_) | Raw::Plain(_) | Raw::Text(_) => text.and_then(bytes),
+                    Raw::IniAppend(_) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_) => None,
+                };
+                bytes.filter(|bytes| *bytes <= max).map(Value::Number)
+            }
             Self::Ip => text.and_then(ip).map(Value::Ip),
             Self::Listen => text.and_then(listen).map(Value::Listen),
             Self::List => list(raw).map(Value::List),
@@ -151,6 +161,7 @@ impl Kind {
             Self::Secret => "a text, and not an empty one".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Bytes { max } => format!("a number of bytes up to {max}, like 0, 67108864, 64M or 2G"),
             Self::Ip => "an IP address of this machine, like 127.0.0.1 or 0.0.0.0 for all of them".to_owned(),
             Self::Listen => "ADDR:PORT, like 127.0.0.1:8087 or [::]:8087".to_owned(),
             Self::List => "texts with commas between them, or in TOML an array of texts".to_owned(),
@@ -167,6 +178,23 @@ fn digits(text: &str) -> Option<u64> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
         .then(|| text.parse().ok())?
+}
+
+/// `1536`, `64K`, `64M`, `2G`.
+fn bytes(text: &str) -> Option<u64> {
+    let shift = match text.as_bytes().last()? {
+        b'K' | b'k' => 10,
+        b'M' | b'm' => 20,
+        b'G' | b'g' => 30,
+        _ => 0,
+    };
+    let number = if shift == 0 {
+        text
+    } else {
+        text.get(..text.len() - 1)?
+    };
+    let number = digits(number).filter(|_| !number.is_empty())?;
+    number.checked_mul(1 << shift)
 }
 
 /// In comet.ini everything but three spellings of true is false (protocol.md 8.2); elsewhere it must be said.
@@ -257,6 +285,35 @@ impl fmt::Display for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_suffixes_and_a_largest_value() {
+        let kind = Kind::Bytes { max: 1 << 40 };
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("67108864", Some(64 << 20)),
+            ("64K", Some(64 << 10)),
+            ("64M", Some(64 << 20)),
+            ("64m", Some(64 << 20)),
+            ("2G", Some(2 << 30)),
+            ("1024G", Some(1 << 40)),
+            ("1025G", None),
+            ("99999999999999999999", None),
+            ("18446744073709551615G", None),
+            ("M", None),
+            ("", None),
+            ("-1", None),
+            ("6 4M", None),
+            ("64MB", None),
+            ("1.5G", None),
+        ] {
+            let expected = bytes.map(Value::Number);
+            assert_eq!(kind.parse(&Raw::Plain(text.to_owned())), expected, "{text}");
+            assert_eq!(kind.parse(&Raw::Text(text.to_owned())), expected, "{text}");
+        }
+        assert_eq!(kind.parse(&Raw::Number(5)), Some(Value::Number(5)));
+        assert_eq!(kind.parse(&Raw::Number(-5)), None);
+    }
 
     fn plain(kind: Kind, text: &str) -> Option<Value> {
         kind.parse(&Raw::Plain(text.to_owned()))

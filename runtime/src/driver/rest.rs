@@ -173,6 +173,7 @@ fn is_short(event: &Event) -> bool {
         | Event::SessionClosed { .. }
         | Event::Persisted { .. }
         | Event::PersistFailed { .. }
+        | Event::Memory(_)
         | Event::Shutdown
         | Event::Tick => false,
     }

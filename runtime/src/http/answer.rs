@@ -25,6 +25,7 @@ const PRODUCT: HeaderValue = HeaderValue::from_static("comet-server");
 const COMET_SERVER: HeaderName = HeaderName::from_static("comet-server");
 const TEXT: &str = "text/plain; charset=UTF-8";
 const JSON: &str = "application/json";
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("10");
 const METHODS: &str = "POST, GET";
 const METHODS_OF_FILES: &str = "GET";
 const METHODS_OF_ENDPOINTS: &str = "POST";
@@ -125,6 +126,14 @@ pub(super) fn missing(text: &'static str) -> Answer {
 
 pub(super) fn not_found() -> Answer {
     missing("not found\n")
+}
+
+/// 503 to a WebSocket that there is no memory for (protocol.md 8.6).
+pub(super) fn no_memory() -> Answer {
+    let text = Bytes::from_static(b"the server is full, come back later\n");
+    let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+    answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    answer
 }
 
 pub(super) fn busy() -> Answer {

@@ -20,11 +20,12 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::access::Asked;
-use super::answer::{Answer, Answered, bad_upgrade, upgrade};
+use super::answer::{Answer, Answered, bad_upgrade, no_memory, upgrade};
 use super::proxies::client_address;
 use super::routes::{Route, route};
 use super::{console, demo};
 use crate::accept::Room;
+use crate::memory::{REQUEST_BYTES, TLS_BYTES, Use};
 use crate::rt::TcpStream;
 use crate::rt::task;
 use crate::rt::time::timeout;
@@ -86,6 +87,13 @@ pub(crate) async fn serve(
 }
 
 async fn request(shard: &Rc<Shard>, tcp: TcpStream, peer: SocketAddr) -> Option<Upgraded> {
+    let tls = if shard.shared.ws_tls.is_some() {
+        TLS_BYTES
+    } else {
+        0
+    };
+    let memory = &shard.shared.metrics.memory;
+    let _held = memory.hold(Use::Input, REQUEST_BYTES + tls);
     let Some(port) = &shard.shared.ws_tls else {
         let (tcp, rest, upgrade) = http(shard, tcp, peer).await?;
         let socket = Socket::Plain(tcp);
@@ -193,6 +201,10 @@ fn web_socket(shard: &Shard, target: &str, asked: &Asked, upgraded: &RefCell<Opt
         Err(why) => return bad_upgrade(why),
     };
     let shared = &shard.shared;
+    if shared.metrics.memory.is_full() {
+        shared.metrics.turned_away("connection");
+        return no_memory();
+    }
     let value = |name: HeaderName| headers.get(name).map(|value| value.as_bytes());
     let origin = value(ORIGIN);
     let info = wire::RequestHeaders {

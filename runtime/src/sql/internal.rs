@@ -155,6 +155,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::{self, Env};
     use crate::entropy::Entropy;
+    use crate::memory::Memory;
     use crate::{events, server};
 
     const LIMIT: Duration = Duration::from_millis(20);
@@ -176,7 +177,7 @@ mod tests {
             cometql: None,
             metrics: None,
         };
-        let (sender, receiver) = events::queue();
+        let (sender, receiver) = events::queue(Arc::new(Memory::new(0)));
         let (clock, entropy) = (Clock::start(), Entropy::open().unwrap());
         let shared = server::shared(&settings, &config, addresses, sender, clock, entropy).unwrap();
         (Rc::new(Shard::new(0, Arc::new(shared))), receiver)

@@ -7,6 +7,7 @@ use comet_core::limit::{Account, Wait};
 use comet_core::{DevId, ErrorCode, Login, QueryError, cometql};
 use comet_mysql::{AuthPlugin, Config, ErrorPacket, Limits, salt_from};
 
+use crate::metrics::Metrics;
 use crate::shared::Shared;
 
 /// Statements of one session that may be unanswered: enough to keep core and disk busy.
@@ -15,6 +16,9 @@ pub(crate) const PIPELINE_MAX: usize = 1024;
 const HOST_IS_BLOCKED: u16 = 1129;
 /// Room for the packet around the longest statement, and for parameters.
 const PACKET_EXTRA_BYTES: usize = 64 * 1024;
+
+/// As many as the core lets in at any time.
+const SESSIONS_KEPT: i64 = 16;
 
 /// What a new connection is greeted with; a fresh salt for each.
 pub(crate) fn greeting(shared: &Shared, connection_id: u32, prepared_max: usize) -> std::io::Result<Config> {
@@ -41,6 +45,11 @@ pub(crate) enum NotLetIn {
     Wrong(QueryError),
     /// Too many were wrong; this one was not looked at.
     Throttled(Wait),
+}
+
+/// While the server is full, so many sessions have their place all the same: somebody has to be able to delete.
+pub(crate) fn may_come(metrics: &Metrics) -> bool {
+    !metrics.memory.is_full() || metrics.sessions.get() < SESSIONS_KEPT
 }
 
 /// Decides about a login or a change of user. With what is allowed comes the database the client named.

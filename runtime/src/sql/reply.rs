@@ -10,10 +10,21 @@ use comet_mysql::{Column, Connection, ErrorPacket, OkPacket, StatementId};
 use super::login::error_packet;
 use super::statement::info;
 
+/// A cell with the text of a number or a name.
+const CELL_BYTES: usize = 48;
+
 /// A result set of which some rows may not be packets yet.
 #[derive(Debug)]
 pub(crate) struct Streaming {
     rows: std::vec::IntoIter<Row>,
+}
+
+/// What the rows of a reply take until they are written; their long texts are shared with what they stand for.
+pub(crate) fn bytes(reply: &Reply) -> usize {
+    match &reply.result {
+        Ok(Answer::Rows(rows)) => rows.rows.len() * (size_of::<Row>() + rows.columns.len() * CELL_BYTES),
+        Ok(Answer::Done(_)) | Err(_) => 0,
+    }
 }
 
 /// Writes a reply; `Some`: its rows are still to come.

@@ -17,13 +17,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use comet_core::cometql::{self, Prepared, Statement};
 use comet_core::{DevId, ErrorCode, Event, Login, Mono, QueryError, Reply, RequestId, SessionId};
-use comet_mysql::{Connection, Input, StatementId};
+use comet_mysql::{Connection, ErrorPacket, Input, StatementId};
 
-use super::login::{NotLetIn, PIPELINE_MAX, decide, error_packet, greeting, refusal};
+use super::login::{NotLetIn, PIPELINE_MAX, decide, error_packet, greeting, may_come, refusal};
 use super::mailbox::Mailbox;
 use super::params::params;
 use super::reply::{self, Streaming};
 use super::statement;
+use crate::memory::{Taken, Use};
 use crate::rt::TcpStream;
 use crate::rt::time::timeout;
 use crate::shard::Shard;
@@ -34,6 +35,8 @@ use crate::unfinished::Ticket;
 const OUTPUT_MAX: usize = 256 * 1024;
 /// Statements handed to the core at once.
 const BATCH_MAX: usize = 128;
+/// What a session takes beside its buffers.
+const SESSION_BYTES: usize = 2048;
 
 struct Session {
     shard: Rc<Shard>,
@@ -51,6 +54,12 @@ struct Session {
     /// Not yet handed to the core.
     events: Vec<Event>,
     prepared: BTreeMap<StatementId, Prepared>,
+    /// What the prepared statements take.
+    prepared_bytes: usize,
+    /// What the rows of results take that are not all written.
+    rows_bytes: usize,
+    /// What is counted for the session.
+    counted: Taken,
     streaming: Option<Streaming>,
     /// For the statement log.
     dev: DevId,
@@ -115,6 +124,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, ti
 
 impl Session {
     fn new(shard: Rc<Shard>, id: SessionId, peer: IpAddr, socket: Socket, mysql: Connection) -> Self {
+        let counted = shard.shared.metrics.memory.hold(Use::Sessions, SESSION_BYTES);
         Self {
             shard,
             id,
@@ -127,6 +137,9 @@ impl Session {
             first: 0,
             events: Vec::new(),
             prepared: BTreeMap::new(),
+            prepared_bytes: 0,
+            rows_bytes: 0,
+            counted,
             streaming: None,
             dev: DevId::default(),
             logged_in: false,
@@ -176,6 +189,7 @@ impl Session {
         }
         let answered = self.answer();
         let taken = self.take_inputs()?;
+        self.count();
         let events = std::mem::take(&mut self.events);
         if self.shard.shared.events.send(events, |_| {}).await.is_err() || self.mailbox.is_closed() {
             return Step::Break(End::Over);
@@ -194,6 +208,20 @@ impl Session {
             Some(left) => drop(timeout(left, io).await),
         }
         Step::Continue(())
+    }
+
+    /// Counts what the session takes more or less than before.
+    fn count(&mut self) {
+        let memory = &self.shard.shared.metrics.memory;
+        let bytes = SESSION_BYTES
+            + self.socket.room()
+            + self.mysql.memory()
+            + self.out.len()
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.prepared_bytes
+            + self.rows_bytes;
+        self.counted.resize(bytes);
+        self.events.extend(memory.news());
     }
 
     fn is_full(&self) -> bool {
@@ -250,10 +278,7 @@ impl Session {
             }
             Input::InitDb(name) => self.query(cometql::use_database(&name, limits.dev_index_size)),
             Input::Statistics => self.slots.push_back(Slot::Statistics),
-            Input::Prepare(text) => {
-                self.slots
-                    .push_back(Slot::Prepared(cometql::prepare(&text, &limits)));
-            }
+            Input::Prepare(text) => self.prepare(&text),
             Input::Execute {
                 statement,
                 params: sent,
@@ -263,9 +288,12 @@ impl Session {
                 let bound = prepared.and_then(|prepared| prepared.bind(&params(&sent)?, &limits));
                 self.query(bound);
             }
-            Input::StatementClosed(statement) => drop(self.prepared.remove(&statement)),
+            Input::StatementClosed(statement) => {
+                let closed = self.prepared.remove(&statement);
+                self.prepared_bytes -= closed.map_or(0, |prepared| prepared.memory());
+            }
             Input::Reset => {
-                self.prepared.clear();
+                self.forget_prepared();
                 // The transaction flag is the core's.
                 self.ask_core(Ok(Statement::End), Slot::Ignored);
             }
@@ -276,6 +304,10 @@ impl Session {
 
     /// A login or a change of user; nothing else is unanswered then.
     fn login(&mut self, decision: Result<(Login, Arc<str>), NotLetIn>) -> Step {
+        let decision = match decision {
+            Ok(_) if !self.logged_in && !may_come(&self.shard.shared.metrics) => return self.turn_away(),
+            decision => decision,
+        };
         let (login, database) = match decision {
             Ok(allowed) => allowed,
             Err(why) => {
@@ -292,7 +324,7 @@ impl Session {
             }
         };
         self.mysql.accept_login();
-        self.prepared.clear();
+        self.forget_prepared();
         // Logging in again does not move the end.
         let end = self
             .health_check_ends
@@ -301,6 +333,10 @@ impl Session {
             Login::Tenant(dev) => (dev, None),
             Login::HealthCheck => (DevId::default(), Some(end)),
         };
+        if login == Login::HealthCheck && !self.logged_in {
+            // No password was needed: it keeps its place among those that are not logged in, and the core hears nothing.
+            return Step::Continue(());
+        }
         self.events.push(Event::SessionOpened {
             session: self.id,
             login,
@@ -313,12 +349,33 @@ impl Session {
         }
     }
 
+    /// There is no memory for one more session.
+    fn turn_away(&mut self) -> Step {
+        self.shard.shared.metrics.turned_away("session");
+        self.mysql
+            .reject_login(&ErrorPacket::new(1040, b"08004", "Too many connections"));
+        self.eof = true;
+        Step::Continue(())
+    }
+
+    fn prepare(&mut self, text: &[u8]) {
+        let prepared = if self.shard.shared.metrics.memory.is_full() {
+            Err(ErrorCode::Full.into())
+        } else {
+            cometql::prepare(text, &self.shard.shared.limits)
+        };
+        self.slots.push_back(Slot::Prepared(prepared));
+    }
+
+    fn forget_prepared(&mut self) {
+        self.prepared.clear();
+        self.prepared_bytes = 0;
+    }
+
     fn end_of_health_check(&self) -> Mono {
         let shared = &self.shard.shared;
-        let limit_ms = shared
-            .cometql
-            .as_ref()
-            .map(|cometql| cometql.handshake_timeout_ms);
+        let port = shared.cometql.as_ref();
+        let limit_ms = port.map(|port| port.handshake_timeout_ms);
         shared.clock.mono().plus_ms(limit_ms.unwrap_or(0))
     }
 
@@ -350,7 +407,10 @@ impl Session {
             .checked_sub(self.first)
             .and_then(|index| usize::try_from(index).ok());
         match index.and_then(|index| self.slots.get_mut(index)) {
-            Some(slot @ Slot::Waiting) => *slot = Slot::Replied(reply),
+            Some(slot @ Slot::Waiting) => {
+                self.rows_bytes += reply::bytes(&reply);
+                *slot = Slot::Replied(reply);
+            }
             Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics | Slot::Refused)
             | None => {}
         }
@@ -366,6 +426,7 @@ impl Session {
                     break;
                 }
                 self.streaming = None;
+                self.rows_bytes = 0;
             } else if !self.answer_next() {
                 break;
             } else {
@@ -392,7 +453,12 @@ impl Session {
         match slot {
             Slot::Waiting | Slot::Ignored => {}
             Slot::Replied(reply) => self.streaming = reply::begin(&mut self.mysql, reply),
-            Slot::Prepared(statement) => self.prepared.extend(reply::prepared(&mut self.mysql, statement)),
+            Slot::Prepared(statement) => {
+                if let Some((id, prepared)) = reply::prepared(&mut self.mysql, statement) {
+                    self.prepared_bytes += prepared.memory();
+                    self.prepared.insert(id, prepared);
+                }
+            }
             Slot::Statistics => self.mysql.statistics(&self.statistics()),
             Slot::Refused => self.mysql.error(&error_packet(ErrorCode::AccessDenied.into())),
         }

@@ -4,6 +4,7 @@
 //! The core's thread hands records over and never waits. A failed attempt is reported once, its records are kept in
 //! order and tried again with a growing pause until the disk takes them; nothing overtakes them.
 
+mod group;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -11,20 +12,15 @@ mod tests;
 use std::time::Duration;
 
 use comet_core::{OpId, Record};
-use rusqlite::TransactionBehavior;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+pub use group::Group;
 pub use stats::{StatsHandle, StoreStats};
 
-use super::{Store, StoreError, StoreEvent, open, write};
+use super::{Store, StoreError, StoreEvent};
 use crate::clock::Clock;
 use crate::rt::{self, time};
 
-/// Most records in one transaction, unless a failing disk has kept them waiting: bounds the time until the first of
-/// them is acknowledged.
-const BATCH_RECORDS_MAX: usize = 8192;
-/// Most bytes of records in one transaction, as `record_bytes` counts them, but for the last record.
-const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Pause after the first failed attempt; each further one doubles it.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause.
@@ -42,7 +38,8 @@ pub struct Writer {
 
 #[derive(Debug)]
 enum Command {
-    Append(OpId, Record),
+    /// In one transaction: they may be the parts of one statement.
+    Append(Vec<(OpId, Record)>),
     Stop,
 }
 
@@ -52,15 +49,11 @@ impl Store {
     /// Errors only when the system has no thread left.
     pub fn spawn(self, events: impl FnMut(StoreEvent) + Send + 'static) -> std::io::Result<Writer> {
         let (commands, receiver) = mpsc::unbounded_channel();
-        let stats = StatsHandle::default();
+        let stats = self.group.stats();
         let committer = Committer {
             store: self,
             commands: receiver,
             events,
-            stats: stats.clone(),
-            batch: Vec::new(),
-            batch_bytes: 0,
-            newest: OpId(0),
             stopping: false,
         };
         let thread = rt::thread("store", move || committer.run())?;
@@ -70,14 +63,26 @@ impl Store {
             stats,
         })
     }
+
+    fn close(self) -> Result<(), StoreError> {
+        let Self { group, _lock } = self;
+        group.close()
+    }
 }
 
 impl Writer {
     /// Queues a record. Returns at once; `Persisted` follows. Numbers must ascend.
     pub fn append(&self, op: OpId, record: Record) {
-        self.stats.queued(record_bytes(&record));
+        self.append_all(vec![(op, record)]);
+    }
+
+    /// The same for records that survive a crash together or not at all: a statement is all or nothing (protocol.md 7.3).
+    pub fn append_all(&self, records: Vec<(OpId, Record)>) {
+        for (_, record) in &records {
+            self.stats.queued(record);
+        }
         self.commands
-            .send(Command::Append(op, record))
+            .send(Command::Append(records))
             .expect("the commit thread lives until `stop`");
     }
 
@@ -106,12 +111,6 @@ struct Committer<F> {
     store: Store,
     commands: UnboundedReceiver<Command>,
     events: F,
-    stats: StatsHandle,
-    /// What the next transaction covers, in order.
-    batch: Vec<(OpId, Record)>,
-    batch_bytes: usize,
-    /// The newest record ever taken.
-    newest: OpId,
     stopping: bool,
 }
 
@@ -120,7 +119,7 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
         while self.wait().await {
             self.commit().await?;
         }
-        self.close()
+        self.store.close()
     }
 
     /// Fills the batch, waiting for its first record. False when there is nothing left to do.
@@ -131,28 +130,23 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
             self.take(command);
         }
         self.fill();
-        !self.batch.is_empty() || !self.stopping
+        self.store.group.upto().is_some() || !self.stopping
     }
 
     fn take(&mut self, command: Command) {
         match command {
-            Command::Append(op, record) => {
-                assert!(op > self.newest, "records are numbered in order");
-                self.newest = op;
-                self.batch_bytes += record_bytes(&record);
-                self.batch.push((op, record));
+            Command::Append(records) => {
+                for (op, record) in records {
+                    self.store.group.take(op, record);
+                }
             }
             Command::Stop => self.stopping = true,
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.batch.len() < BATCH_RECORDS_MAX && self.batch_bytes < BATCH_BYTES_MAX
-    }
-
     /// Adds what has arrived, as far as there is room.
     fn fill(&mut self) {
-        while self.has_room() {
+        while self.store.group.has_room() {
             match self.commands.try_recv() {
                 Ok(command) => self.take(command),
                 Err(_) => return,
@@ -164,18 +158,22 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
     async fn commit(&mut self) -> Result<(), StoreError> {
         let mut pause = PAUSE_MIN;
         let mut last_attempts = LAST_ATTEMPTS;
-        while let Some(&(upto, _)) = self.batch.last() {
+        while let Some(upto) = self.store.group.upto() {
+            let records = self.store.group.len();
             let Err(error) = self.attempt_on_disk().await else {
-                self.persisted(upto, pause > PAUSE_MIN);
+                if pause > PAUSE_MIN {
+                    tracing::info!(records, "writing works again");
+                }
+                (self.events)(StoreEvent::Persisted { upto });
                 return Ok(());
             };
-            self.stats.failed();
-            tracing::error!(%error, records = self.batch.len(), "writing failed; it is tried again");
+            self.store.group.stats().failed();
+            tracing::error!(%error, records, "writing failed; it is tried again");
             (self.events)(StoreEvent::PersistFailed { upto });
             if self.stopping {
                 last_attempts -= 1;
                 if last_attempts == 0 {
-                    return Err(self.unwritten(&error));
+                    return Err(self.store.group.unwritten(&error));
                 }
             }
             self.pause(pause).await;
@@ -187,37 +185,15 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
     async fn attempt_on_disk(&mut self) -> rusqlite::Result<()> {
         #[cfg(madsim)]
         if rt::makes(rt::Mistake::AcknowledgesBeforeCommit)
-            && let Some(&(upto, _)) = self.batch.last()
+            && let Some(upto) = self.store.group.upto()
         {
             (self.events)(StoreEvent::Persisted { upto });
         }
         rt::disk().await?;
-        self.attempt()?;
+        self.store.group.attempt()?;
         // What is written is written, whatever the disk says afterwards.
         let _ = rt::disk().await;
         Ok(())
-    }
-
-    /// One transaction; on failure nothing of it stays.
-    fn attempt(&mut self) -> rusqlite::Result<()> {
-        let transaction = self
-            .store
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for (_, record) in &self.batch {
-            write::write(&transaction, record)?;
-        }
-        transaction.commit()
-    }
-
-    fn persisted(&mut self, upto: OpId, after_failure: bool) {
-        if after_failure {
-            tracing::info!(records = self.batch.len(), "writing works again");
-        }
-        self.stats.written(self.batch.len(), self.batch_bytes);
-        self.batch.clear();
-        self.batch_bytes = 0;
-        (self.events)(StoreEvent::Persisted { upto });
     }
 
     /// Lets time pass after a failure, still taking records, however many there are, so that the next failure is reported
@@ -240,52 +216,5 @@ impl<F: FnMut(StoreEvent)> Committer<F> {
                 Err(_) => {}
             }
         }
-    }
-
-    fn unwritten(&self, error: &rusqlite::Error) -> StoreError {
-        StoreError::Unwritten {
-            path: self.store.path.clone(),
-            records: self.stats.snapshot().pending_records,
-            cause: error.to_string(),
-        }
-    }
-
-    /// Everything is on disk already; folding the log only saves the next start the work.
-    fn close(self) -> Result<(), StoreError> {
-        let Store {
-            connection,
-            path,
-            _lock,
-        } = self.store;
-        if let Err(error) = connection.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())) {
-            tracing::warn!(%error, "the log of the store could not be folded into its main file");
-        }
-        connection
-            .close()
-            .map_err(|(_, error)| open::from_sqlite(&path, error))
-    }
-}
-
-/// What a record weighs in the bounds above: its texts, and a flat sum for the rest.
-fn record_bytes(record: &Record) -> usize {
-    const REST: usize = 64;
-    const SEQ: usize = 8;
-    REST + match record {
-        Record::KeySet { hash, .. } => hash.reveal().len(),
-        Record::DataSet { data, .. } => data.as_str().len(),
-        Record::MessageQueued { message, .. } => message.event.as_str().len() + message.body.as_str().len(),
-        Record::MessagesRemoved { seqs, .. } | Record::HistoryRemoved { seqs, .. } => seqs.len() * SEQ,
-        Record::HistoryLengthSet { channel, .. } | Record::HistorySettingDeleted { channel, .. } => {
-            channel.as_str().len()
-        }
-        Record::HistoryAppended { channel, message, .. } => {
-            channel.as_str().len() + message.event.as_str().len() + message.body.as_str().len()
-        }
-        Record::TokenRevoked { token, .. } | Record::TokenRestored { token, .. } => token.reveal().len(),
-        Record::KeyDeleted { .. }
-        | Record::DataDeleted { .. }
-        | Record::UserOnline { .. }
-        | Record::UserOffline { .. }
-        | Record::EverybodyOffline { .. } => 0,
     }
 }

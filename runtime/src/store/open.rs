@@ -1,8 +1,8 @@
 //! Opening: one owner, a file that is ours and healthy, and all of it read into the core's durable state.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -10,8 +10,9 @@ use std::time::Duration;
 use comet_core::Durable;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::files::{Files, SystemFiles};
 use super::load::RowError;
-use super::{FILE_NAME, LOCK_NAME, Store, StoreError, load, schema, wal};
+use super::{FILE_NAME, Group, LOCK_NAME, Store, StoreError, load, schema, wal};
 use crate::config::Durability;
 
 /// Pages kept in memory, KiB with SQLite's minus sign: users are touched in no order, and with SQLite's own 2 MiB most
@@ -20,7 +21,7 @@ const CACHE_KIB: i64 = -(32 << 10);
 
 /// Pages in the log before they are folded into the main file: a page that changes often is then written there less
 /// often. 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4096;
+pub const CHECKPOINT_PAGES: u32 = 4096;
 
 /// How often the lock of the directory is tried, and the pause between.
 const LOCK_ATTEMPTS: u32 = 10;
@@ -41,26 +42,33 @@ pub fn open(dir: &Path, durability: Durability) -> Result<(Store, Durable), Stor
         cause,
     })?;
     let lock = lock(dir)?;
+    let (group, durable) = open_on(&SystemFiles, dir, durability, CHECKPOINT_PAGES)?;
+    Ok((Store { group, _lock: lock }, durable))
+}
+
+/// The same on any files, for a directory that is there and nobody else's: what the simulation of crashes runs, which
+/// has the log folded after fewer than [`CHECKPOINT_PAGES`], so that little is written and much happens.
+pub fn open_on(
+    files: &impl Files,
+    dir: &Path,
+    durability: Durability,
+    checkpoint_pages: u32,
+) -> Result<(Group, Durable), StoreError> {
     let path = dir.join(FILE_NAME);
-    if !is_there(&path)? {
-        create(dir, &path)?;
+    if !is_there(files, &path)? {
+        create(files, dir, &path)?;
     }
-    check_log(&path.with_extension("db-wal"), durability)?;
-    let connection = connect(&path, durability)?;
-    check(&connection, &path)?;
+    check_log(files, &path.with_extension("db-wal"), durability)?;
+    let connection = connect(files, &path, durability, checkpoint_pages)?;
+    check(files, &connection, &path)?;
     let mut durable = Durable::default();
     load::load(&connection, |record| durable.apply(record)).map_err(|(table, error)| match error {
         RowError::Sqlite(error) => from_sqlite(&path, error),
         RowError::Value(column) => damaged(&path, format!("a row of {table} has an impossible {column}")),
     })?;
-    Ok((
-        Store {
-            connection,
-            path,
-            _lock: lock,
-        },
-        durable,
-    ))
+    // SQLite has made its log by now. It syncs the log's name with the first change, but does not tell when that fails.
+    files.sync_names(dir).map_err(|cause| io_error(dir, cause))?;
+    Ok((Group::new(connection, path), durable))
 }
 
 /// Creates a directory only its owner can enter; one that is there keeps its mode.
@@ -122,8 +130,11 @@ fn try_lock(file: &File) -> io::Result<bool> {
 }
 
 /// A database without its main file is not a new one: its log still holds what was acknowledged.
-fn is_there(path: &Path) -> Result<bool, StoreError> {
-    let exists = |path: &Path| path.try_exists().map_err(|cause| io_error(path, cause));
+fn is_there(files: &impl Files, path: &Path) -> Result<bool, StoreError> {
+    let exists = |path: &Path| match files.length(path) {
+        Ok(found) => Ok(found.is_some()),
+        Err(cause) => Err(io_error(path, cause)),
+    };
     let log = path.with_extension("db-wal");
     match (exists(path)?, exists(&log)?) {
         (true, _) => Ok(true),
@@ -136,22 +147,12 @@ fn is_there(path: &Path) -> Result<bool, StoreError> {
 }
 
 /// Makes the new file under another name first: a `comet.db` without tables can therefore only be a damaged one.
-fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
+fn create(files: &impl Files, dir: &Path, path: &Path) -> Result<(), StoreError> {
     let fresh = dir.join("comet.db.new");
     let sqlite = |error| from_sqlite(&fresh, error);
     let io = |cause| io_error(&fresh, cause);
-    match fs::remove_file(&fresh) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(io(cause)),
-        Ok(()) | Err(_) => {}
-    }
-    // It holds keys of users; SQLite gives its log the same mode.
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)
-        .map_err(io)?;
-    let mut connection = Connection::open(&fresh).map_err(sqlite)?;
+    files.create(&fresh).map_err(io)?;
+    let mut connection = connection(files, &fresh).map_err(sqlite)?;
     connection
         .pragma_update(None, "synchronous", "FULL")
         .map_err(sqlite)?;
@@ -167,15 +168,24 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
     connection
         .close()
         .map_err(|(_, error)| from_sqlite(&fresh, error))?;
-    fs::rename(&fresh, path).map_err(io)?;
+    files.rename(&fresh, path).map_err(io)?;
     // The new name must not be forgotten when the power fails.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+    files.sync_names(dir).map_err(io)
+}
+
+/// SQLite's connection to a file that is there.
+fn connection(files: &impl Files, path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    match files.layer() {
+        Some(layer) => Connection::open_with_flags_and_vfs(path, flags, layer),
+        None => Connection::open_with_flags(path, flags),
+    }
 }
 
 /// Must be done before SQLite opens the log and forgets what it cannot read.
-fn check_log(path: &Path, durability: Durability) -> Result<(), StoreError> {
-    let damage = wal::damage(path).map_err(|cause| io_error(path, cause))?;
-    match (damage, durability) {
+fn check_log(files: &impl Files, path: &Path, durability: Durability) -> Result<(), StoreError> {
+    let log = files.read(path).map_err(|cause| io_error(path, cause))?;
+    match (log.and_then(|log| wal::damage(&log)), durability) {
         (None, _) => Ok(()),
         (Some(what), Durability::Fsync) => Err(StoreError::DamagedLog {
             path: path.to_owned(),
@@ -189,10 +199,14 @@ fn check_log(path: &Path, durability: Durability) -> Result<(), StoreError> {
     }
 }
 
-fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+fn connect(
+    files: &impl Files,
+    path: &Path,
+    durability: Durability,
+    checkpoint_pages: u32,
+) -> Result<Connection, StoreError> {
     let sqlite = |error| from_sqlite(path, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    let connection = connection(files, path).map_err(sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     // SQLite falls back to reading only when it may not write.
     if connection.is_readonly("main").map_err(sqlite)? {
@@ -219,7 +233,7 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError
         .map_err(sqlite)?;
     for (name, value) in [
         ("journal_size_limit", WAL_BYTES_KEPT),
-        ("wal_autocheckpoint", CHECKPOINT_PAGES),
+        ("wal_autocheckpoint", i64::from(checkpoint_pages)),
         ("cache_size", CACHE_KIB),
     ] {
         connection.pragma_update(None, name, value).map_err(sqlite)?;
@@ -251,17 +265,18 @@ fn identify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
 
 /// Reads every page; the first complaint is enough. SQLite fills up what a cut file lacks with zeros, so the length
 /// is compared first, unless a log of a killed process may still hold the end.
-fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let length = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
+fn check(files: &impl Files, connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let length = |path: &Path| match files.length(path) {
+        Ok(found) => Ok(found.unwrap_or(0)),
+        Err(cause) => Err(io_error(path, cause)),
+    };
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     let bytes = pragma("page_count")
         .and_then(|pages| Ok(u64::from(pages) * u64::from(pragma("page_size")?)))
         .map_err(|error| from_sqlite(path, error))?;
-    if length(&path.with_extension("db-wal")) == 0 && length(path) != bytes {
-        return Err(damaged(
-            path,
-            format!("it has {} bytes, not {bytes}", length(path)),
-        ));
+    let found = length(path)?;
+    if length(&path.with_extension("db-wal"))? == 0 && found != bytes {
+        return Err(damaged(path, format!("it has {found} bytes, not {bytes}")));
     }
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))

@@ -6,32 +6,23 @@
 //! end if nothing of a later transaction follows it, and damage otherwise. With `durability = os` a loss of power may
 //! leave such gaps, so there it is only worth a warning. Format: SQLite's "WAL-mode File Format".
 
-use std::fs;
-use std::io;
-use std::path::Path;
-
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 /// Its last bit tells the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
 
-/// What is wrong with the log at `path`; `None` if it can be trusted, holds nothing or is not there.
-pub(super) fn damage(path: &Path) -> io::Result<Option<String>> {
-    let log = match fs::read(path) {
-        Ok(log) => log,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
+/// What is wrong with the content of a log; `None` if it can be trusted or holds nothing.
+pub(super) fn damage(log: &[u8]) -> Option<String> {
     // The header reaches the disk before the first frame, so nothing was acknowledged yet.
     if log.len() <= HEADER {
-        return Ok(None);
+        return None;
     }
-    let Some(reader) = Reader::new(&log) else {
-        return Ok(Some("its header is unreadable".to_owned()));
+    let Some(reader) = Reader::new(log) else {
+        return Some("its header is unreadable".to_owned());
     };
-    Ok(reader
+    reader
         .damaged_frame()
-        .map(|frame| format!("frame {frame} is unreadable, and later changes follow it")))
+        .map(|frame| format!("frame {frame} is unreadable, and later changes follow it"))
 }
 
 /// A log whose header is readable.

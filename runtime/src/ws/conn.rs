@@ -13,6 +13,7 @@ use comet_core::{CloseCause, ConnId, Mono};
 
 use super::reader::Input;
 use crate::accept::Room;
+use crate::memory::Use;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Overflow, SLICES_MAX};
 #[cfg(madsim)]
@@ -78,15 +79,39 @@ impl Conn {
     }
 
     /// What the last turn kept.
-    pub(crate) fn take_input(&self) -> Input {
-        self.input.take().map(|input| *input).unwrap_or_default()
+    pub(crate) fn take_input(&self, metrics: &Metrics) -> Input {
+        let Some(input) = self.input.take() else {
+            return Input::default();
+        };
+        metrics.memory.give_back(Use::Input, input.room());
+        *input
     }
 
     /// Owns it until the next turn, if there is anything in it.
-    pub(crate) fn keep_input(&self, input: Input) {
+    pub(crate) fn keep_input(&self, input: Input, metrics: &Metrics) {
         if !input.is_empty() {
+            metrics.memory.take(Use::Input, input.room());
             self.input.set(Some(Box::new(input)));
         }
+    }
+
+    /// What waits in either direction, bytes.
+    pub(crate) fn waiting(&self) -> usize {
+        let input = self.input.take();
+        let bytes = input.as_ref().map_or(0, |input| input.room());
+        self.input.set(input);
+        bytes + self.out.borrow().outbox.bytes()
+    }
+
+    /// The connection is gone, and what it kept with it.
+    pub(crate) fn discard(&self, metrics: &Metrics) {
+        drop(self.take_input(metrics));
+        let mut out = self.out.borrow_mut();
+        out.counting(metrics, |out| {
+            out.outbox.clear();
+            out.broken = true;
+        });
+        metrics.memory.give_back(Use::Sockets, self.socket.room());
     }
 
     pub(crate) fn hear(&self, now: Mono) {
@@ -117,33 +142,16 @@ impl Conn {
 
     /// Queues a frame. A connection that lets more than `bytes_max` bytes wait is cut (Q13).
     pub(crate) fn push(&self, frame: Bytes, bytes_max: usize, metrics: &Metrics) {
-        let mut out = self.out.borrow_mut();
-        if out.end.is_some() || out.broken {
-            return;
-        }
-        if out.outbox.len() >= SLICES_MAX {
-            out.write_now(&self.socket, metrics);
-        }
-        let Err(Overflow(frame)) = out.outbox.push(frame, bytes_max) else {
-            return;
-        };
-        // The kernel may take some of it.
-        out.write_now(&self.socket, metrics);
-        if !out.broken && out.outbox.push(frame, bytes_max).is_err() {
-            #[cfg(madsim)]
-            if rt::makes(rt::Mistake::LeavesFramesOut) {
-                return;
-            }
-            out.outbox.clear();
-            out.end(End::Now(CloseCause::SlowConsumer));
-        }
+        self.out
+            .borrow_mut()
+            .counting(metrics, |out| out.push(&self.socket, frame, bytes_max, metrics));
     }
 
     /// Writes what the kernel takes now; the rest is left to the connection's task.
     pub(crate) fn flush_now(&self, metrics: &Metrics) {
         let mut out = self.out.borrow_mut();
         out.marked = false;
-        out.write_now(&self.socket, metrics);
+        out.counting(metrics, |out| out.write_now(&self.socket, metrics));
         if !out.outbox.is_empty() {
             out.wake();
         }
@@ -156,7 +164,8 @@ impl Conn {
 
     /// Writes what the kernel takes, and makes the task wake up when it takes more. `Ready`: nothing waits any more.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, metrics: &Metrics) -> Poll<()> {
-        self.out.borrow_mut().poll_flush(&self.socket, cx, metrics)
+        let mut out = self.out.borrow_mut();
+        out.counting(metrics, |out| out.poll_flush(&self.socket, cx, metrics))
     }
 
     /// Remembers whom to wake.
@@ -169,6 +178,36 @@ impl Conn {
 }
 
 impl Out {
+    /// Counts what the queue of frames takes more or less after a change.
+    fn counting<T>(&mut self, metrics: &Metrics, change: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.outbox.room();
+        let result = change(self);
+        metrics.memory.change(Use::Frames, before, self.outbox.room());
+        result
+    }
+
+    fn push(&mut self, socket: &Socket, frame: Bytes, bytes_max: usize, metrics: &Metrics) {
+        if self.end.is_some() || self.broken {
+            return;
+        }
+        if self.outbox.len() >= SLICES_MAX {
+            self.write_now(socket, metrics);
+        }
+        let Err(Overflow(frame)) = self.outbox.push(frame, bytes_max) else {
+            return;
+        };
+        // The kernel may take some of it.
+        self.write_now(socket, metrics);
+        if !self.broken && self.outbox.push(frame, bytes_max).is_err() {
+            #[cfg(madsim)]
+            if rt::makes(rt::Mistake::LeavesFramesOut) {
+                return;
+            }
+            self.outbox.clear();
+            self.end(End::Now(CloseCause::SlowConsumer));
+        }
+    }
+
     fn write_now(&mut self, socket: &Socket, metrics: &Metrics) {
         match socket {
             Socket::Plain(_) => self.try_flush(socket, metrics),

@@ -70,6 +70,11 @@ impl Decoder {
         self.header_bytes == 0 && self.frame.is_none() && self.begun.is_none()
     }
 
+    /// What it owns on the heap.
+    pub(crate) fn room(&self) -> usize {
+        self.message.capacity() + self.control.capacity()
+    }
+
     /// The next message, taken off the front of `input`, which is unmasked in place. `None`: all of `input` was taken, and
     /// more is needed. No message may be longer than `bytes_max`.
     pub(crate) fn next<'a>(

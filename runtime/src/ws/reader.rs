@@ -20,6 +20,7 @@ use super::conn::{Conn, End};
 use super::decoder::{Broken, Decoder, Message};
 use super::frame;
 use crate::events::Stopped;
+use crate::memory::SHED_MIN;
 #[cfg(madsim)]
 use crate::rt;
 use crate::rt::{task, time};
@@ -49,6 +50,14 @@ impl Input {
     pub(crate) fn is_empty(&self) -> bool {
         self.decoder.is_idle() && self.unread.is_empty()
     }
+
+    /// What it takes as long as it is kept.
+    pub(crate) fn room(&self) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
+        size_of::<Self>() + self.decoder.room() + self.unread.capacity()
+    }
 }
 
 /// Serves a connection that finished its handshake until it is gone. Written by hand, because there is one of it per
@@ -75,11 +84,12 @@ enum Next {
 impl Reader {
     /// `already_read` came in the same segment as the request.
     pub(crate) fn new(shard: &Rc<Shard>, conn: Rc<Conn>, opened: Event, already_read: &[u8]) -> Self {
-        conn.keep_input(Input {
+        let input = Input {
             decoder: Decoder::default(),
             // Copied, or the room the request was read into would stay with the connection.
             unread: BytesMut::from(already_read),
-        });
+        };
+        conn.keep_input(input, &shard.shared.metrics);
         let mut reader = Self {
             shard: shard.serving(),
             conn,
@@ -150,6 +160,7 @@ async fn pause(shard: Rc<Shard>, conn: Rc<Conn>, events: Vec<Event>, next: Next)
     if matches!(conn.end(), Some(End::Flush(_))) {
         finish(&shard, &conn).await;
     }
+    conn.discard(&shared.metrics);
     ControlFlow::Break(())
 }
 
@@ -161,10 +172,11 @@ fn turn(shard: &Shard, conn: &Conn, events: &mut Vec<Event>, cx: &mut Context<'_
     if let Some(end) = conn.end() {
         return Next::End(end.cause());
     }
-    let mut input = conn.take_input();
+    let mut input = conn.take_input(metrics);
     match receive(shard, conn, &mut input, events, cx) {
         Ok(next) => {
-            conn.keep_input(input);
+            conn.keep_input(input, metrics);
+            events.extend(metrics.memory.news());
             // Pongs were queued.
             let _ = conn.poll_flush(cx, metrics);
             next
@@ -199,6 +211,11 @@ fn receive(
         let mut unread = &mut scratch[..count];
         decode(shard, conn, &mut input.decoder, &mut unread, events)?;
         input.unread = BytesMut::from(&*unread);
+        // While there is no room, nobody begins what is long.
+        if shard.shared.metrics.memory.is_full() && input.room() > SHED_MIN {
+            shard.shared.metrics.turned_away("long_message");
+            return Err(CloseCause::NoMemory);
+        }
     }
     Ok(Next::Again)
 }

@@ -80,6 +80,14 @@ impl Rules {
             after.unsafe_since.clear();
         } else if (&after.messages, after.setting) != (&state.messages, state.setting) {
             after.unsafe_since.push((state.messages.clone(), state.setting));
+            // Each row is a record of its own, and a crash may come between two of them.
+            if let Op::Append(rows) = &call.op {
+                for upto in 1..rows.len() {
+                    let part = state.messages.iter().chain(&rows[..upto]).copied();
+                    let part = self.trimmed(part.collect(), state.setting);
+                    after.unsafe_since.push((part, state.setting));
+                }
+            }
         }
         vec![after]
     }

@@ -225,9 +225,9 @@ impl Recorder {
                 let expires = profile.get(Knob::QueueTtl) > 0;
                 for call in placed.iter().map(|placed| &placed.call) {
                     if let Op::Append(rows) = &call.op {
-                        let since = |n: &u64| {
-                            let received = self.received.get(n).copied();
-                            received.or_else(|| expires.then_some(call.sent))
+                        let since = |n: &u64| match expires {
+                            true => Some(call.sent),
+                            false => self.received.get(n).copied(),
                         };
                         may_leave.extend(rows.iter().filter_map(|n| Some((*n, since(n)?))));
                     }

@@ -127,6 +127,10 @@ fn a_crash_takes_back_what_nobody_was_told_to_be_safe() {
     explained(&queue(), &then(&[]));
     let safe = [call(1, 2, append(1)), crash(3), call(4, 5, read(&[]))];
     refused(&queue(), &safe);
+    // The rows of one statement are records of their own.
+    let rows = maybe(1, 5, Op::Append(vec![1, 2]));
+    explained(&queue(), &[rows.clone(), crash(5), call(6, 7, read(&[1]))]);
+    refused(&queue(), &[rows, crash(5), call(6, 7, read(&[2]))]);
     // Records reach the disk in order: the second cannot be there without the first.
     let two = [
         maybe(1, 5, append(1)),

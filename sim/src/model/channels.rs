@@ -43,7 +43,8 @@ pub(super) fn newest_record(outs: &[Out]) -> Option<OpId> {
         | Out::Close { .. }
         | Out::Reply { .. }
         | Out::CloseSession { .. }
-        | Out::Ready(_) => None,
+        | Out::Ready(_)
+        | Out::Room(_) => None,
     })
 }
 

@@ -5,7 +5,7 @@ use comet_core::{CloseCause, ConnId};
 use super::commands::Pace;
 use super::facts::{get, set};
 use super::{Asked, Claim, Conn, Failure, Model, Out, wrong};
-use crate::browser::{Change, Intrusion};
+use crate::browser::{Change, Intrusion, Version};
 use crate::profile::Knob;
 use crate::seen::{Extra, Seen};
 
@@ -40,6 +40,9 @@ impl Model {
 
     /// A page opened a connection.
     pub(super) fn open(&mut self, claim: &Claim) {
+        if self.is_full() && !self.shutting_down {
+            return self.turn_away(claim);
+        }
         let (authorized, key) = match self.prove(claim) {
             Proof::Token => (true, String::new()),
             Proof::Hash => (true, claim.key.clone()),
@@ -94,13 +97,22 @@ impl Model {
 
     /// An intruder opened a connection with a malformed URL: F15 and the end.
     pub(super) fn intrude(&mut self, id: ConnId, kind: Intrusion) {
+        self.known_but_gone(id, kind.version());
+        let code = kind.code();
+        self.want(id, Seen::Fatal { code });
+        self.kicks.push((id, CloseCause::Refused));
+        self.leaving.push(id);
+    }
+
+    /// A connection that ends where it begins.
+    pub(super) fn known_but_gone(&mut self, id: ConnId, version: Version) {
         self.conns.push(Conn {
             id,
             page: None,
             dev: 0,
             user: 0,
             uuid: String::new(),
-            version: kind.version(),
+            version,
             opened: self.now,
             channels: Vec::new(),
             device: false,
@@ -113,10 +125,6 @@ impl Model {
             awaited: None,
             pace: Pace::new(self.now),
         });
-        let code = kind.code();
-        self.want(id, Seen::Fatal { code });
-        self.kicks.push((id, CloseCause::Refused));
-        self.leaving.push(id);
     }
 
     fn presence(&mut self, dev: u32, user: u32, online: bool) {
@@ -198,6 +206,7 @@ impl Model {
         let names = names_in(lines);
         let Some(conn) = self.conn(asked.conn) else { return };
         let (old, user) = (conn.channels.clone(), conn.user);
+        let (names, unwelcome) = self.welcome(change, &old, names);
         let room = self.subscriptions_left(conn.dev, old.len());
         let (new, mut refused) = match change {
             Change::Replace => self.accept_names(Vec::new(), user, room, names),
@@ -207,6 +216,7 @@ impl Model {
                 (left.cloned().collect(), Vec::new())
             }
         };
+        refused.extend(unwelcome.into_iter().map(|name| (name, "server_full".to_owned())));
         if asked.re.is_none() {
             self.refuse_names(asked, &refused);
         }
@@ -216,6 +226,13 @@ impl Model {
             let channels = new.len() as u64;
             self.want_answer(asked, Seen::Subscribed { channels, refused });
         }
+    }
+
+    /// The names there may be, and those there is no room for.
+    fn welcome(&self, change: Change, old: &[String], names: Vec<String>) -> (Vec<String>, Vec<String>) {
+        let full = self.is_full() && change != Change::Remove;
+        let has_room = |name: &String| !full || old.contains(name) || !(2..=64).contains(&name.len());
+        names.into_iter().partition(has_room)
     }
 
     /// One F14 for each name, but one for all that are too many.
@@ -322,7 +339,8 @@ impl Model {
                 | CloseCause::Kicked
                 | CloseCause::Throttled
                 | CloseCause::Quota
-                | CloseCause::Shutdown => continue,
+                | CloseCause::Shutdown
+                | CloseCause::NoMemory => continue,
             };
             if !justified {
                 return wrong("close", format!("{id:?} was closed for {cause:?} without reason"));

@@ -50,6 +50,7 @@ impl Model {
             Cause::SessionClosed { .. }
             | Cause::Persisted { .. }
             | Cause::PersistFailed
+            | Cause::Memory { .. }
             | Cause::Shutdown
             | Cause::Tick => {}
         }

@@ -59,6 +59,7 @@ impl Model {
             | Cause::SessionClosed { .. }
             | Cause::Persisted { .. }
             | Cause::PersistFailed
+            | Cause::Memory { .. }
             | Cause::Shutdown
             | Cause::Tick => (0, 0),
         };

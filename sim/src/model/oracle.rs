@@ -40,6 +40,7 @@ impl Model {
             self.compare(out)?;
         }
         self.settle()?;
+        self.check_room()?;
         self.end_deliveries();
         Ok(outs)
     }
@@ -78,6 +79,7 @@ impl Model {
                     wanted.may_fail = true;
                 }
             }
+            Cause::Memory { bytes } => self.memory.outside = *bytes,
             Cause::Shutdown => self.shutting_down = true,
         }
     }
@@ -101,6 +103,7 @@ impl Model {
             Out::Reply { session, req, reply } => self.reply(*session, *req, reply),
             Out::CloseSession { .. } => Ok(()),
             Out::Record { op, record } => self.note_record(*op, record),
+            Out::Room(room) => self.room_told(*room),
             Out::Ready(ready) => {
                 if *ready == self.ready {
                     return wrong("ready", format!("ready({ready}) again"));

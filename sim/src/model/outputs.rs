@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use comet_core::{Action, Answer, CloseCause, ConnId, OpId, Record};
+use comet_core::{Action, Answer, CloseCause, ConnId, OpId, Record, Room};
 
 use super::{Cause, Failure, Model};
 use crate::browser::Version;
@@ -39,6 +39,7 @@ pub enum Out {
         record: Record,
     },
     Ready(bool),
+    Room(Room),
 }
 
 impl Model {
@@ -78,6 +79,7 @@ impl Model {
                     record: record.clone(),
                 },
                 Action::Ready(ready) => Out::Ready(*ready),
+                Action::Room(room) => Out::Room(*room),
             });
         }
         Ok(outs)

@@ -42,7 +42,9 @@ impl Model {
         } else if self.is_too_long(ask) {
             due.expected = Expected::Error(11);
         } else if !(self.failing && ask.writes() && outs.iter().any(refused)) {
-            due.expected = if let Ask::Look(look) = ask {
+            due.expected = if self.no_room_for(dev, ask) {
+                Expected::Error(1114)
+            } else if let Ask::Look(look) = ask {
                 Expected::Rows(self.look(dev, look))
             } else if let Ask::Console(console) = ask {
                 self.console(&self.sessions[at], *console)

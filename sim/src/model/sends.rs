@@ -103,6 +103,8 @@ impl Model {
             Some("channel_refused")
         } else if !open && user == 0 {
             Some("not_authorized")
+        } else if self.is_full() || (kept && self.stores_nothing()) {
+            Some("server_full")
         } else if self.failing && kept && refused(id, outs) {
             Some("store_unavailable")
         } else {

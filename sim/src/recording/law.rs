@@ -131,6 +131,7 @@ pub(super) fn told(core: &mut Core, entry: &Entry) -> Vec<Action> {
         | Event::SessionOpened { .. }
         | Event::Query { .. }
         | Event::SessionClosed { .. }
+        | Event::Memory(_)
         | Event::Shutdown
         | Event::Tick => entry.event.clone(),
     };
@@ -147,7 +148,8 @@ fn tells(action: &Action, conn: ConnId, text: &str) -> bool {
         | Action::Reply { .. }
         | Action::CloseSession { .. }
         | Action::Persist { .. }
-        | Action::Ready(_) => false,
+        | Action::Ready(_)
+        | Action::Room(_) => false,
     }
 }
 

@@ -82,7 +82,8 @@ impl Coming {
             | Self::DiskRetry { .. }
             | Self::Query(_)
             | Self::SessionEnd { .. }
-            | Self::LogIn { .. } => true,
+            | Self::LogIn { .. }
+            | Self::Memory { .. } => true,
             Self::Down { .. }
             | Self::Lost { .. }
             | Self::Connect { .. }

@@ -39,6 +39,8 @@ pub(super) enum Coming {
     SessionEnd { life: u32, session: u64 },
     /// A back end tries again.
     Retry { session: usize, ask: Ask },
+    /// What is around the core takes another part of the memory limit.
+    Memory { life: u32 },
     /// The server starts again.
     Restart,
 }

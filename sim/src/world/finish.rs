@@ -1,6 +1,6 @@
 //! After the script: the faults stop, everything is healed, and every Must has to arrive.
 
-use comet_core::{CloseCause, Durable};
+use comet_core::{CloseCause, Durable, DurableTenant, DurableUser};
 
 use super::{Coming, World};
 use crate::backend::{Ask, Look};
@@ -42,6 +42,7 @@ impl World {
         self.model.check_facts()?;
         self.model.finish()?;
         self.nothing_unsent()?;
+        self.leave_nothing()?;
         self.recorder.check(&self.profile)
     }
 
@@ -67,12 +68,80 @@ impl World {
         rows(core) == rows(stored)
     }
 
+    /// Everybody leaves and takes everything along: then the server is as if nobody had ever been there.
+    fn leave_nothing(&mut self) -> Result<(), Failure> {
+        for tab in 0..self.tabs.len() {
+            self.part(tab, super::pages::Parting::End);
+            self.tabs[tab].open = false;
+        }
+        for session in 0..self.sessions.len() {
+            self.session_end(self.life, self.sessions[session].id)?;
+            self.open_session(session)?;
+            for ask in self.everything_of(self.sessions[session].dev) {
+                self.submit(session, ask)?;
+            }
+        }
+        self.run_until(self.after_ms(2_000))?;
+        self.model.check_facts()?;
+        for session in 0..self.sessions.len() {
+            let id = std::mem::take(&mut self.sessions[session].id);
+            self.session_end(self.life, id)?;
+        }
+        let longest_ms = 1000
+            * self
+                .profile
+                .get(Knob::Grace)
+                .max(self.profile.get(Knob::SendMemoryMs) / 1000);
+        self.run_until(self.after_ms(longest_ms + 5_000))?;
+        let Some(core) = &self.core else { return Ok(()) };
+        core.check();
+        if let Some((what, count)) = core.held().iter().find(|(_, count)| *count > 0) {
+            return wrong("left over", format!("nobody is there, but {count} {what} are"));
+        }
+        let kept = |tenant: &DurableTenant| {
+            let user =
+                |user: &DurableUser| user.hash.is_some() || user.data.is_some() || !user.queue.is_empty();
+            let users = tenant.users.values().any(|known| user(known));
+            users || !tenant.channels.is_empty() || !tenant.revoked.is_empty()
+        };
+        match core.durable().tenants().find(|(_, tenant)| kept(tenant)) {
+            Some(left) => wrong("left over", format!("everything was deleted but {left:?}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Statements that delete all that a tenant may have stored.
+    fn everything_of(&self, dev: u32) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        for user in 1..=self.profile.get(Knob::Users) as u32 + 1 {
+            asks.extend([
+                Ask::DelKey { user },
+                Ask::DelData { user },
+                Ask::DelQueue { user },
+            ]);
+            asks.extend((0..names::TOKENS).map(|version| Ask::Restore {
+                token: names::token(dev, user, version),
+            }));
+        }
+        for name in names::CHANNELS {
+            let channel = name.to_owned();
+            asks.extend([
+                Ask::DelLength {
+                    channel: channel.clone(),
+                },
+                Ask::DelHistory { channel },
+            ]);
+        }
+        asks
+    }
+
     /// No more faults; sockets that are dead are noticed as such by both sides.
     fn heal(&mut self) -> Result<(), Failure> {
         self.calm = true;
         self.crash = None;
         self.disk.fails_until = self.now;
         self.start_server()?;
+        self.take_memory(self.life)?;
         for index in 0..self.links.len() {
             let now = self.now;
             let link = &mut self.links[index];
@@ -102,6 +171,7 @@ impl World {
     fn restore_keys(&mut self) -> Result<(), Failure> {
         for session in 0..self.sessions.len() {
             let dev = (session as u64 % self.profile.get(Knob::Devs)) as u32;
+            self.session_end(self.life, self.sessions[session].id)?;
             self.sessions[session].dev = dev;
             self.open_session(session)?;
             for user in 1..=self.profile.get(Knob::Users) as u32 {

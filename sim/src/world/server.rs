@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use comet_core::cometql::{self, Limits, Statement};
 use comet_core::{
-    Action, Answer, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError, Record, RequestId,
-    SessionId, wire,
+    Action, Answer, ClientInfo, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError,
+    RequestId, SessionId, wire,
 };
 
 use super::coming::Query;
 use super::steps::CrashPlan;
 use super::{Coming, World};
 use crate::backend::{Ask, Session};
-use crate::browser::{self, Command, Intrusion};
+use crate::browser::{self, Intrusion};
 use crate::fault::Fault;
 use crate::model::{Cause, Claim, Failure};
 use crate::names;
@@ -32,6 +32,7 @@ impl World {
             return Ok(());
         }
         self.life += 1;
+        self.plan_memory();
         self.boot = self.now - super::BEGIN_US;
         self.shadow = self.disk.fold();
         let now = self.clock();
@@ -72,6 +73,15 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The link of a connection of this server.
+    pub(super) fn link_of(&self, conn: ConnId) -> Option<usize> {
+        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
+        self.links
+            .get(index)
+            .filter(|link| link.life == self.life)
+            .map(|_| index)
     }
 
     /// The power fails, or the process is killed.
@@ -134,11 +144,20 @@ impl World {
             uuid: browser.uuid.clone(),
             version: browser.version,
         };
-        let client = Arc::default();
+        let client = Arc::new(ClientInfo {
+            user_agent: browser.version.text().into(),
+            ip: Some(std::net::IpAddr::from([10, 0, 0, 1])),
+            ..ClientInfo::default()
+        });
         self.feed(
             Event::Opened { conn, hello, client },
             &Cause::Opened(Box::new(claim)),
-        )
+        )?;
+        if self.calm && !held {
+            // The end of the stream was here before it began.
+            self.server_learns(index, CloseCause::Peer, 0);
+        }
+        Ok(())
     }
 
     /// Somebody connects with a malformed URL.
@@ -197,23 +216,6 @@ impl World {
                 self.feed(event, &Cause::Pong { conn, probe })
             }
             Up::End => self.noticed(index, CloseCause::Peer),
-        }
-    }
-
-    /// A hint for the search: the order in which the core stores things is tried first.
-    pub(super) fn note_stored(&mut self, record: &Record) {
-        if let Record::HistoryAppended { message, .. } = record
-            && let Some(n) = names::number_in(&names::view(message.body.as_str()))
-        {
-            self.recorder.stored(n);
-        }
-    }
-
-    /// What a page sends into a channel may be kept there.
-    fn record_page(&mut self, link: usize, command: &Command) {
-        if let (Command::Send(message), Some(tab)) = (command, self.links[link].tab) {
-            let dev = self.browsers[self.tabs[tab].browser].dev;
-            self.recorder.page_sent(dev, &message.channel, message.n);
         }
     }
 
@@ -437,7 +439,11 @@ impl World {
         {
             return cometql::prepare(template.as_bytes(), limits)?.bind(&values, limits);
         }
-        cometql::parse(ask.text(req).as_bytes(), limits)
+        let mut statement = cometql::parse(ask.text(req).as_bytes(), limits)?;
+        if let Statement::ShowHost { facts, .. } = &mut statement {
+            facts.push(("os_uptime".to_owned(), "1".to_owned()));
+        }
+        Ok(statement)
     }
 
     pub(super) fn session_end(&mut self, life: u32, session: u64) -> Result<(), Failure> {

@@ -295,6 +295,8 @@ impl World {
         self.faults.add(Fault::Restart);
         self.disk.fails_until = 0;
         self.feed(Event::Shutdown, &Cause::Shutdown)?;
+        // Whoever comes now is sent away, with whatever URL.
+        self.intrude(self.now)?;
         self.disk.committing = None;
         if self.disk.begin()
             && let Some(crate::disk::Commit::Done(upto)) = self.disk.end(self.now)

@@ -52,6 +52,7 @@ topics! {
     jwt
     keys_throttled
     limits
+    memory
     online
     presence_of_tracks
     private_messages

@@ -16,6 +16,7 @@
 //! login USER [db=NAME] [nopass] only the decision about a login
 //! exec TEXT <- JSON ARRAY       a prepared statement of tenant 0 with its parameters
 //! wait DURATION                 time passes: 10s, 300ms
+//! memory BYTES                  the world around the core uses so many bytes of the memory limit
 //! store hold | go | fail        the store stops answering, answers, refuses the waiting records
 //! crash                         the server dies; what the store had not confirmed is lost
 //! stop                          an orderly end, then a new start
@@ -86,6 +87,7 @@ fn command(world: &mut World, line: &str) {
             world.exec(text, params);
         }
         "wait" => world.wait(milliseconds(rest)),
+        "memory" => world.memory(rest.parse().expect("memory BYTES")),
         "store" => world.store(rest),
         "crash" => world.crash(),
         "stop" => world.stop(),

@@ -9,7 +9,7 @@ use comet_core::cometql::{self, Limits, Param};
 use comet_core::wire::{self, RequestHeaders};
 use comet_core::{
     Action, CheckedConfig, CloseCause, Config, ConnId, Core, DevId, Durable, Event, Login, MessageId, Mono,
-    Now, OpId, QueryError, Recipients, Record, RequestId, Secret, SessionId, UnixMillis,
+    Now, OpId, Outside, QueryError, Recipients, Record, RequestId, Secret, SessionId, UnixMillis,
 };
 
 use crate::render::{self, Ids, shorten};
@@ -116,6 +116,7 @@ impl World {
                 Action::CloseSession { session } => self.say(&format!("session {} is dropped\n", session.0)),
                 Action::Persist { op, record } => self.unwritten.push((op, record)),
                 Action::Ready(ready) => self.say(&format!("ready: {ready}\n")),
+                Action::Room(room) => self.say(&format!("room: {}\n", room.name())),
             }
         }
         for (conn, cause) in closed {
@@ -309,6 +310,13 @@ impl World {
         self.handle(Event::Tick);
     }
 
+    pub(crate) fn memory(&mut self, bytes: u64) {
+        self.handle(Event::Memory(Outside {
+            frames: bytes,
+            ..Outside::default()
+        }));
+    }
+
     pub(crate) fn store(&mut self, what: &str) {
         match what {
             "hold" => self.mode = StoreMode::Hold,
@@ -396,6 +404,7 @@ fn configure(settings: &str) -> CheckedConfig {
             "body_bytes_max" => config.body_bytes_max = size(),
             "devices" => config.devices_per_user_max = size(),
             "queue_ttl_ms" => config.queue_ttl_ms = number(),
+            "memory_limit" => config.memory_limit_bytes = number(),
             "queue_max" => config.queue_len_max = size(),
             "delivery_window" => config.delivery_window_bytes = size(),
             "grace_ms" => config.reload_grace_ms = number(),

@@ -26,6 +26,7 @@ impl Check {
     pub(super) fn programs(&self) -> &'static [&'static str] {
         match self.command.first().map(String::as_str) {
             Some("comet-sim") => &["comet-sim"],
+            Some("comet-crash") => &["comet-crash", "comet-server"],
             Some(_) | None => &[],
         }
     }
@@ -39,6 +40,12 @@ struct Amount {
     long_runs: u64,
     /// Simulated worlds of the runtime.
     worlds: u64,
+    /// Simulated disks.
+    disks: u64,
+    /// Kills of the real server, with each kind of durability.
+    cycles: u64,
+    /// Disks as a power cut leaves them.
+    images: u64,
     /// Seeds per planted bug.
     planted: u64,
     /// Seeds that have to reach everything.
@@ -58,6 +65,9 @@ impl Amount {
                 seeds: 3000,
                 long_runs: 20,
                 worlds: 100,
+                disks: 500,
+                cycles: 25,
+                images: 150,
                 planted: 200,
                 reaching: 2000,
                 every: 60,
@@ -68,6 +78,9 @@ impl Amount {
                 seeds: u64::MAX / 4,
                 long_runs: 500 * hours,
                 worlds: 500 * hours,
+                disks: 20_000 * hours,
+                cycles: 200 * hours,
+                images: 1000 * hours,
                 planted: 1000,
                 reaching: 10_000,
                 every: 1,
@@ -107,6 +120,7 @@ pub(super) fn checks(depth: Depth, start: u64) -> Vec<Check> {
     let amount = Amount::of(depth);
     let mut all = simulator(&amount, start);
     all.extend(runtime(&amount, start));
+    all.extend(crashes(&amount, start));
     all.extend(watchers(&amount, start));
     all.push(fuzzing(&amount));
     all
@@ -180,6 +194,73 @@ fn runtime(amount: &Amount, start: u64) -> Vec<Check> {
             "each mistake that is made on purpose in the runtime is found",
             30,
             "cargo xtask madsim --planted",
+            PLANTED,
+        ),
+    ]
+}
+
+/// What was acknowledged is there after crashes: of a simulated disk, of the real process, of the power.
+fn crashes(amount: &Amount, start: u64) -> Vec<Check> {
+    let (worlds, cycles, images, jobs) = (amount.disks, amount.cycles, amount.images, jobs());
+    let minutes = cycles / 20 + 20;
+    let kill = |name, durability| {
+        check(
+            name,
+            "after kill -9 of the real server everything acknowledged is there",
+            minutes,
+            &format!("comet-crash kill --cycles {cycles} --durability {durability} --seed {start}"),
+            &[
+                ("cycles", "crash cycles"),
+                ("kills", "kills"),
+                ("steps", "statements"),
+                ("acknowledged", "acknowledged"),
+            ],
+        )
+    };
+    vec![
+        check(
+            "every crash point",
+            "a crash at each file operation of a small workload loses nothing",
+            20,
+            "comet-crash every",
+            &[
+                ("points", "crash points"),
+                ("seeds", "crashes"),
+                ("records_checked", "records checked"),
+            ],
+        ),
+        check(
+            "failing disks",
+            "on disks that fail, tear and forget nothing acknowledged is lost",
+            worlds / 100 + 20,
+            &format!("comet-crash disk --start {start} --seeds {worlds} --jobs {jobs}"),
+            &[
+                ("seeds", "seeds"),
+                ("steps", "file operations"),
+                ("faults", "faults injected"),
+                ("power_cuts", "power cuts"),
+                ("kills", "kills"),
+                ("records_checked", "records checked"),
+            ],
+        ),
+        kill("kill -9", "fsync"),
+        kill("kill -9, os", "os"),
+        check(
+            "power cuts",
+            "what the real server had acknowledged when the power went is there",
+            images / 20 + 20,
+            &format!("comet-crash power --images {images} --seed {start}"),
+            &[
+                ("images", "images"),
+                ("real_starts", "started for real"),
+                ("steps", "file operations"),
+            ],
+        ),
+        check(
+            "store, planted",
+            "each mistake that is made on purpose in the store is found",
+            20,
+            "comet-crash planted",
             PLANTED,
         ),
     ]

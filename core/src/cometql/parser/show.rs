@@ -85,6 +85,11 @@ impl Parser<'_> {
                 })),
             };
         }
+        match scope {
+            Scope::Session if self.eat_word("MEMORY") => return ready(Show::Memory { global: false }),
+            Scope::Global if self.eat_word("MEMORY") => return ready(Show::Memory { global: true }),
+            Scope::Session | Scope::Global | Scope::Host(_) => {}
+        }
         if !self.eat_word("VARIABLES") {
             return syntax();
         }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use comet_core::Record;
+
 /// What the store has done since the start of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StoreStats {
@@ -49,9 +51,10 @@ impl StatsHandle {
         }
     }
 
-    pub(super) fn queued(&self, bytes: usize) {
+    pub(super) fn queued(&self, record: &Record) {
+        let bytes = record_bytes(record) as u64;
         self.0.pending_records.fetch_add(1, Relaxed);
-        self.0.pending_bytes.fetch_add(bytes as u64, Relaxed);
+        self.0.pending_bytes.fetch_add(bytes, Relaxed);
     }
 
     pub(super) fn failed(&self) {
@@ -65,5 +68,29 @@ impl StatsHandle {
         self.0.last_batch.store(records, Relaxed);
         self.0.pending_records.fetch_sub(records, Relaxed);
         self.0.pending_bytes.fetch_sub(bytes as u64, Relaxed);
+    }
+}
+
+/// What a record weighs in the bounds of a group and in the counters, bytes: its texts, and a flat sum for the rest.
+pub(super) fn record_bytes(record: &Record) -> usize {
+    const REST: usize = 64;
+    const SEQ: usize = 8;
+    REST + match record {
+        Record::KeySet { hash, .. } => hash.reveal().len(),
+        Record::DataSet { data, .. } => data.as_str().len(),
+        Record::MessageQueued { message, .. } => message.event.as_str().len() + message.body.as_str().len(),
+        Record::MessagesRemoved { seqs, .. } | Record::HistoryRemoved { seqs, .. } => seqs.len() * SEQ,
+        Record::HistoryLengthSet { channel, .. } | Record::HistorySettingDeleted { channel, .. } => {
+            channel.as_str().len()
+        }
+        Record::HistoryAppended { channel, message, .. } => {
+            channel.as_str().len() + message.event.as_str().len() + message.body.as_str().len()
+        }
+        Record::TokenRevoked { token, .. } | Record::TokenRestored { token, .. } => token.reveal().len(),
+        Record::KeyDeleted { .. }
+        | Record::DataDeleted { .. }
+        | Record::UserOnline { .. }
+        | Record::UserOffline { .. }
+        | Record::EverybodyOffline { .. } => 0,
     }
 }

@@ -1,0 +1,75 @@
+//! The files of the store, as far as SQLite does not reach them itself: the seam at which another disk is put under the
+//! shipping code. [`SystemFiles`] is the operating system's; the other implementation is the simulated disk of
+//! `comet-crash`, which loses power.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// What opening a store does with files, besides SQLite.
+pub trait Files {
+    /// The name of SQLite's file layer for the same files; `None` for its default.
+    fn layer(&self) -> Option<&str>;
+
+    /// The length of a file, bytes; `None` if there is none.
+    fn length(&self, path: &Path) -> io::Result<Option<u64>>;
+
+    /// The whole content of a file; `None` if there is none.
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+
+    /// Makes an empty file that only its owner can read, in the place of one that may be there.
+    fn create(&self, path: &Path) -> io::Result<()>;
+
+    /// Gives a file another name, replacing none.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Brings the names in a directory to the disk.
+    fn sync_names(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// The files of the operating system.
+#[derive(Debug)]
+pub struct SystemFiles;
+
+impl Files for SystemFiles {
+    fn layer(&self) -> Option<&str> {
+        None
+    }
+
+    fn length(&self, path: &Path) -> io::Result<Option<u64>> {
+        present(fs::metadata(path).map(|found| found.len()))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        present(fs::read(path))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<()> {
+        present(fs::remove_file(path))?;
+        // It holds keys of users; SQLite gives its log the same mode.
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map(|_| ())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_names(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+/// A file that is not there is an answer, not an error.
+fn present<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
