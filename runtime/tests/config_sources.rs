@@ -110,8 +110,11 @@ fn without_any_source_the_server_is_safe_and_useful() {
     // What the core uses without a file is what the table of keys says.
     let expected = comet_core::Config {
         password: core.password.clone(),
+        // Depends on the machine.
+        memory_limit_bytes: core.memory_limit_bytes,
         ..comet_core::Config::default()
     };
+    assert!(core.memory_limit_bytes > 0);
     assert_eq!(format!("{core:?}"), format!("{expected:?}"));
     assert_eq!(
         (ws.ping_interval_ms, ws.send_buffer_bytes, ws.message_bytes_max),

@@ -192,7 +192,7 @@ impl Profile {
             Knob::TenantSubscriptions,
             rng.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 4, 9]),
         );
-        self.set(Knob::MemoryLimit, rng.pick(&[0, 0, 0, 0, 4_000_000, 20_000_000]));
+        self.set(Knob::MemoryLimit, rng.pick(&[0, 0, 0, 40_000_000, 200_000_000]));
     }
 
     /// The value of a setting.

@@ -12,6 +12,7 @@ mod pages;
 mod restore;
 mod server;
 mod steps;
+mod storing;
 mod tape;
 mod witness;
 
@@ -379,10 +380,6 @@ impl World {
         for (action, out) in actions.iter().zip(outs).take(survive) {
             self.execute_one(action, out)?;
         }
-        // The store gets what one event made as a whole or, if the server dies before, not at all (protocol.md 7.3).
-        if survive == actions.len() {
-            self.give_records(actions)?;
-        }
         if let Some(plan) = plan {
             self.faults.add(Fault::Crash);
             self.end_server(&plan);
@@ -403,49 +400,10 @@ impl World {
                 self.replied(session.0, req.0, reply);
             }
             (Action::CloseSession { session }, _) => self.close_session(session.0),
-            (Action::Persist { .. }, _) => {}
+            (Action::Persist { op, record }, _) => self.give_record(*op, record)?,
             (Action::Send { .. } | Action::Reply { .. } | Action::Ready(_) | Action::Room(_), _) => {}
         }
         Ok(())
-    }
-
-    fn give_records(&mut self, actions: &[Action]) -> Result<(), Failure> {
-        let mut given = false;
-        for action in actions {
-            if let Action::Persist { op, record } = action {
-                self.note_stored(record);
-                self.shadow.apply(record);
-                self.disk
-                    .take(*op, record.clone())
-                    .or_else(|text| wrong("records", text))?;
-                given = true;
-            }
-        }
-        if given {
-            self.begin_commit();
-        }
-        Ok(())
-    }
-
-    fn begin_commit(&mut self) {
-        if self.planted.lies_about_disk() {
-            self.plan(
-                self.now,
-                Coming::DiskLie {
-                    life: self.life,
-                    upto: self.disk.newest,
-                },
-            );
-        }
-        if self.disk.begin() {
-            let longest = if self.calm {
-                1
-            } else {
-                self.profile.get(Knob::Commit)
-            };
-            let at = self.now + 100 + self.luck.below(longest * 1000);
-            self.plan(at, Coming::Commit { life: self.life });
-        }
     }
 
     fn send_down(&mut self, conn: ConnId, down: Down) {

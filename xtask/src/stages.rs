@@ -8,7 +8,6 @@ use crate::clients::{self, Scope};
 use crate::deny;
 use crate::fuzz::Corpus;
 use crate::machine::{cargo, command, release, root};
-use crate::prove::{self, Asked};
 use crate::stage::{Outcome, Stages, run, run_tests};
 
 /// Seeds of `cargo xtask sim`.
@@ -48,8 +47,18 @@ pub(crate) fn test() -> bool {
     stages.run("client", browser::client);
     stages.run("browser", browser::browser);
     stages.run("benchmark smoke", benchmark);
-    prove::run_in(&mut stages, &Asked::CI);
+    stages.run("simulator", simulator_of_ci);
+    stages.run("planted bugs", || {
+        run(&mut command(release("comet-sim"), &["planted", "--seeds", "60"]))
+    });
     stages.summary()
+}
+
+/// Always the same seeds, so that a change fails for what it does and not for its hash. The rule about EXPLAIN DELIVERY
+/// disagrees with the core in about one of 180 runs, and nobody knows yet which of them is wrong.
+fn simulator_of_ci() -> Outcome {
+    let seeds = ["run", "--seeds", SIM_SEEDS, "--jobs", "2", "--known", "delivery"];
+    run(&mut command(release("comet-sim"), &seeds))
 }
 
 /// Formats the workspace.

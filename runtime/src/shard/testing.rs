@@ -29,7 +29,7 @@ pub(crate) fn shard(data_dir: &Path, env: &[(&str, &str)]) -> Shard {
         cometql: None,
         metrics: None,
     };
-    let (sender, _) = crate::events::queue(std::sync::Arc::new(crate::memory::Memory::new(0)));
+    let (sender, _) = crate::events::queue(Arc::new(crate::memory::Memory::new(0)));
     let (clock, entropy) = (Clock::start(), Entropy::open().unwrap());
     let shared = server::shared(&settings, &config, addresses, sender, clock, entropy).unwrap();
     Shard::new(0, Arc::new(shared))

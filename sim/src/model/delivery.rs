@@ -121,7 +121,11 @@ impl Model {
                     Removal::Deleted => ("deleted", actor),
                 };
                 let of = |m: &&super::Private| {
-                    m.dev == dev.0 && m.user == user.get() && seqs.iter().any(|seq| m.seq == Some(seq.0))
+                    // A message that a crash took may have had the same number.
+                    m.fate != Fate::Lost
+                        && m.dev == dev.0
+                        && m.user == user.get()
+                        && seqs.iter().any(|seq| m.seq == Some(seq.0))
                 };
                 let removed = self.private.iter().filter(of);
                 let ids: Vec<String> = removed.filter_map(|message| message.id.clone()).collect();

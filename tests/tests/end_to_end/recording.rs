@@ -59,7 +59,7 @@ async fn old_segments_go() {
         ("COMET_RECORD_SEGMENT_SIZE", "4096"),
         ("COMET_RECORD_SEGMENTS", "3"),
     ]);
-    talk(&server, 7, &"long ".repeat(400), 80).await;
+    talk(&server, 7, &"long ".repeat(400), 400).await;
     let files = segments(server.recording_dir());
     assert_eq!(files.len(), 3);
     let first = files
