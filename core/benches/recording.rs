@@ -8,8 +8,8 @@ use std::sync::Arc;
 use comet_core::cometql::{self, Limits};
 use comet_core::recording::{self, Scribe, Texts};
 use comet_core::{
-    Action, Config, ConnId, Core, Durable, Event, Login, Mono, Now, RequestId, Secret, SessionId, UnixMillis,
-    wire,
+    Action, Config, ConnId, Core, Durable, Event, Login, Mono, Now, OpId, RequestId, Secret, SessionId,
+    UnixMillis, wire,
 };
 use divan::{Bencher, black_box};
 
@@ -56,10 +56,11 @@ fn query(core: &Core, text: &str) -> Event {
     }
 }
 
-/// Each user has a key and a connection with two subscriptions.
+/// Each user has a key and a connection with two subscriptions, and everything is on disk.
 fn crowded() -> Core {
     let mut core = started();
     let mut actions = Vec::new();
+    let mut upto = OpId(0);
     for n in 1..=USERS {
         let insert = format!("INSERT INTO users_auth (id, hash) VALUES ({n}, 'key{n}')");
         let event = query(&core, &insert);
@@ -71,7 +72,12 @@ fn crowded() -> Core {
         core.handle(now(n), Event::Opened { conn, hello, client }, &mut actions);
         let command = wire::decode(&format!("subscription\nweb_{}\nall", n % 1000), 1000);
         core.handle(now(n), Event::Request { conn, command }, &mut actions);
-        actions.clear();
+        for action in actions.drain(..) {
+            if let Action::Persist { op, .. } = action {
+                upto = op;
+            }
+        }
+        core.handle(now(n), Event::Persisted { upto }, &mut Vec::new());
     }
     assert_eq!(core.connections().count() as u64, USERS);
     core

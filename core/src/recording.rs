@@ -9,24 +9,26 @@
 //! entries = { 0 time event | 1 number of actions, a digest (u32) of each }
 //! ```
 //!
-//! The check of a block covers which segment it belongs to, as files are written over. Every event is followed by the digests of its actions, but for the last one of a server that died of it. Times are
-//! differences to the event before, the first to 0. A file that ends within a block is readable up to there.
+//! The check of a block covers which segment it belongs to, as files are written over. Every event is followed by the
+//! digests of its actions, but for the last one of a server that died of it. Times are differences to the event before,
+//! the first to 0. A file that ends within a block is readable up to there.
 
 mod digest;
 mod read;
 pub mod redact;
 mod text;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-pub use digest::{Texts, digest};
+use digest::digest;
+pub use digest::{Texts, digests};
 pub use read::{Entry, ReadError, Segment};
 
-use crate::action::Action;
 use crate::engine::Core;
 use crate::event::Event;
 use crate::time::{Now, UnixMillis};
@@ -66,6 +68,12 @@ impl Head {
             follows,
             redacted,
         }
+    }
+
+    /// The name of its file, without the extension, so that names in order are segments in order. A file of another name
+    /// was about to be written over.
+    pub fn name(&self) -> String {
+        format!("{:013}-{:06}", self.recording.0, self.number)
     }
 
     /// What digests cover.
@@ -123,11 +131,6 @@ pub fn answer(digests: &[u32], out: &mut Vec<u8>) {
     }
 }
 
-/// The digests of actions, in their order.
-pub fn digests(actions: &[Action], texts: Texts) -> impl Iterator<Item = u32> {
-    actions.iter().map(move |action| digest(action, texts))
-}
-
 /// Appends a value of ours.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     postcard::serialize_with_flavor(value, Out(out))
@@ -145,8 +148,12 @@ impl Flavor for Out<'_> {
         Ok(())
     }
 
+    /// Nearly every number has one byte, for which a call that copies costs too much.
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        match bytes {
+            &[byte] => self.0.push(byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 

@@ -56,7 +56,7 @@ fn the_same_seed_gives_the_same_digest() {
 /// A core that was written to bytes and read back is the same core: nobody notices, whenever it happens.
 #[test]
 fn a_core_may_be_replaced_by_its_checkpoint_after_any_event() {
-    for seed in 1..=4 {
+    for seed in 1..=10 {
         let script = generate(seed, None);
         let never = run_restoring(&script, 0);
         let always = run_restoring(&script, 1);

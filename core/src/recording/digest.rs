@@ -2,17 +2,56 @@
 
 use core::hash::{Hash, Hasher};
 
+use crate::action::{Action, Answer, Reply};
+use crate::cometql::Rows;
+use crate::record::Record;
+
 /// What a digest covers of texts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Texts {
     /// Every byte.
     Whole,
-    /// Only how long they are: a recording whose texts are stand-ins of the same length has the same digests.
+    /// Only how long they are: a recording whose texts are stand-ins of the same length has the same digests. As other
+    /// texts are in another order, so may be what is in the order of texts: rows, and tokens that are deleted.
     Lengths,
 }
 
+/// The digests of actions, in their order.
+pub fn digests(actions: &[Action], texts: Texts) -> impl Iterator<Item = u32> {
+    actions.iter().map(move |action| match texts {
+        Texts::Whole => digest(action, texts),
+        Texts::Lengths => digest_in_any_order(action),
+    })
+}
+
+fn digest_in_any_order(action: &Action) -> u32 {
+    let texts = Texts::Lengths;
+    if let Action::Reply {
+        session,
+        req,
+        reply:
+            Reply {
+                result: Ok(Answer::Rows(Rows { columns, rows })),
+                in_transaction,
+            },
+    } = action
+    {
+        let each = rows.iter().map(|row| u64::from(digest(row, texts)));
+        let all = each.fold(0, u64::wrapping_add);
+        return digest(&((session, req, in_transaction), columns, rows.len(), all), texts);
+    }
+    if let Action::Persist {
+        op,
+        record: Record::TokenRestored { dev, .. },
+    } = action
+    {
+        return digest(&(op, dev), texts);
+    }
+    digest(action, texts)
+}
+
 /// The digest of a value. It depends on nothing but the value: not on the machine, and not on the process.
-pub fn digest<T: Hash + ?Sized>(value: &T, texts: Texts) -> u32 {
+pub(super) fn digest<T: Hash + ?Sized>(value: &T, texts: Texts) -> u32 {
     let mut mixer = Mixer {
         state: 0x243f_6a88_85a3_08d3,
         texts,
@@ -49,12 +88,12 @@ impl Hasher for Mixer {
         if self.texts == Texts::Lengths {
             return;
         }
-        // Four at a time, as they do not wait for each other.
-        let (quads, rest) = bytes.as_chunks::<32>();
-        if !quads.is_empty() {
-            let mut lanes = [1, 2, 3, 4].map(|lane| self.state.wrapping_add(lane));
-            for quad in quads {
-                for (lane, word) in lanes.iter_mut().zip(quad.as_chunks::<8>().0) {
+        // Eight at a time, as they do not wait for each other.
+        let (lines, rest) = bytes.as_chunks::<64>();
+        if !lines.is_empty() {
+            let mut lanes = [1, 2, 3, 4, 5, 6, 7, 8].map(|lane| self.state.wrapping_add(lane));
+            for line in lines {
+                for (lane, word) in lanes.iter_mut().zip(line.as_chunks::<8>().0) {
                     *lane = folded(*lane ^ u64::from_le_bytes(*word));
                 }
             }
@@ -109,7 +148,10 @@ impl Hasher for Mixer {
 mod tests {
     use super::*;
     use alloc::string::String;
+    use alloc::vec::Vec;
 
+    use crate::cometql::{Cell, Row};
+    use crate::id::{RequestId, SessionId};
     use crate::name::Body;
 
     const TEXT: &str = "a message that is so long that every one of the ways to take words is taken";
@@ -129,6 +171,35 @@ mod tests {
             assert_eq!(length, other_length);
         }
         assert_ne!(length, both(&TEXT[1..])[1]);
+    }
+
+    fn answered(rows: Vec<Row>, texts: Texts) -> Vec<u32> {
+        let action = Action::Reply {
+            session: SessionId(1),
+            req: RequestId(1),
+            reply: Reply {
+                result: Ok(Answer::Rows(Rows {
+                    columns: ["token".into()].into(),
+                    rows,
+                })),
+                in_transaction: false,
+            },
+        };
+        digests(&[action], texts).collect()
+    }
+
+    /// Another text is in another place among the others.
+    #[test]
+    fn without_texts_rows_have_no_order() {
+        let [a, b, c] = ["a token", "a longer token", "another"].map(|text| [Cell::text(text)].to_vec());
+        let rows = [[&a, &b], [&b, &a], [&a, &c], [&a, &a]].map(|rows| rows.map(Clone::clone).to_vec());
+        let [ab, ba, ac, aa] = rows.each_ref().map(|rows| answered(rows.clone(), Texts::Lengths));
+        assert_eq!(ab, ba);
+        assert_ne!(ab, aa);
+        assert_eq!(ac, aa);
+        assert_ne!(ab, answered([a.clone()].to_vec(), Texts::Lengths));
+        let [ab, ba, ac, aa] = rows.map(|rows| answered(rows, Texts::Whole));
+        assert!(ab != ba && ac != aa);
     }
 
     /// Recordings are replayed elsewhere and later.

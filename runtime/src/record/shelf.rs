@@ -70,23 +70,21 @@ impl Shelf {
     /// Ends the segment, if there is one, and begins the next.
     pub(super) fn begin(&mut self, head: Head, checkpoint: &[u8]) -> io::Result<()> {
         self.end()?;
+        let path = self.dir.join(head.name()).with_extension(EXTENSION);
         let own = format!("{:013}-", head.recording.0);
-        let path = self.dir.join(format!("{own}{:06}.{EXTENSION}", head.number));
-        let is_own = |file: &Path| {
-            file.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(&own))
-        };
+        let mut reused = false;
         for old in self.too_many()? {
-            if !path.exists() && is_own(&old) {
+            let name = old.file_stem().unwrap_or_default();
+            if !reused && name.to_string_lossy().starts_with(&own) {
                 std::fs::rename(old, &path)?;
+                reused = true;
             } else {
                 remove(&old)?;
             }
         }
         let file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(false)
+            .create_new(!reused)
             .mode(0o600)
             .open(path)?;
         let bytes = head.bytes();

@@ -174,3 +174,19 @@ fn a_writer_that_fails_ends_the_recording() {
     assert_eq!(metrics.recording_failures.get(), 1);
     assert_eq!(metrics.recording.get(), 0);
 }
+
+/// The state of very many users alone does not mean that the disk is slow.
+#[test]
+fn only_entries_are_behind() {
+    let desk = Desk::default();
+    let head = Head::new(UnixMillis(1), 1, false, false);
+    let checkpoint = vec![0; 1000];
+    desk.turn_over(None, Sheet::Segment { head, checkpoint });
+    assert_eq!(desk.lock().bytes(), 0);
+    desk.lock().open.extend([1, 2, 3]);
+    assert_eq!(desk.lock().bytes(), 3);
+    let head = Head::new(UnixMillis(1), 2, true, false);
+    let checkpoint = vec![0; 1000];
+    desk.turn_over(Some(&[7]), Sheet::Segment { head, checkpoint });
+    assert_eq!(desk.lock().bytes(), 3 + 1 + 1 + 4);
+}
