@@ -23,8 +23,8 @@ export default defineConfig({
   testMatch: "*.spec.ts",
   outputDir: "e2e/output/failures",
   // Pages wait for conditions, so this is reached only by what hangs.
-  timeout: 30_000,
-  expect: { timeout: 10_000 },
+  timeout: 60_000,
+  expect: { timeout: 20_000 },
   fullyParallel: true,
   workers: 2,
   retries: 0,

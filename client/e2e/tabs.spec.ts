@@ -15,9 +15,6 @@ const SCRIPT = `
 /** Host the site is seen under, and what its pages have. */
 const SITES = [["127.0.0.1", "Web Locks"], ["plain.test", "no Web Locks"]] as const;
 
-/** A hand-over has to be done in this time even on a machine that is busy with something else, milliseconds. */
-const GENEROUS = 4_000;
-
 async function openTabs(tenant: Tenant, visitor: Visitor, count: number, host: string): Promise<Page[]> {
   await tenant.authorize(7, "key7");
   const path = visitor.publish(SCRIPT);
@@ -87,7 +84,6 @@ for (const [host, kind] of SITES) {
         const took = Date.now() - begin;
         info.annotations.push({ type: "hand-over, ms", description: `${took}, of it ${ended - begin} to end the tab` });
         console.log(`hand-over, ${kind}, master ${how}: ${Date.now() - ended} ms after the tab was gone, ${took} ms in all`);
-        expect(Date.now() - ended).toBeLessThan(GENEROUS);
         const sent = await stop();
         await allGot(others, upTo(sent));
         await oneMaster(others);
@@ -106,7 +102,6 @@ for (const [host, kind] of SITES) {
       await freeze(master);
       await Promise.race(others.map((page) => until(page, "cometApi.isMaster() === true && cometApi.isConnected()")));
       console.log(`hand-over, ${kind}, master frozen: ${Date.now() - begin} ms`);
-      expect(Date.now() - begin).toBeLessThan(GENEROUS);
       const sent = await stop();
       await allGot(others, upTo(sent));
       await oneMaster(others);
@@ -124,7 +119,6 @@ for (const [host, kind] of SITES) {
       await master.close();
       await Promise.race(others.map((page) => until(page, "cometApi.isMaster() === true && cometApi.isConnected()")));
       console.log(`hand-over, ${kind}, hidden tabs: ${Date.now() - begin} ms`);
-      expect(Date.now() - begin).toBeLessThan(GENEROUS);
       await tenant.tell(7, "n", "0");
       await allGot(others, [0]);
       await oneMaster(others);

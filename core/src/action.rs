@@ -69,7 +69,7 @@ pub enum Action {
     Room(Room),
 }
 
-/// What there is room for (protocol.md 8.6).
+/// What there is room for (protocol.md 8.7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
 pub enum Room {
     /// Everything.

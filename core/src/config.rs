@@ -87,7 +87,7 @@ pub struct Config {
     pub ws_statistics_ms: u64,
     /// `cometql.statistics`, as above.
     pub cometql_statistics_ms: u64,
-    /// `main.memory_limit`, bytes of the budget of protocol.md 8.6; 0 = no limit.
+    /// `main.memory_limit`, bytes of the budget of protocol.md 8.7; 0 = no limit.
     pub memory_limit_bytes: u64,
     /// `cometql.max_query`: longest statement, bytes.
     pub query_bytes_max: usize,

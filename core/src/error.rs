@@ -55,7 +55,7 @@ pub enum ErrorCode {
     TooManySessions,
     /// 1226: the tenant stores as much as it may (MySQL's ER_USER_LIMIT_REACHED).
     QuotaExceeded,
-    /// 1114: the memory limit is reached (protocol.md 8.6). Nothing of the statement was done.
+    /// 1114: the memory limit is reached (protocol.md 8.7). Nothing of the statement was done.
     Full,
 }
 

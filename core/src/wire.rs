@@ -248,7 +248,7 @@ pub enum BadReason {
     QuotaExceeded,
     /// Too many connections of this address; the connection is closed.
     TooManyConnections,
-    /// The memory limit is reached (protocol.md 8.6).
+    /// The memory limit is reached (protocol.md 8.7).
     ServerFull,
 }
 

@@ -1,4 +1,4 @@
-//! The memory budget of the core alone (protocol.md 8.6): it is filled in every way, and given back.
+//! The memory budget of the core alone (protocol.md 8.7): it is filled in every way, and given back.
 
 #![allow(
     clippy::unwrap_used,

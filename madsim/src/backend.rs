@@ -7,7 +7,7 @@ use std::time::Duration;
 use comet_server::rt::sim::{connect, draw, elapsed};
 use madsim::time::{sleep, timeout};
 
-use crate::ledger::{Publication, Sender, text};
+use crate::ledger::{Publication, Sender, To, text};
 use crate::mysql::{Answer, Session, query};
 use crate::page::CHANNELS;
 use crate::world::{HISTORY, PASSWORD, Phase, SERVER_COMETQL, World};
@@ -76,14 +76,14 @@ fn statement(world: &World, sender: Sender, number: u64) -> (String, Said) {
     match draw(0..10) {
         0..5 => {
             let user = 1 + draw(0..u64::from(world.users)) as u32;
-            let body = text('p', sender, number, padding);
+            let body = text(To::User(user), sender, number, padding);
             let sql =
                 format!("INSERT INTO users_messages (id, event, message) VALUES ({user}, 'ev', '{body}')");
             (sql, Said::Private { number, user })
         }
         5..8 => to_channel(world, sender, number, padding),
         8 if world.history_has_room() => {
-            let body = text('h', sender, number, 0);
+            let body = text(To::History, sender, number, 0);
             let sql = format!(
                 "INSERT INTO pipes_messages (name, event, message) VALUES ('{HISTORY}', 'ev', '{body}')"
             );
@@ -98,7 +98,7 @@ fn statement(world: &World, sender: Sender, number: u64) -> (String, Said) {
 
 fn to_channel(world: &World, sender: Sender, number: u64, padding: usize) -> (String, Said) {
     let channel = draw(0..2) as usize;
-    let body = text('c', sender, number, padding);
+    let body = text(To::Channel(channel), sender, number, padding);
     let name = CHANNELS[channel];
     let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('{name}', 'ev', '{body}')");
     let publications = &mut world.ledger.borrow_mut().publications;

@@ -1,6 +1,6 @@
 //! What was said and what arrived, and the promises that connect the two.
 //!
-//! Messages are texts `kind.sender.number.padding`; a sender is one connection of a back end or of a page, and numbers
+//! Messages are texts `to.sender.number.padding`; a sender is one connection of a back end or of a page, and numbers
 //! what it sends. The checks here need no model of the server: each can be read off a connection.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,18 +62,39 @@ impl Ledger {
     }
 }
 
-/// A message as text.
-pub(crate) fn text(kind: char, sender: Sender, number: u64, padding: usize) -> String {
-    format!("{kind}.{sender}.{number}.{}", "x".repeat(padding))
+/// Whom a message is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum To {
+    User(u32),
+    /// By its place in the list of channels.
+    Channel(usize),
+    /// The channel that keeps what is sent to it.
+    History,
 }
 
-/// Kind, sender and number of a message.
-pub(crate) fn parse(text: &str) -> (char, Sender, u64) {
+impl std::fmt::Display for To {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "p{user}"),
+            Self::Channel(channel) => write!(f, "c{channel}"),
+            Self::History => f.write_str("h"),
+        }
+    }
+}
+
+/// A message as text.
+pub(crate) fn text(to: To, sender: Sender, number: u64, padding: usize) -> String {
+    format!("{to}.{sender}.{number}.{}", "x".repeat(padding))
+}
+
+/// Sender and number of a message that has arrived where messages to `to` belong.
+pub(crate) fn parse(text: &str, to: To) -> (Sender, u64) {
     let mut words = text.split('.');
-    let kind = words.next().and_then(|word| word.chars().next());
+    let written = words.next().unwrap_or_default();
+    assert_eq!(written, to.to_string(), "a message for somebody else: {text}");
     let mut number = || words.next().and_then(|word| word.parse().ok());
-    match (kind, number(), number()) {
-        (Some(kind), Some(sender), Some(number)) => (kind, sender, number),
+    match (number(), number()) {
+        (Some(sender), Some(number)) => (sender, number),
         other => panic!("a message nobody sent: {text} ({other:?})"),
     }
 }

@@ -10,7 +10,7 @@ use madsim::time::{sleep, timeout};
 use serde_json::Value;
 
 use crate::frames::{PING, PONG, Seen, TEXT, WebSocket, frame};
-use crate::ledger::{Publication, Seeing, Sender, parse, text};
+use crate::ledger::{Publication, Seeing, Sender, To, parse, text};
 use crate::world::{Phase, SERVER_WS, World};
 
 /// Channels of the site.
@@ -170,7 +170,7 @@ impl Page<'_> {
         let channel = draw(0..2) as usize;
         self.number += 1;
         let padding = draw(0..self.world.padding_max) as usize;
-        let body = text('c', self.sender, self.number, padding);
+        let body = text(To::Channel(channel), self.sender, self.number, padding);
         let place = {
             let publications = &mut self.world.ledger.borrow_mut().publications;
             publications.push(Publication {
@@ -211,7 +211,7 @@ impl Page<'_> {
             (pipe, _) => {
                 let channel = CHANNELS.iter().position(|channel| *channel == pipe);
                 let channel = channel.unwrap_or_else(|| panic!("nobody asked for {frame}"));
-                let (_, sender, number) = parse(word("data"));
+                let (sender, number) = parse(word("data"), To::Channel(channel));
                 self.seeing.message(channel, sender, number);
             }
         }
@@ -220,7 +220,7 @@ impl Page<'_> {
 
     /// A page of version 5 may die before it has handled the message; then it has to come again.
     async fn private(&mut self, body: &str, uuid: &str) -> bool {
-        let (_, sender, number) = parse(body);
+        let (sender, number) = parse(body, To::User(self.browser.user));
         self.seeing.private(sender, number);
         if self.browser.is_v5
             && self.world.phase() == Phase::Turmoil

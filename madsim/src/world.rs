@@ -14,7 +14,7 @@ use madsim::time::{sleep, timeout};
 
 use crate::backend;
 use crate::host::Host;
-use crate::ledger::{Ledger, parse};
+use crate::ledger::{Ledger, To, parse};
 use crate::mysql::{Answer, Session};
 use crate::page::{self, Browser};
 
@@ -368,11 +368,7 @@ async fn unpaid(world: &World) -> Result<(), String> {
 async fn check_history(world: &World) {
     let sql = format!("SELECT message FROM pipes_messages WHERE name = '{HISTORY}'");
     let rows = rows(&sql).await;
-    let kept: BTreeSet<_> = rows
-        .iter()
-        .map(|row| parse(&row[0]))
-        .map(|(_, sender, number)| (sender, number))
-        .collect();
+    let kept: BTreeSet<_> = rows.iter().map(|row| parse(&row[0], To::History)).collect();
     let ledger = world.ledger.borrow();
     let lost: Vec<_> = ledger.in_history.difference(&kept).collect();
     assert!(

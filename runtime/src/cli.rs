@@ -39,7 +39,7 @@ pub struct Cli {
     /// Record what happens into this directory, to be replayed; see docs/operations.md [env: COMET_RECORD_DIR]
     #[arg(long, value_name = "DIR")]
     pub record: Option<String>,
-    /// Memory for everything peers can make grow, like 512M or 2G, 0 = no limit; three fifths of what the machine has if
+    /// Memory for everything peers can make grow, like 512M or 2G, 0 = no limit; two fifths of what the machine has if
     /// not said [env: COMET_MEMORY_LIMIT]
     #[arg(long, value_name = "BYTES")]
     pub memory_limit: Option<String>,

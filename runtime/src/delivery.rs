@@ -153,7 +153,11 @@ impl Delivery {
     /// Says for how many queued frames the action counts in the turn.
     fn execute(&mut self, action: ShardAction) -> usize {
         match action {
-            ShardAction::SendOne { conn, frame } => return self.send(&[conn], None, &frame, 1),
+            ShardAction::SendOne { conn, frame } => {
+                #[cfg(madsim)]
+                let conn = self.shard.misdirected(conn);
+                return self.send(&[conn], None, &frame, 1);
+            }
             ShardAction::SendMany(message) => {
                 let (frames, count) = message.frames(&self.shard.shared.metrics.memory);
                 return self.send(message.receivers(), message.except, &frames, count);

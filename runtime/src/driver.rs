@@ -156,8 +156,9 @@ impl Driver {
         if let Poll::Ready(Some(event)) = self.store_events.poll_recv(cx) {
             return Poll::Ready(Wake::Store(event));
         }
-        // While events have to wait for the disk, Pongs do, too.
-        if self.progress.disk_is_behind() {
+        // While events have to wait for the disk, Pongs do, too. At the end nothing new is begun: back ends that go on
+        // sending to a slow disk would keep the server from ending for ever.
+        if self.progress.disk_is_behind() || self.progress.stopping {
             return Poll::Pending;
         }
         let mut batches = Vec::new();
@@ -168,11 +169,12 @@ impl Driver {
         }
     }
 
-    /// When the core has something to do by itself, on its own clock. No deadline is over while Pongs have to wait.
+    /// When the core has something to do by itself, on its own clock. No deadline is over while Pongs have to wait, and
+    /// none begins anything at the end.
     fn deadline(&self) -> Option<Mono> {
         self.core
             .poll_timeout()
-            .filter(|_| !self.progress.disk_is_behind())
+            .filter(|_| !self.progress.disk_is_behind() && !self.progress.stopping)
     }
 
     /// No event waits, and no shard is far behind.
@@ -252,6 +254,7 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event, now: Now) {
+        let event = self.metrics.memory.refresh(event);
         if event == Event::Shutdown {
             self.progress.stopping = true;
         }

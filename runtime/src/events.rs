@@ -65,13 +65,19 @@ impl EventSender {
             return Ok(());
         };
         // Boxed: waiting is rare, and every idle connection would carry the room for it.
-        let mut permit = Box::pin(self.queue.reserve());
-        let permit = std::future::poll_fn(|cx| {
+        let mut sending = Box::pin(self.send_when_there_is_room(events));
+        std::future::poll_fn(|cx| {
             busy(cx);
-            permit.as_mut().poll(cx)
-        });
-        let permit = permit.await.map_err(|_| Stopped)?;
-        self.memory.take(Use::Events, bytes(&events));
+            sending.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// What waits is counted while it waits, and whoever takes it from the queue gives it back.
+    async fn send_when_there_is_room(&self, events: Vec<Event>) -> Result<(), Stopped> {
+        let taken = self.memory.hold(Use::Events, bytes(&events));
+        let permit = self.queue.reserve().await.map_err(|_| Stopped)?;
+        taken.hand_over();
         permit.send(events);
         Ok(())
     }
@@ -148,13 +154,21 @@ mod tests {
             sender.send(vec![Event::Tick], |_| {}).await.unwrap();
         }
         assert_eq!(sender.depth(), BATCHES_MAX);
+        let one = bytes(&[Event::Tick]) as u64;
+        let counted = || sender.memory().outside().events;
         let mut polled = false;
         {
-            let mut late = pin!(sender.send(vec![Event::Shutdown], |_| polled = true));
             let mut cx = Context::from_waker(std::task::Waker::noop());
+            let mut given_up = Box::pin(sender.send(vec![Event::Shutdown], |_| {}));
+            assert_eq!(given_up.as_mut().poll(&mut cx), Poll::Pending);
+            drop(given_up);
+            assert_eq!(counted(), BATCHES_MAX as u64 * one);
+            let mut late = pin!(sender.send(vec![Event::Shutdown], |_| polled = true));
             assert_eq!(late.as_mut().poll(&mut cx), Poll::Pending);
+            assert_eq!(counted(), (BATCHES_MAX as u64 + 1) * one, "what waits is counted");
             assert_eq!(receiver.recv().await, Some(vec![Event::Tick]));
             late.await.unwrap();
+            assert_eq!(counted(), (BATCHES_MAX as u64 + 1) * one, "until it is taken out");
         }
         assert!(polled);
     }

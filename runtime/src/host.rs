@@ -2,6 +2,7 @@
 //! system call when asked; what the system does not tell is answered with an empty value, never with an error.
 
 use std::fs::read_to_string;
+use std::path::{Path, PathBuf};
 
 use comet_core::cometql::HostScope;
 
@@ -15,25 +16,47 @@ pub fn facts(scope: HostScope) -> Vec<(String, String)> {
     }
 }
 
-/// The memory budget of a server that was told none: three fifths of what the machine or the control group it runs in
-/// allows, as the system sees more of a process than it counts itself; 0 = no limit if nothing is known.
+/// The memory budget of a server that was told none: two fifths of what the machine and the control groups it runs in
+/// allow, as the system sees up to twice as much of a process as it counts itself; 0 = no limit if nothing is known.
 pub fn memory_budget() -> u64 {
     let machine = read_to_string("/proc/meminfo").unwrap_or_default();
-    let group = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let group = group.iter().find_map(|path| read_to_string(path).ok());
-    budget(&machine, &group.unwrap_or_default())
+    let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = limit_files(&groups).into_iter();
+    budget(&machine, limits.filter_map(|path| read_to_string(path).ok()))
 }
 
-fn budget(machine: &str, group: &str) -> u64 {
+/// Where the limits of the control groups are: of the process's own and of all it is in. `groups` is `/proc/self/cgroup`,
+/// lines `0::/system.slice/comet-server.service` or, of version 1, `7:memory:/path`.
+fn limit_files(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let (root, names): (_, &[&str]) = if controllers.is_empty() {
+            ("/sys/fs/cgroup", &["memory.max", "memory.high"])
+        } else if controllers.split(',').any(|name| name == "memory") {
+            ("/sys/fs/cgroup/memory", &["memory.limit_in_bytes"])
+        } else {
+            continue;
+        };
+        let own = Path::new(path.trim_start_matches('/'));
+        for group in own.ancestors() {
+            files.extend(names.iter().map(|name| Path::new(root).join(group).join(name)));
+        }
+    }
+    files
+}
+
+fn budget(machine: &str, groups: impl Iterator<Item = String>) -> u64 {
     let total = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let total = total.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     let total = total.map(|kib| kib.saturating_mul(1024));
-    let group = group.trim().parse::<u64>().ok();
-    let smaller = total.into_iter().chain(group).min();
-    smaller.map_or(0, |bytes| bytes / 5 * 3)
+    // A group without a limit says `max`.
+    let groups = groups.filter_map(|text| text.trim().parse::<u64>().ok());
+    let smallest = total.into_iter().chain(groups).min();
+    smallest.map_or(0, |bytes| bytes / 5 * 2)
 }
 
 fn fact(name: &str, value: impl ToString) -> (String, String) {
@@ -125,11 +148,41 @@ mod tests {
     #[test]
     fn the_budget_is_a_part_of_the_smaller_of_machine_and_group() {
         let machine = "MemFree: 5 kB\nMemTotal:       1000 kB\n";
-        assert_eq!(budget(machine, "max\n"), 614_400);
-        assert_eq!(budget(machine, "500000\n"), 300_000);
-        assert_eq!(budget(machine, "9223372036854771712\n"), 614_400);
-        assert_eq!(budget("", "500000"), 300_000);
-        assert_eq!(budget("nothing", ""), 0);
+        let of = |machine: &str, groups: &[&str]| budget(machine, groups.iter().map(|&text| text.to_owned()));
+        assert_eq!(of(machine, &["max\n"]), 409_600);
+        assert_eq!(of(machine, &["500000\n"]), 200_000);
+        assert_eq!(of(machine, &["max\n", "500000\n", "700000\n"]), 200_000);
+        assert_eq!(of(machine, &["9223372036854771712\n"]), 409_600);
+        assert_eq!(of("", &["500000"]), 200_000);
+        assert_eq!(of("nothing", &[]), 0);
+    }
+
+    /// A service of systemd has its limit in a group of its own, below the top.
+    #[test]
+    fn limits_are_looked_for_in_all_groups_of_the_process() {
+        let files = |groups| {
+            let files = limit_files(groups).into_iter();
+            files.map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            files("0::/system.slice/comet-server.service\n"),
+            [
+                "/sys/fs/cgroup/system.slice/comet-server.service/memory.max",
+                "/sys/fs/cgroup/system.slice/comet-server.service/memory.high",
+                "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.high",
+                "/sys/fs/cgroup/memory.max",
+                "/sys/fs/cgroup/memory.high",
+            ]
+        );
+        assert_eq!(
+            files("9:cpu,cpuacct:/x\n7:hugetlb,memory:/box\nnonsense\n"),
+            [
+                "/sys/fs/cgroup/memory/box/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+            ]
+        );
+        assert!(files("").is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the runtime takes of the memory budget (protocol.md 8.6): counted where it is taken and given back, told to the
+//! What the runtime takes of the memory budget (protocol.md 8.7): counted where it is taken and given back, told to the
 //! core, which decides.
 //!
 //! Promise: figures are sums, never counted anew; a frame that waits for many is counted once; the core hears of every
@@ -68,6 +68,11 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    /// Somebody else gives it back.
+    pub(crate) fn hand_over(mut self) {
+        self.bytes = 0;
+    }
+
     /// It is `bytes` now.
     pub(crate) fn resize(&mut self, bytes: usize) {
         self.memory.change(self.what, self.bytes, bytes);
@@ -161,13 +166,25 @@ impl Memory {
 
     /// What the core has to be told, if much has changed since it was told last.
     pub(crate) fn news(&self) -> Option<Event> {
+        let now = self.outside().bytes();
+        let told = self.told.load(Ordering::Relaxed);
+        (now.abs_diff(told) >= self.step).then(|| self.at_present())
+    }
+
+    fn at_present(&self) -> Event {
         let outside = self.outside();
-        let (now, told) = (outside.bytes(), self.told.load(Ordering::Relaxed));
-        if now.abs_diff(told) < self.step {
-            return None;
+        self.told.store(outside.bytes(), Ordering::Relaxed);
+        Event::Memory(outside)
+    }
+
+    /// The event as the core is to have it: figures that have waited behind others are replaced by those of this moment,
+    /// or the core would go on believing in the old ones.
+    pub(crate) fn refresh(&self, event: Event) -> Event {
+        if let Event::Memory(_) = event {
+            self.at_present()
+        } else {
+            event
         }
-        self.told.store(now, Ordering::Relaxed);
-        Some(Event::Memory(outside))
     }
 
     /// The core has decided.
@@ -228,5 +245,18 @@ mod tests {
         memory.change(Use::Input, 64 << 20, 0);
         memory.take(Use::Input, 64 << 20);
         assert_eq!(memory.news(), None, "nothing has changed");
+    }
+
+    /// 8.7: what waited in the queue does not make the core believe that a server with room has none.
+    #[test]
+    fn an_old_figure_does_not_replace_a_newer_one() {
+        let memory = Memory::new(64 << 20);
+        memory.take(Use::Frames, 60 << 20);
+        let old = memory.news().expect("a noticeable change");
+        memory.give_back(Use::Frames, 60 << 20);
+        let newer = memory.news().expect("a noticeable change");
+        assert_eq!(memory.refresh(newer.clone()), newer);
+        assert_eq!(memory.refresh(old), newer);
+        assert_eq!(memory.refresh(Event::Tick), Event::Tick);
     }
 }

@@ -21,6 +21,8 @@ use crate::accept::Arrivals;
 use crate::delivery::Delivery;
 use crate::execute::ShardAction;
 use crate::memory::Use;
+#[cfg(madsim)]
+use crate::rt;
 use crate::rt::{task, time};
 use crate::shared::Shared;
 use crate::sql::Mailbox;
@@ -197,6 +199,18 @@ impl Shard {
         receivers.filter_map(|id| conns.get(id)).for_each(then);
     }
 
+    /// A mistake on purpose.
+    #[cfg(madsim)]
+    pub(crate) fn misdirected(&self, conn: ConnId) -> ConnId {
+        let neighbour = ConnId(conn.0 ^ 1);
+        let is_there = self.conns.borrow().get(&neighbour).is_some();
+        if is_there && rt::makes(rt::Mistake::SendsToNeighbours) {
+            neighbour
+        } else {
+            conn
+        }
+    }
+
     pub(crate) fn close(&self, conn: ConnId, end: End) {
         if let Some(conn) = self.conns.borrow().get(&conn) {
             conn.close(end);
@@ -210,9 +224,14 @@ impl Shard {
     }
 
     /// Closes those connections that have more than half as much waiting as the one with most, and at least `min` bytes.
+    /// Who has not been written to since something came for him waits for us, not we for him.
     pub(crate) fn cut_largest(&self, min: usize) {
         let conns = self.conns.borrow();
-        let open = || conns.iter().filter(|conn| conn.end().is_none());
+        let open = || {
+            conns
+                .iter()
+                .filter(|conn| conn.end().is_none() && !conn.is_marked())
+        };
         let most = open().map(|conn| conn.waiting()).max().unwrap_or(0);
         let bound = min.max(most / 2);
         for conn in open().filter(|conn| conn.waiting() >= bound) {

@@ -1,4 +1,4 @@
-//! The memory limit on the real program (protocol.md 8.6): it is filled through every way in, and never dies, never
+//! The memory limit on the real program (protocol.md 8.7): it is filled through every way in, and never dies, never
 //! takes much more than it was given, goes on answering, and loses nothing that it accepted.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]

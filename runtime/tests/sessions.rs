@@ -7,6 +7,7 @@ mod harness;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
+use comet_server::config::Durability;
 use harness::browser::{Browser, PING, PONG, frame};
 use harness::mysql::{
     COM_PING, COM_QUIT, COM_STATISTICS, COM_STMT_PREPARE, Client, error_code, packet, query_packet,
@@ -277,6 +278,60 @@ fn a_restart_keeps_what_was_acknowledged() {
         client.rows("SELECT message FROM users_messages WHERE id = 6"),
         [["owed"]]
     );
+}
+
+/// 8.3: back ends that go on sending do not keep the server from ending, and what it acknowledged is there afterwards.
+#[test]
+fn an_orderly_end_does_not_wait_for_those_who_go_on() {
+    let server = server_with(|settings| settings.durability = Durability::Fsync);
+    let address = server.cometql();
+    let back_ends: Vec<_> = (1..=4)
+        .map(|user| std::thread::spawn(move || insert_until_the_end(Client::open(address), user)))
+        .collect();
+    let mut watcher = Client::open(server.cometql());
+    while watcher
+        .rows("SELECT data FROM users_data WHERE id IN (1, 2, 3, 4)")
+        .len()
+        < 4
+    {}
+    drop(watcher);
+    let server = server.restart();
+    let mut client = Client::open(server.cometql());
+    for (user, back_end) in (1..).zip(back_ends) {
+        let acknowledged = back_end.join().unwrap();
+        let kept = client.rows(&format!("SELECT data FROM users_data WHERE id = {user}"));
+        let kept: usize = kept[0][0].parse().unwrap();
+        // What was not answered may have happened, too.
+        assert!(
+            kept >= acknowledged,
+            "user {user}: {kept} is less than {acknowledged}"
+        );
+    }
+}
+
+/// Counts up in `users_data`, many statements ahead of the answers, until the server hangs up; returns the last number it
+/// acknowledged.
+fn insert_until_the_end(mut client: Client, user: usize) -> usize {
+    let mut stream = client.stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        let insert = |n| format!("INSERT INTO users_data (id, data) VALUES ({user}, '{n}')");
+        let mut numbers = 1..;
+        while numbers
+            .next()
+            .is_some_and(|n| stream.write_all(&query_packet(&insert(n))).is_ok())
+        {}
+    });
+    let mut acknowledged = 0;
+    let mut head = [0; 4];
+    while client.stream.read_exact(&mut head).is_ok() {
+        let mut answer = vec![0; usize::from(head[0])];
+        client.stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[0], 0, "{}", String::from_utf8_lossy(&answer));
+        acknowledged += 1;
+    }
+    drop(client);
+    writer.join().unwrap();
+    acknowledged
 }
 
 /// A large result is streamed; another session does not wait for it to be read.

@@ -28,8 +28,8 @@ const USAGE: &str = "\
 cargo xtask VERB
 
   test             everything CI runs: format, lints, licences, release build, all tests, MySQL clients, the
-                   JavaScript client alone and in Chromium, a short benchmark, 2,000 simulator seeds, planted bugs.
-                   Ends with `N passed, N failed`
+                   JavaScript client alone and in Chromium, a short benchmark, `prove --quick` from seed 1. Ends
+                   with `N passed, N failed`
   fmt              formats the workspace
   client           the JavaScript client: types, build, unit tests, then pages in Chromium on the real server
   clients          installs every MySQL client apt, pip and npm have, then runs all of them
@@ -39,8 +39,8 @@ cargo xtask VERB
   madsim [--seeds N] [--start N] [--json FILE] | --seed N | --planted
                    the real runtime on simulated sockets, time, threads and disk; without options 100 worlds, then
                    the planted mistakes
-  fuzz SECONDS     fuzzes every target that long on the stable toolchain (installs cargo-fuzz if missing); new
-                   inputs go to fuzz/corpus, or with --keep nowhere. --json FILE: counts
+  fuzz SECONDS     fuzzes every target that long on the stable toolchain, as many at a time as there are
+                   processors; new inputs go to fuzz/corpus, or with --keep nowhere. --json FILE: counts
   repeat START N   N seeds on one thread, on two, and in a debug build: the same digest. --json FILE
   prove --quick    every checker on new seeds, 20 minutes on two cores, and a report
   prove --long N   the same for N hours. With either: --start SEED repeats a report, --only NAME, --json FILE,

@@ -43,14 +43,26 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Reads `--quick | --long HOURS [--start SEED] [--only NAME] [--json FILE] [--write]`.
-    pub(crate) fn parse(words: &[&str]) -> Option<Self> {
-        let mut asked = Self {
+    /// Always the same seeds, so that a change fails for what it does and not for its hash.
+    pub(crate) fn of_ci() -> Self {
+        Self {
             depth: Depth::Quick,
-            start: None,
+            start: Some(1),
             only: Vec::new(),
             json: None,
             write: false,
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| name.starts_with(only.as_str()))
+    }
+
+    /// Reads `--quick | --long HOURS [--start SEED] [--only NAME] [--json FILE] [--write]`.
+    pub(crate) fn parse(words: &[&str]) -> Option<Self> {
+        let mut asked = Self {
+            start: None,
+            ..Self::of_ci()
         };
         let mut depth = None;
         let mut words = words.iter();
@@ -103,30 +115,19 @@ pub(crate) fn prove(asked: &Asked) -> bool {
 pub(crate) fn run_in(stages: &mut Stages, asked: &Asked) {
     let origin = Origin::of(asked.start);
     let mut checks = checks(asked.depth, origin.start);
-    if !asked.only.is_empty() {
-        checks.retain(|check| {
-            asked
-                .only
-                .iter()
-                .any(|only| check.name.starts_with(only.as_str()))
-        });
+    for check in &mut checks {
+        if !asked.wants(check.name) {
+            check.missing = Some("not asked for".to_owned());
+        }
     }
-    let mut programs: Vec<&str> = checks.iter().flat_map(Check::programs).copied().collect();
-    programs.sort_unstable();
-    programs.dedup();
-    if !programs.is_empty() {
-        stages.run("what the proof needs", || {
-            let packages = programs.iter().flat_map(|program| ["-p", program]);
-            run(cargo(&["build", "--release", "--quiet"]).args(packages))
-        });
-    }
+    let built = build(stages, &checks);
     println!("\nproving {}: seeds from {}", origin.commit, origin.start);
     let mut lines = Vec::new();
     for check in checks {
         let name = check.name;
         let mut line = None;
         stages.run_or_skip(name, || {
-            let done = run_check(check);
+            let done = run_check(check, built);
             let outcome = match &done.verdict {
                 Verdict::Passed => Some(Outcome::of(true)),
                 Verdict::Failed(why) => {
@@ -161,6 +162,24 @@ pub(crate) fn run_in(stages: &mut Stages, asked: &Asked) {
     }
 }
 
+/// The programs of ours that the checks start. False: not all of them are those of this commit.
+fn build(stages: &mut Stages, checks: &[Check]) -> bool {
+    let wanted = checks.iter().filter(|check| check.missing.is_none());
+    let mut programs: Vec<&str> = wanted.flat_map(Check::programs).copied().collect();
+    programs.sort_unstable();
+    programs.dedup();
+    let mut built = true;
+    if !programs.is_empty() {
+        stages.run("what the proof needs", || {
+            let packages = programs.iter().flat_map(|program| ["-p", program]);
+            let outcome = run(cargo(&["build", "--release", "--quiet"]).args(packages));
+            built = outcome.is_ok();
+            outcome
+        });
+    }
+    built
+}
+
 fn write(file: &Path, text: &str) -> bool {
     let written = fs::write(file, text);
     if let Err(error) = &written {
@@ -169,10 +188,14 @@ fn write(file: &Path, text: &str) -> bool {
     written.is_ok()
 }
 
-fn run_check(check: Check) -> Line {
+fn run_check(check: Check, built: bool) -> Line {
     let begin = Instant::now();
     let (verdict, numbers) = match &check.missing {
         Some(why) => (Verdict::NotRun(why.clone()), Map::new()),
+        // An older program says nothing about this commit.
+        None if !built && !check.programs().is_empty() => {
+            (Verdict::Failed("it does not compile".to_owned()), Map::new())
+        }
         None => outcome(&check),
     };
     Line {
@@ -209,19 +232,24 @@ fn outcome(check: &Check) -> (Verdict, Map<String, Value>) {
             numbers,
         );
     }
-    // A checker that looked at nothing, or cannot tell what it looked at, has proven nothing.
-    if verdict == Verdict::Passed && numbers.is_empty() {
-        verdict = Verdict::Failed("it did not say what it counted".to_owned());
-    }
-    if verdict == Verdict::Passed
-        && numbers
-            .get("failed")
-            .and_then(Value::as_u64)
-            .is_some_and(|failed| failed > 0)
-    {
-        verdict = Verdict::Failed("it counted failures".to_owned());
+    if verdict == Verdict::Passed {
+        verdict = judge(&numbers, check.substance);
     }
     (verdict, numbers)
+}
+
+/// A checker that looked at nothing, or cannot tell what it looked at, has proven nothing.
+fn judge(numbers: &Map<String, Value>, substance: &str) -> Verdict {
+    let number = |key: &str| numbers.get(key).and_then(Value::as_u64);
+    if number(substance).unwrap_or(0) == 0 {
+        Verdict::Failed(format!(
+            "it does not say that it looked at anything ({substance})"
+        ))
+    } else if number("failed").unwrap_or(0) > 0 {
+        Verdict::Failed("it counted failures".to_owned())
+    } else {
+        Verdict::Passed
+    }
 }
 
 /// The program a person would name, where it was built.
@@ -248,6 +276,9 @@ fn wait(program: &mut Command, time_max: Duration) -> Verdict {
             Ok(Some(status)) => return Verdict::Failed(status.to_string()),
             Ok(None) if begin.elapsed() < time_max => thread::sleep(Duration::from_millis(50)),
             Ok(None) => {
+                // What a verb of this program has started would go on for ever.
+                let children = ["-KILL", "-P", &child.id().to_string()];
+                let _ = Command::new("pkill").args(children).status();
                 let _ = child.kill();
                 let _ = child.wait();
                 return Verdict::Failed(format!("not done after {} s", time_max.as_secs()));
@@ -259,7 +290,30 @@ fn wait(program: &mut Command, time_max: Duration) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn who_looked_at_nothing_has_proven_nothing() {
+        let judged = |numbers: Value| judge(numbers.as_object().expect("an object"), "steps");
+        assert_eq!(judged(json!({"steps": 7, "failed": 0})), Verdict::Passed);
+        for nothing in [
+            json!({}),
+            json!({"seeds": 7}),
+            json!({"steps": 0}),
+            json!({"steps": 7, "failed": 1}),
+        ] {
+            assert!(matches!(judged(nothing.clone()), Verdict::Failed(_)), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_said() {
+        let asked = Asked::parse(&["--quick", "--only", "kill"]).expect("good words");
+        assert!(asked.wants("kill -9, os") && !asked.wants("simulator"));
+        assert!(Asked::of_ci().wants("simulator"));
+    }
 
     #[test]
     fn the_command_line_is_read() {

@@ -8,6 +8,7 @@ use crate::clients::{self, Scope};
 use crate::deny;
 use crate::fuzz::Corpus;
 use crate::machine::{cargo, command, release, root};
+use crate::prove;
 use crate::stage::{Outcome, Stages, run, run_tests};
 
 /// Seeds of `cargo xtask sim`.
@@ -47,18 +48,8 @@ pub(crate) fn test() -> bool {
     stages.run("client", browser::client);
     stages.run("browser", browser::browser);
     stages.run("benchmark smoke", benchmark);
-    stages.run("simulator", simulator_of_ci);
-    stages.run("planted bugs", || {
-        run(&mut command(release("comet-sim"), &["planted", "--seeds", "60"]))
-    });
+    prove::run_in(&mut stages, &prove::Asked::of_ci());
     stages.summary()
-}
-
-/// Always the same seeds, so that a change fails for what it does and not for its hash. The rule about EXPLAIN DELIVERY
-/// disagrees with the core in about one of 180 runs, and nobody knows yet which of them is wrong.
-fn simulator_of_ci() -> Outcome {
-    let seeds = ["run", "--seeds", SIM_SEEDS, "--jobs", "2", "--known", "delivery"];
-    run(&mut command(release("comet-sim"), &seeds))
 }
 
 /// Formats the workspace.

@@ -73,7 +73,7 @@ export const test = base.extend<PerTest, PerWorker>({
 
 /** Asks again and again until the answer is the expected one. */
 export function eventually<T>(ask: () => Promise<T>, what?: string) {
-  return expect.poll(ask, { intervals: [10, 20, 40, 80, 160], timeout: 10_000, ...(what !== undefined && { message: what }) });
+  return expect.poll(ask, { intervals: [10, 20, 40, 80, 160], timeout: 20_000, ...(what !== undefined && { message: what }) });
 }
 
 /** Waits until so many connections are subscribed to a channel. */

@@ -19,7 +19,8 @@ declare global {
   }
 }
 
-const WAIT_MS = 10_000;
+/** Only tells that something will never happen: how long things take is printed, not judged, as machines differ. */
+const WAIT_MS = 20_000;
 
 /** What every page has before its own script: where the server is, and where what arrives is written down. */
 const prelude = (tenant: Tenant) => `

@@ -1,4 +1,4 @@
-//! The memory budget (`memory_limit`, protocol.md 8.6): who is turned away when it is used up.
+//! The memory budget (`memory_limit`, protocol.md 8.7): who is turned away when it is used up.
 //!
 //! Promise: what was accepted stays, and whatever gives memory back works always: acknowledgements, DELETE, reading,
 //! going away. What is refused is new. A part of the limit is kept from what is stored, so that browsers can come and

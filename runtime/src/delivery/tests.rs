@@ -166,6 +166,25 @@ async fn a_reading_page_never_reaches_its_limit() {
     assert_eq!(setup.received().await, [texts.concat(), texts.concat()]);
 }
 
+/// 8.7: while memory is short, whoever has not been written to yet is not taken for a slow reader.
+#[tokio::test]
+async fn who_waits_for_the_shard_is_not_slow() {
+    let mut setup = setup(1, &[("COMET_WS_SEND_BUFFER", "67108864")]).await;
+    let large: &'static str = "x".repeat(8 << 20).leak();
+    setup.give(vec![setup.to_all(large)]);
+    setup.delivery.queue_frames();
+    let shard = setup.delivery.shard.clone();
+    let mut conn = None;
+    shard.for_each(&setup.list, None, |found| conn = Some(found.clone()));
+    let conn = conn.expect("it is open");
+    shard.cut_largest(1);
+    assert!(conn.end().is_none(), "nobody has tried to write to it");
+    setup.delivery.write();
+    assert!(conn.waiting() > 0, "the kernel does not take so much");
+    shard.cut_largest(1);
+    assert!(conn.end().is_some(), "it does not read");
+}
+
 /// Receivers that are gone count, too, or a shard would do nothing but look for them.
 #[tokio::test]
 async fn looking_for_the_gone_has_an_end() {

@@ -128,7 +128,7 @@ pub(super) fn not_found() -> Answer {
     missing("not found\n")
 }
 
-/// 503 to a WebSocket that there is no memory for (protocol.md 8.6).
+/// 503 to a WebSocket that there is no memory for (protocol.md 8.7).
 pub(super) fn no_memory() -> Answer {
     let text = Bytes::from_static(b"the server is full, come back later\n");
     let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);

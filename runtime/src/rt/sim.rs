@@ -80,6 +80,8 @@ pub enum Mistake {
     EndsWithoutFlush,
     /// A frame that a slow reader has no room for is left out, instead of ending the connection.
     LeavesFramesOut,
+    /// What is for one connection goes to the one that came next to it, if that is still there.
+    SendsToNeighbours,
 }
 
 /// Everything that is shared by the hosts of one simulated world.

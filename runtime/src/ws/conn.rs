@@ -140,6 +140,11 @@ impl Conn {
         !std::mem::replace(&mut self.out.borrow_mut().marked, true)
     }
 
+    /// Somebody is going to write what there is for it.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.out.borrow().marked
+    }
+
     /// Queues a frame. A connection that lets more than `bytes_max` bytes wait is cut (Q13).
     pub(crate) fn push(&self, frame: Bytes, bytes_max: usize, metrics: &Metrics) {
         self.out

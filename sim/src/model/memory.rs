@@ -1,4 +1,4 @@
-//! The memory budget (docs/protocol.md 8.6): what is refused is refused because there is no room, and what there is room
+//! The memory budget (docs/protocol.md 8.7): what is refused is refused because there is no room, and what there is room
 //! for is not refused. The model counts on its own: what is stored exactly, by the table of docs/operations.md, the rest
 //! roughly: at least so much, at most so much.
 

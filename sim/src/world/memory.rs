@@ -1,4 +1,4 @@
-//! What is around the core takes a part of the memory limit (docs/protocol.md 8.6): now little, now all of it.
+//! What is around the core takes a part of the memory limit (docs/protocol.md 8.7): now little, now all of it.
 
 use comet_core::{Event, Outside};
 

@@ -17,7 +17,9 @@ pub(super) struct Check {
     pub(super) time_max: Duration,
     /// Keys of what it writes, and what they are called in the report.
     pub(super) figures: Figures,
-    /// Why it cannot run here.
+    /// The key of the figure without which nothing was looked at: it has to be above zero.
+    pub(super) substance: &'static str,
+    /// Why it does not run.
     pub(super) missing: Option<String>,
 }
 
@@ -127,13 +129,21 @@ pub(super) fn checks(depth: Depth, start: u64) -> Vec<Check> {
 }
 
 /// A check that can run everywhere.
-fn check(name: &'static str, claim: &'static str, minutes: u64, command: &str, figures: Figures) -> Check {
+fn check(
+    name: &'static str,
+    claim: &'static str,
+    minutes: u64,
+    command: &str,
+    substance: &'static str,
+    figures: Figures,
+) -> Check {
     Check {
         name,
         claim,
         command: command.split(' ').map(str::to_owned).collect(),
         time_max: Duration::from_secs(60 * minutes),
         figures,
+        substance,
         missing: None,
     }
 }
@@ -151,6 +161,7 @@ fn simulator(amount: &Amount, start: u64) -> Vec<Check> {
             "under these schedules and faults the core did what the model says",
             minutes,
             &format!("comet-sim run --start {start} --seeds {seeds} --jobs {jobs}{budget}"),
+            "steps",
             SIMULATOR,
         ),
         check(
@@ -158,6 +169,7 @@ fn simulator(amount: &Amount, start: u64) -> Vec<Check> {
             "the same for runs of 10,000 steps",
             minutes,
             &format!("comet-sim run --start {start} --seeds {long_runs} --steps 10000 --jobs {jobs}{budget}"),
+            "steps",
             SIMULATOR,
         ),
         check(
@@ -165,6 +177,7 @@ fn simulator(amount: &Amount, start: u64) -> Vec<Check> {
             "the same seeds on one thread, on two, and in a debug build do the same",
             20,
             &format!("cargo xtask repeat {start} 60"),
+            "seeds",
             &[("seeds", "seeds"), ("ways", "ways"), ("digest", "digest")],
         ),
     ]
@@ -179,6 +192,7 @@ fn runtime(amount: &Amount, start: u64) -> Vec<Check> {
             "under partitions, resets and slow peers the real runtime kept the same promises, and twice the same log",
             worlds / 100 + 20,
             &format!("cargo xtask madsim --start {start} --seeds {worlds}"),
+            "statements",
             &[
                 ("seeds", "seeds"),
                 ("simulated_ms", "simulated hours"),
@@ -194,6 +208,7 @@ fn runtime(amount: &Amount, start: u64) -> Vec<Check> {
             "each mistake that is made on purpose in the runtime is found",
             30,
             "cargo xtask madsim --planted",
+            "found",
             PLANTED,
         ),
     ]
@@ -209,6 +224,7 @@ fn crashes(amount: &Amount, start: u64) -> Vec<Check> {
             "after kill -9 of the real server everything acknowledged is there",
             minutes,
             &format!("comet-crash kill --cycles {cycles} --durability {durability} --seed {start}"),
+            "acknowledged",
             &[
                 ("cycles", "crash cycles"),
                 ("kills", "kills"),
@@ -223,6 +239,7 @@ fn crashes(amount: &Amount, start: u64) -> Vec<Check> {
             "a crash at each file operation of a small workload loses nothing",
             20,
             "comet-crash every",
+            "records_checked",
             &[
                 ("points", "crash points"),
                 ("seeds", "crashes"),
@@ -234,6 +251,7 @@ fn crashes(amount: &Amount, start: u64) -> Vec<Check> {
             "on disks that fail, tear and forget nothing acknowledged is lost",
             worlds / 100 + 20,
             &format!("comet-crash disk --start {start} --seeds {worlds} --jobs {jobs}"),
+            "records_checked",
             &[
                 ("seeds", "seeds"),
                 ("steps", "file operations"),
@@ -250,6 +268,7 @@ fn crashes(amount: &Amount, start: u64) -> Vec<Check> {
             "what the real server had acknowledged when the power went is there",
             images / 20 + 20,
             &format!("comet-crash power --images {images} --seed {start}"),
+            "images",
             &[
                 ("images", "images"),
                 ("real_starts", "started for real"),
@@ -261,6 +280,7 @@ fn crashes(amount: &Amount, start: u64) -> Vec<Check> {
             "each mistake that is made on purpose in the store is found",
             20,
             "comet-crash planted",
+            "found",
             PLANTED,
         ),
     ]
@@ -275,6 +295,7 @@ fn watchers(amount: &Amount, start: u64) -> Vec<Check> {
         "each mistake that is made on purpose is found",
         30,
         &format!("comet-sim planted --seeds {planted}"),
+        "found",
         PLANTED,
     );
     let mut coverage = check(
@@ -282,6 +303,7 @@ fn watchers(amount: &Amount, start: u64) -> Vec<Check> {
         "what of the core's decisions no seed reaches is known, with a reason",
         20,
         &format!("cargo xtask coverage {reaching}"),
+        "reached",
         &[
             ("seeds", "seeds"),
             ("regions", "regions"),
@@ -300,6 +322,7 @@ fn watchers(amount: &Amount, start: u64) -> Vec<Check> {
             start % every,
             jobs()
         ),
+        "judged",
         &[
             ("listed", "in all"),
             ("judged", "judged"),
@@ -318,6 +341,7 @@ fn fuzzing(amount: &Amount) -> Check {
         "no input broke a promise of its target",
         seconds * FUZZ_TARGETS / 60 + 20,
         &format!("cargo xtask fuzz {seconds} --keep"),
+        "executions",
         &[
             ("targets", "targets"),
             ("executions", "executions"),
