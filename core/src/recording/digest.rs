@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(ab, ba);
         assert_ne!(ab, aa);
         assert_eq!(ac, aa);
-        assert_ne!(ab, answered([a.clone()].to_vec(), Texts::Lengths));
+        assert_ne!(ab, answered([a].to_vec(), Texts::Lengths));
         let [ab, ba, ac, aa] = rows.map(|rows| answered(rows, Texts::Whole));
         assert!(ab != ba && ac != aa);
     }
