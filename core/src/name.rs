@@ -359,3 +359,21 @@ impl fmt::Debug for Body {
         fmt::Debug::fmt(&self.0, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// protocol.md 1: cut at 32 bytes, but never within a character; what then has other characters counts as empty.
+    #[test]
+    fn uuids_are_cut_between_characters() {
+        for (text, expected) in [
+            ("a".repeat(33), "a".repeat(32)),
+            ("a".repeat(31) + "é", "a".repeat(31)),
+            ("a".repeat(30) + "éa", String::new()),
+            ("é".repeat(17), String::new()),
+        ] {
+            assert_eq!(ClientUuid::parse(&text).as_str(), expected, "{text}");
+        }
+    }
+}

@@ -166,3 +166,27 @@ impl HistoryLength {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What waits for the disk is counted with its texts, so that a queue of long messages is not taken for a short one.
+    #[test]
+    fn a_record_weighs_what_it_carries() {
+        let dev = DevId(0);
+        let user = UserId::new(1).expect("a user id");
+        let data = |text: &str| Record::DataSet {
+            dev,
+            user,
+            data: Body::new(text),
+        };
+        let empty = data("").weight();
+        assert!(empty >= size_of::<Record>());
+        assert_eq!(data("0123456789").weight(), empty + 10);
+        let seqs = alloc::vec![Seq::START; 5];
+        let why = Removal::Paid;
+        let removed = Record::MessagesRemoved { dev, user, seqs, why };
+        assert_eq!(removed.weight(), empty + 5 * size_of::<Seq>());
+    }
+}

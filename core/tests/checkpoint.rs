@@ -35,6 +35,33 @@ fn a_checkpoint_is_read_back_whole() {
     assert_eq!(bytes_of(&core), bytes);
 }
 
+/// What browsers say of themselves is kept once for all of them, also by the core that was read back.
+#[test]
+fn what_is_shared_is_shared_again() {
+    let mut world = World::new();
+    for conn in 1..=3 {
+        let client = comet_core::ClientInfo {
+            user_agent: "an agent with a long name".into(),
+            ..comet_core::ClientInfo::default()
+        };
+        let hello = comet_core::wire::Hello {
+            dev: comet_core::DevId(0),
+            user: None,
+            key: None,
+            dialect: comet_core::wire::Dialect::V4,
+            uuid: comet_core::ClientUuid::default(),
+        };
+        world.event(comet_core::Event::Opened {
+            conn: comet_core::ConnId(conn),
+            hello: Ok(hello),
+            client: std::sync::Arc::new(client),
+        });
+    }
+    let restored = Core::restore(&bytes_of(&world.core)).unwrap();
+    assert_eq!(restored.memory(), world.core.memory());
+    assert_eq!(restored.held(), world.core.held());
+}
+
 #[test]
 fn another_version_is_refused_by_name() {
     let (version, format) = Core::checkpoint_version();

@@ -288,6 +288,51 @@ fn pieces() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 1..40).prop_map(|pieces| pieces.concat())
 }
 
+/// What an INSERT takes while it waits is counted row by row and with its texts, whatever the table.
+#[test]
+fn an_insert_knows_its_rows_and_their_size() {
+    let insert = |text: &str| match outcome(text) {
+        Ok(Statement::Insert(insert)) => insert,
+        other => panic!("{text}: {other:?}"),
+    };
+    for (into, row, longer, text) in [
+        ("users_auth (id, hash)", "(1, 'a')", "(1, 'abcdef')", 0),
+        ("users_data (id, data)", "(1, 'a')", "(1, 'abcdef')", 5),
+        (
+            "users_messages (id, event, message)",
+            "(1, 'e', 'a')",
+            "(1, 'e', 'abcdef')",
+            5,
+        ),
+        (
+            "pipes_messages (name, event, message)",
+            "('nam', 'e', 'a')",
+            "('nam', 'e', 'abcdef')",
+            5,
+        ),
+        ("pipes_settings (name, length)", "('nam', 1)", "('nam', 99)", 0),
+        ("revoked_tokens (token)", "('a')", "('abcdef')", 5),
+    ] {
+        let one = insert(&format!("INSERT INTO {into} VALUES {row}"));
+        let three = insert(&format!("INSERT INTO {into} VALUES {row}, {row}, {row}"));
+        assert_eq!((one.rows(), three.rows()), (1, 3), "{into}");
+        assert!(one.bytes() >= 96, "{into}");
+        assert_eq!(three.bytes(), 3 * one.bytes(), "{into}");
+        let long = insert(&format!("INSERT INTO {into} VALUES {longer}"));
+        assert_eq!(long.bytes(), one.bytes() + text, "{into}");
+    }
+}
+
+/// What a prepared statement takes is a bound that grows with its text.
+#[test]
+fn a_prepared_statement_knows_its_size() {
+    let memory = |text: &str| prepare(text.as_bytes(), &limits()).map(|prepared| prepared.memory());
+    let short = memory("SELECT * FROM pipes").unwrap_or_default();
+    let long = memory("SELECT * FROM pipes WHERE name IN ('a', 'b', 'c')").unwrap_or_default();
+    assert!(short > size_of::<comet_core::cometql::Prepared>() + 19);
+    assert_eq!(long - short, 30 * 17);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

@@ -123,6 +123,29 @@ fn conditions_on_free_text() {
     ));
 }
 
+/// Names and events are no free text: what looks like JSON is decoded as usual, in conditions and in patterns.
+#[test]
+fn conditions_on_other_texts() {
+    for condition in [r#"event = '"\\n"'"#, r#"event LIKE '"\\n"'"#] {
+        let text = format!("SELECT * FROM pipes_messages WHERE name = 'a' AND {condition}");
+        let Statement::Select(select) = parsed(&text) else {
+            panic!("not a SELECT");
+        };
+        let Some(Expr::And(parts)) = select.filter else {
+            panic!("not an AND");
+        };
+        let (Expr::Compare {
+            value: comet_core::cometql::Cell::Text(text),
+            ..
+        }
+        | Expr::Like { pattern: text, .. }) = &parts[1]
+        else {
+            panic!("{:?}", parts[1]);
+        };
+        assert_eq!(&**text, r#""\n""#, "{condition}");
+    }
+}
+
 /// What `mysqli_real_escape_string` and its relatives do.
 fn escape(text: &str, quote: char) -> String {
     let mut literal = String::from(quote);

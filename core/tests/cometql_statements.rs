@@ -87,6 +87,7 @@ fn bytes_of_a_statement() {
     assert_eq!(code(b"SELECT \xff1"), Err(ErrorCode::InvalidData));
     assert_eq!(code(b"SELECT\0 1"), Err(ErrorCode::Syntax));
     assert_eq!(code(b"SELECT 1\0"), Err(ErrorCode::Syntax));
+    assert_eq!(code(b"SELECT 1 AS 'a\0b'"), Err(ErrorCode::Syntax));
 
     let longest = format!("SELECT 1{}", " ".repeat(limits().query_bytes_max - 8));
     assert!(code(longest.as_bytes()).is_ok());

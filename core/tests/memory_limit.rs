@@ -8,8 +8,10 @@
 
 mod harness;
 
-use comet_core::cometql::{self, Limits};
-use comet_core::{Action, Category, CloseCause, Config, ErrorCode, Event, Login, Outside, Room, SessionId};
+use comet_core::cometql::{self, Cell, Limits, Show, Statement};
+use comet_core::{
+    Action, Answer, Category, CloseCause, Config, ErrorCode, Event, Login, Outside, Room, SessionId,
+};
 use harness::{World, config};
 
 const LIMIT: u64 = 100_000;
@@ -105,7 +107,40 @@ fn a_full_server_refuses_to_store_and_forgets_nothing() {
     assert_eq!(queued, accepted as usize);
     w.crash_and_restart(10);
     assert_eq!(rooms(&w), [Room::ToCome], "it starts full, and says so");
+    let mut said = Vec::new();
+    let (at, unix) = (
+        comet_core::Mono::default(),
+        comet_core::UnixMillis(1_700_000_000_000),
+    );
+    let now = comet_core::Now { mono: at, unix };
+    let config = w.config.clone().check().unwrap();
+    comet_core::Core::start(config, w.disk.clone(), 1, now, &mut said);
+    assert!(
+        said.contains(&Action::Room(Room::ToCome)),
+        "before anything happens: {said:?}"
+    );
     assert_eq!(w.core.memory().stored_bytes(), stored);
+}
+
+/// `SHOW MEMORY` counts what was refused: every row of a statement.
+#[test]
+fn refused_rows_are_counted_one_by_one() {
+    let mut w = world();
+    outside(&mut w, LIMIT);
+    let refused = |w: &mut World| {
+        let Some(Ok(Answer::Rows(rows))) = w.statement(Statement::Show(Show::Memory { global: true })) else {
+            panic!("not answered")
+        };
+        let row = rows.rows.into_iter().find(|row| row[0] == Cell::text("refused"));
+        row.and_then(|row| row.last().cloned()).unwrap()
+    };
+    let before = refused(&mut w);
+    let limits = Limits::of(&w.config.clone().check().unwrap());
+    let rows = "INSERT INTO users_data (id, data) VALUES (1, 'a'), (2, 'b'), (3, 'c')";
+    let statement = cometql::parse(rows.as_bytes(), &limits).unwrap();
+    assert_eq!(w.statement(statement).unwrap().unwrap_err().code, ErrorCode::Full);
+    assert_ne!(before, Cell::text("3"));
+    assert_eq!(refused(&mut w), Cell::text("3"));
 }
 
 /// The operator can log in, whoever else is there; sessions beyond that are turned away.
@@ -150,4 +185,86 @@ fn a_connection_without_room_is_closed() {
     assert_eq!(rooms(&w), [Room::None, Room::Enough]);
     w.open(2, Some(1), "abc", "u");
     assert_eq!(w.privates(2), ["q:waits"], "it lost nothing");
+}
+
+/// Browsers may come and fetch what is stored, however much that is, and whatever is remembered of messages.
+#[test]
+fn what_is_stored_keeps_nobody_from_coming() {
+    for window in [0, 40_000] {
+        let mut w = World::with(Config {
+            memory_limit_bytes: LIMIT,
+            delivery_window_bytes: window,
+            ..config()
+        });
+        w.key(1, "abc");
+        for n in 0..200 {
+            w.publish("web_a", &format!("{n}"));
+        }
+        w.take();
+        run(
+            &mut w,
+            &format!(
+                "INSERT INTO users_data (id, data) VALUES (9, '{}')",
+                "x".repeat(110_000)
+            ),
+        );
+        assert_eq!(rooms(&w), [Room::ToCome], "{window}");
+        w.open(1, Some(1), "abc", "u");
+        assert_eq!(w.was_closed(1), None);
+    }
+}
+
+/// Who waits for the disk, and who came while it failed, is counted.
+#[test]
+fn who_waits_for_the_disk_is_counted() {
+    let mut w = world();
+    w.key(1, "abc");
+    w.history("web_a", 5);
+    w.open_as(1, 0, None, "", "a", comet_core::wire::Dialect::V5);
+    w.writes_at_once = false;
+    let waiting = |w: &World| w.core.memory().get(Category::Waiting);
+    let held = |w: &World, what: &str| w.core.held().iter().find(|(name, _)| *name == what).unwrap().1;
+    assert_eq!(waiting(&w).items, 0);
+    w.text(1, "web_pipe2 1\nweb_a\ne\n*\nshort");
+    let short = waiting(&w);
+    assert_eq!(
+        (short.items, held(&w, "acknowledgements that wait for the disk")),
+        (1, 1)
+    );
+    w.text(1, &format!("web_pipe2 2\nweb_a\ne\n*\n{}", "x".repeat(1_005)));
+    let long = waiting(&w);
+    assert!(
+        long.bytes - short.bytes >= short.bytes + 900,
+        "{short:?}, {long:?}"
+    );
+    let upto = w.unwritten.last().unwrap().0;
+    w.event(Event::PersistFailed { upto });
+    assert_eq!(waiting(&w).bytes, 0);
+    let before = w.core.memory().get(Category::Users).bytes;
+    w.open(2, Some(1), "abc", "b");
+    assert_eq!(held(&w, "users whose presence is not stored"), 1);
+    assert!(w.core.memory().get(Category::Users).bytes > before);
+}
+
+/// A session that finds no memory is counted as refused.
+#[test]
+fn a_session_without_room_is_counted() {
+    let mut w = world();
+    outside(&mut w, LIMIT);
+    let refused = |w: &mut World| match w.statement(Statement::Show(Show::Memory { global: true })) {
+        Some(Ok(Answer::Rows(rows))) => {
+            let row = rows.rows.into_iter().find(|row| row[0] == Cell::text("refused"));
+            row.and_then(|row| row.last().cloned()).unwrap()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(&mut w), Cell::text("0"));
+    for n in 2..=18 {
+        w.event(Event::SessionOpened {
+            session: SessionId(n),
+            login: Login::HealthCheck,
+            database: "".into(),
+        });
+    }
+    assert_eq!(refused(&mut w), Cell::text("2"));
 }

@@ -212,6 +212,10 @@ fn rates_are_those_of_the_last_interval() {
     }
     w.sleep(10_000);
     let first = shown(&mut w, Show::GlobalStatus);
+    assert_eq!(
+        (&*first["frontend_name"], &*first["backend_name"]),
+        ("frontend", "backend")
+    );
     assert_eq!(number(&first, "frontend_add_client_ps"), 4);
     assert_eq!(number(&first, "frontend_messages_ps"), 4);
     assert_eq!(number(&first, "frontend_delete_client_ps"), 0);

@@ -232,6 +232,18 @@ impl Disk {
         }
     }
 
+    /// Nothing is remembered of the file: what processes see is what the disk has, or was asked to write.
+    pub(crate) fn reread(&self, inode: Inode) -> Result<(), Error> {
+        let mut state = self.state();
+        state.simple(Op::Read)?;
+        let file = state.file(inode);
+        file.cache.clone_from(&file.medium);
+        for change in &file.waiting {
+            change.apply(&mut file.cache);
+        }
+        Ok(())
+    }
+
     /// The length of the file.
     pub(crate) fn len(&self, inode: Inode) -> Result<usize, Error> {
         let mut state = self.state();

@@ -66,10 +66,14 @@ pub(crate) struct Faults {
     /// The operation, counted from the disk's first, at which everything ends.
     pub(crate) crash_at: Option<u64>,
     pub(crate) io_errors: u64,
+    /// The operation, counted from the disk's first, that fails.
+    pub(crate) fails_at: Option<u64>,
     /// Operations before this one find the disk full when they need room.
     pub(crate) full_until: u64,
     /// Names cannot be synced.
     pub(crate) names_fail: bool,
+    /// Syncs fail, and what waited is forgotten.
+    pub(crate) syncs_fail: bool,
     /// Syncs that do nothing.
     pub(crate) lies: u64,
     /// Writes that never arrive.
@@ -91,6 +95,10 @@ impl Faults {
                     Fate::Fails(Error::Io)
                 }
             };
+        }
+        if self.fails_at == Some(count) {
+            self.happened.io_errors += 1;
+            return Fate::Fails(Error::Io);
         }
         match op {
             Op::Write { bytes, grows } => self.write(count, bytes, grows, luck),
@@ -132,6 +140,10 @@ impl Faults {
     }
 
     fn sync(&mut self, luck: &mut Prng) -> Fate {
+        if self.syncs_fail {
+            self.happened.io_errors += 1;
+            return Fate::Partly(0, Error::Io);
+        }
         if happens(self.io_errors, luck) {
             self.happened.io_errors += 1;
             let kept = luck.next() as usize;

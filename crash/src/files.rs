@@ -72,6 +72,23 @@ impl Files for Mounted {
         self.disk.read_all(inode).map(Some).map_err(system)
     }
 
+    fn settle(&self, path: &Path) -> io::Result<()> {
+        let Some(inode) = self.disk.find(name(path)?).map_err(system)? else {
+            return Ok(());
+        };
+        self.disk.sync(inode).map_err(system)?;
+        self.disk.reread(inode).map_err(system)
+    }
+
+    fn cut(&self, path: &Path, length: u64) -> io::Result<()> {
+        let name = name(path)?;
+        let inode = self.disk.open(name, false).map_err(system)?;
+        if self.disk.len(inode).map_err(system)? as u64 > length {
+            self.disk.truncate(inode, length as usize).map_err(system)?;
+        }
+        self.disk.sync(inode).map_err(system)
+    }
+
     fn create(&self, path: &Path) -> io::Result<()> {
         let name = name(path)?;
         match self.disk.delete(name) {

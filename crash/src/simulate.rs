@@ -1,5 +1,6 @@
 //! The commands that need no real server: many seeds, every operation, known mistakes.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -62,12 +63,29 @@ impl Sum {
     }
 }
 
+thread_local! {
+    /// The seed that this thread runs.
+    static RUNNING: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// An assertion of the server ends the whole run.
+fn tell_the_seed_of_a_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Some(seed) = RUNNING.get() {
+            eprintln!("comet-crash disk --seed {seed}");
+        }
+        usual(panic);
+    }));
+}
+
 /// A world per seed. True if nothing was found.
 pub(crate) fn seeds(args: &Seeds) -> Result<bool, String> {
     let (first, count) = match args.seed {
         Some(seed) => (seed, 1),
         None => (args.start, args.seeds),
     };
+    tell_the_seed_of_a_panic();
     let started = Instant::now();
     let budget = args.time_budget.map(Duration::from_secs);
     let next = AtomicU64::new(first);
@@ -80,6 +98,7 @@ pub(crate) fn seeds(args: &Seeds) -> Result<bool, String> {
                     if seed >= first + count || budget.is_some_and(|budget| started.elapsed() > budget) {
                         return;
                     }
+                    RUNNING.set(Some(seed));
                     let outcome = world::run(seed, None);
                     sum.lock()
                         .unwrap_or_else(PoisonError::into_inner)

@@ -370,45 +370,4 @@ impl<'a> World<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
-
-    use comet_core::Durable;
-
-    use super::*;
-
-    /// SQLite does not tell when it could not sync the name of its new log, so the store must have done it before.
-    #[test]
-    fn the_log_has_a_name_before_anything_is_acknowledged() {
-        let story = Story::of(1, 30);
-        let record = story.get(0).unwrap();
-        let open = |mounted: &Mounted| {
-            store::open_on(
-                mounted,
-                &mounted.dir(),
-                Durability::Fsync,
-                store::CHECKPOINT_PAGES,
-            )
-            .unwrap()
-        };
-        let mounted = Mounted::new(Disk::new(Prng::new(5)));
-        open(&mounted).0.close().unwrap();
-        let (mut group, _) = open(&mounted);
-        mounted.disk.set_faults(Faults {
-            names_fail: true,
-            ..Faults::default()
-        });
-        group.take(OpId(1), record.clone());
-        group.attempt().unwrap();
-        mounted.disk.die();
-        drop(group);
-        mounted.disk.set_faults(Faults::default());
-        let mut expected = Durable::default();
-        expected.apply(record);
-        for luck in 0..40 {
-            let after = Mounted::new(mounted.disk.copy(Prng::new(luck)));
-            after.disk.cut_power();
-            assert!(open(&after).1 == expected, "acknowledged and missing");
-        }
-    }
-}
+mod tests;

@@ -1,12 +1,20 @@
 //! Wakes one mutant after the other and looks whether a test notices.
 
+use std::collections::BTreeMap;
+use std::io::{Read, Seek};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::killers::Killer;
+use crate::hints::Hints;
+use crate::killers::{self, Killer};
 use crate::list::Mutant;
+
+/// A test that takes so many times as long as without a mutant …
+const TIMES_SLOWER: u32 = 10;
+/// … and this on top does not end: other work on the machine alone does not make that of it.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What became of a mutant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,74 +29,190 @@ pub(crate) enum Verdict {
     NeverMet,
 }
 
-/// Judges them, several at a time. What the time budget does not allow is missing from the result.
+/// Tests that take longer are asked when all others have passed.
+const QUICK: Duration = Duration::from_millis(600);
+/// So many tests are tried alone, the best first, before the rest of each program is run in one process.
+const ALONE: usize = 3;
+
+/// How often which test caught a mutant of which file.
+type Catches = BTreeMap<(String, String), u32>;
+
+/// Everything the judges share.
+struct Court<'m> {
+    killers: &'m [Killer],
+    hints: &'m Hints,
+    catches: Mutex<Catches>,
+    ends: Option<Instant>,
+    jobs: usize,
+}
+
+/// Judges them, several at a time: first all by the quick tests, then those that are left by the slow ones. What the time
+/// budget does not allow is missing from the result.
 pub(crate) fn judge<'m>(
     mutants: &[&'m Mutant],
-    killers: &[Killer],
+    killers: &'m [Killer],
+    hints: &'m Hints,
     jobs: usize,
     time_budget: Option<u64>,
 ) -> Vec<(&'m Mutant, Verdict)> {
-    let begun = Instant::now();
-    let next = AtomicUsize::new(0);
-    let verdicts = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if time_budget.is_some_and(|most| begun.elapsed() > Duration::from_secs(most)) {
-                        break;
-                    }
-                    let verdict = verdict(mutant, killers);
-                    if matches!(verdict, Verdict::Survived | Verdict::NeverMet) {
-                        println!("{}:{} survives: {}", mutant.file, mutant.line, mutant.key);
-                    }
-                    if let Ok(mut verdicts) = verdicts.lock() {
-                        verdicts.push((*mutant, verdict));
-                    }
-                }
-            });
-        }
-    });
-    let mut verdicts = verdicts.into_inner().unwrap_or_default();
+    let court = Court {
+        killers,
+        hints,
+        catches: Mutex::default(),
+        ends: time_budget.map(|most| Instant::now() + Duration::from_secs(most)),
+        jobs,
+    };
+    let (left, mut verdicts): (Vec<_>, Vec<_>) = court
+        .each(mutants, |mutant| court.quick(mutant))
+        .into_iter()
+        .partition(|(_, verdict)| *verdict == Verdict::Survived);
+    println!(
+        "{} of {} are left for the slow tests",
+        left.len(),
+        left.len() + verdicts.len()
+    );
+    let left: Vec<&Mutant> = left.into_iter().map(|(mutant, _)| mutant).collect();
+    verdicts.extend(court.each(&left, |mutant| court.slow(mutant)));
     verdicts.sort_by_key(|(mutant, _)| mutant.id);
     verdicts
 }
 
-fn verdict(mutant: &Mutant, killers: &[Killer]) -> Verdict {
-    let mut met = false;
-    for killer in killers
-        .iter()
-        .filter(|killer| killer.reaches.contains(&mutant.id))
-    {
-        met = true;
-        match outcome(mutant, killer) {
-            Verdict::Survived | Verdict::NeverMet => {}
-            end @ (Verdict::Caught | Verdict::TimedOut) => return end,
-        }
+impl<'m> Court<'m> {
+    /// The verdict about each, as far as there is time.
+    fn each(
+        &self,
+        mutants: &[&'m Mutant],
+        verdict: impl Fn(&Mutant) -> Verdict + Sync,
+    ) -> Vec<(&'m Mutant, Verdict)> {
+        let next = AtomicUsize::new(0);
+        let verdicts = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..self.jobs {
+                scope.spawn(|| {
+                    while self.ends.is_none_or(|ends| Instant::now() < ends)
+                        && let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let verdict = verdict(mutant);
+                        if let Ok(mut verdicts) = verdicts.lock() {
+                            verdicts.push((*mutant, verdict));
+                        }
+                    }
+                });
+            }
+        });
+        verdicts.into_inner().unwrap_or_default()
     }
-    if met { Verdict::Survived } else { Verdict::NeverMet }
+
+    /// The test that caught it before, then the quick ones.
+    fn quick(&self, mutant: &Mutant) -> Verdict {
+        let order = self.order(mutant);
+        if order.is_empty() {
+            println!("{}:{} is never met: {}", mutant.file, mutant.line, mutant.key);
+            return Verdict::NeverMet;
+        }
+        let hint = self.hints.of(&mutant.key);
+        let is_wanted = |killer: &&Killer| killer.takes <= QUICK || hint == Some(&killer.name);
+        let order: Vec<&Killer> = order.into_iter().filter(is_wanted).collect();
+        let (alone, rest) = order.split_at(order.len().min(ALONE));
+        let mut programs: BTreeMap<&str, Vec<&Killer>> = BTreeMap::new();
+        for &killer in rest {
+            programs.entry(killer.program()).or_default().push(killer);
+        }
+        let alone = alone.iter().map(core::slice::from_ref);
+        let verdict = self.first(mutant, alone.chain(programs.values().map(Vec::as_slice)));
+        if verdict == Verdict::Survived {
+            println!(
+                "{}:{} passes the quick tests: {}",
+                mutant.file, mutant.line, mutant.key
+            );
+        }
+        verdict
+    }
+
+    fn slow(&self, mutant: &Mutant) -> Verdict {
+        let order = self.order(mutant);
+        let slow: Vec<&Killer> = order.into_iter().filter(|killer| killer.takes > QUICK).collect();
+        let verdict = self.first(mutant, slow.iter().map(core::slice::from_ref));
+        if verdict == Verdict::Survived {
+            println!("{}:{} survives: {}", mutant.file, mutant.line, mutant.key);
+        }
+        verdict
+    }
+
+    /// The tests that come by: the one that caught it before, then the quick ones, and those that catch much in its file.
+    fn order(&self, mutant: &Mutant) -> Vec<&'m Killer> {
+        let catches = self.catches.lock().map(|known| known.clone()).unwrap_or_default();
+        let hint = self.hints.of(&mutant.key);
+        let reaching = self.killers.iter();
+        let mut order: Vec<&Killer> = reaching
+            .filter(|killer| killer.reaches.contains(&mutant.id))
+            .collect();
+        order.sort_by_key(|killer| {
+            let caught = catches.get(&(mutant.file.clone(), killer.name.clone()));
+            (
+                hint != Some(&killer.name),
+                killer.takes / (1 + caught.copied().unwrap_or(0)),
+            )
+        });
+        order
+    }
+
+    /// Runs sets of tests until one fails.
+    fn first<'k>(&self, mutant: &Mutant, sets: impl Iterator<Item = &'k [&'k Killer]>) -> Verdict {
+        for tests in sets {
+            let (verdict, printed) = outcome(mutant, tests);
+            match verdict {
+                Verdict::Survived | Verdict::NeverMet => continue,
+                Verdict::Caught | Verdict::TimedOut => {}
+            }
+            let failed: Vec<&str> = killers::failed(&printed).collect();
+            let catcher = tests
+                .iter()
+                .find(|killer| tests.len() == 1 || failed.contains(&killer.test()));
+            if let Some(killer) = catcher {
+                self.hints.note(&mutant.key, &killer.name);
+                if let Ok(mut catches) = self.catches.lock() {
+                    *catches
+                        .entry((mutant.file.clone(), killer.name.clone()))
+                        .or_default() += 1;
+                }
+            }
+            return verdict;
+        }
+        Verdict::Survived
+    }
 }
 
-fn outcome(mutant: &Mutant, killer: &Killer) -> Verdict {
-    let Ok(mut child) = killer
-        .command()
-        .env("COMET_MUTANT", mutant.id.to_string())
-        .spawn()
-    else {
-        return Verdict::Survived;
+/// What these tests say, and what they printed.
+fn outcome(mutant: &Mutant, tests: &[&Killer]) -> (Verdict, String) {
+    let nothing = (Verdict::Survived, String::new());
+    let (Some(mut command), Ok(mut output)) = (killers::command(tests), tempfile::tempfile()) else {
+        return nothing;
     };
-    let patience = killer.takes * 8 + Duration::from_secs(10);
+    let Ok(copy) = output.try_clone() else {
+        return nothing;
+    };
+    command.env("COMET_MUTANT", mutant.id.to_string()).stdout(copy);
+    let Ok(mut child) = command.spawn() else {
+        return nothing;
+    };
+    let usual: Duration = tests.iter().map(|killer| killer.takes).sum();
+    let patience = usual * TIMES_SLOWER + PATIENCE;
     let begun = Instant::now();
-    loop {
+    let verdict = loop {
         match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Verdict::Survived,
-            Ok(Some(_)) | Err(_) => return Verdict::Caught,
+            Ok(Some(status)) if status.success() => break Verdict::Survived,
+            Ok(Some(_)) | Err(_) => break Verdict::Caught,
             Ok(None) if begun.elapsed() > patience => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Verdict::TimedOut;
+                break Verdict::TimedOut;
             }
-            Ok(None) => thread::sleep(Duration::from_millis(3)),
+            Ok(None) => thread::sleep(Duration::from_millis(2)),
         }
-    }
+    };
+    let mut printed = Vec::new();
+    // Without it the next run knows less, nothing else.
+    let _ = output.rewind().and_then(|()| output.read_to_end(&mut printed));
+    (verdict, String::from_utf8_lossy(&printed).into_owned())
 }

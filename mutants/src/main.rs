@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod hints;
 mod judge;
 mod killers;
 mod list;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use hints::Hints;
 use judge::Verdict;
 use list::Mutant;
 
@@ -67,10 +69,10 @@ fn mutate(cli: &Cli) -> Result<bool, String> {
     let reasons = survivors::read(&root)?;
     let listed = list::list(&root)?;
     println!("{} mutants in core/src", listed.mutants.len());
-    let copy = tree::copy(&root)?;
+    let copy = tree::copy(&root, &listed)?;
     let unviable = tree::build(&copy, &listed)?;
     let killers = killers::build(&copy)?;
-    let killers = killers::reach(killers, listed.mutants.len());
+    let killers = killers::reach(killers, listed.mutants.len(), cli.jobs.max(1));
     let chosen: Vec<&Mutant> = listed
         .mutants
         .iter()
@@ -87,7 +89,8 @@ fn mutate(cli: &Cli) -> Result<bool, String> {
         unviable.len(),
         chosen.len()
     );
-    let verdicts = judge::judge(&chosen, &killers, cli.jobs.max(1), cli.time_budget);
+    let hints = Hints::read(&copy.target)?;
+    let verdicts = judge::judge(&chosen, &killers, &hints, cli.jobs.max(1), cli.time_budget);
     let mut summary = survivors::Summary::of(&verdicts, &reasons);
     summary.tell(cli.every, cli.seed);
     if let Some(path) = &cli.json {

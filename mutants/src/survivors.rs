@@ -86,9 +86,10 @@ impl<'v> Summary<'v> {
     pub(crate) fn tell(&mut self, every: u32, seed: u32) {
         self.command = format!("cargo run -p comet-mutants -- --every {every} --seed {seed}");
         println!(
-            "{} mutants judged: {} caught, {} live for a written reason, {} live without one",
+            "{} mutants judged: {} caught ({:.1} %), {} live for a written reason, {} live without one",
             self.judged,
             self.caught,
+            100.0 * self.caught as f64 / self.judged.max(1) as f64,
             self.explained.len(),
             self.open.len()
         );
@@ -105,7 +106,7 @@ impl<'v> Summary<'v> {
             "caught": self.caught,
             "explained": self.explained.len(),
             "open": self.open.len(),
-            "failed": 0,
+            "failed": self.open.len(),
             "command": self.command,
         })
         .to_string()

@@ -5,10 +5,11 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::list::Listed;
+use crate::list::{Listed, Source};
 use crate::weave::weave;
 
 /// So often mutants that do not compile are taken out before we give up.
@@ -29,7 +30,7 @@ fn target(root: &Path) -> PathBuf {
 /// The copy.
 pub(crate) struct Copy {
     pub(crate) folder: PathBuf,
-    target: PathBuf,
+    pub(crate) target: PathBuf,
 }
 
 impl Copy {
@@ -46,8 +47,8 @@ impl Copy {
     }
 }
 
-/// Copies every file that git knows.
-pub(crate) fn copy(root: &Path) -> Result<Copy, String> {
+/// Copies every file that git knows and that is not woven.
+pub(crate) fn copy(root: &Path, listed: &Listed) -> Result<Copy, String> {
     let target = target(root);
     let folder = target.join("mutants");
     let known = Command::new("git")
@@ -55,7 +56,9 @@ pub(crate) fn copy(root: &Path) -> Result<Copy, String> {
         .current_dir(root)
         .output()
         .map_err(|error| format!("git: {error}"))?;
-    for file in String::from_utf8_lossy(&known.stdout).lines() {
+    let woven: BTreeSet<&str> = listed.sources.iter().map(|source| source.file.as_str()).collect();
+    let known = String::from_utf8_lossy(&known.stdout).into_owned();
+    for file in known.lines().filter(|file| !woven.contains(file)) {
         copy_file(&root.join(file), &folder.join(file)).map_err(|error| format!("{file}: {error}"))?;
     }
     Ok(Copy { folder, target })
@@ -78,11 +81,17 @@ fn copy_file(from: &Path, to: &Path) -> std::io::Result<()> {
 /// Weaves the mutants in, and takes out again what does not compile. Tells which these are.
 pub(crate) fn build(copy: &Copy, listed: &Listed) -> Result<BTreeSet<u32>, String> {
     let mut out = BTreeSet::new();
+    let before: Vec<Before> = listed
+        .sources
+        .iter()
+        .filter_map(|source| Before::of(copy, source))
+        .collect();
     write_switch(copy, listed.mutants.len())?;
     for _ in 0..ROUNDS_MAX {
         write_sources(copy, listed, &out)?;
         let bad = not_compiling(copy)?;
         if bad.is_empty() {
+            before.iter().for_each(Before::restore);
             return Ok(out);
         }
         println!("{} mutants do not compile", bad.len());
@@ -93,6 +102,32 @@ pub(crate) fn build(copy: &Copy, listed: &Listed) -> Result<BTreeSet<u32>, Strin
         }
     }
     Err("too many mutants do not compile".to_owned())
+}
+
+/// A woven file as the last run left it.
+struct Before {
+    path: PathBuf,
+    text: String,
+    changed: SystemTime,
+}
+
+impl Before {
+    fn of(copy: &Copy, source: &Source) -> Option<Self> {
+        let path = copy.folder.join(&source.file);
+        let text = fs::read_to_string(&path).ok()?;
+        let changed = fs::metadata(&path).ok()?.modified().ok()?;
+        Some(Self { path, text, changed })
+    }
+
+    /// What came out as it was is as old as it was, so that cargo does not build it again.
+    fn restore(&self) {
+        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text)
+            && let Ok(file) = fs::File::options().write(true).open(&self.path)
+        {
+            // At worst it is built again.
+            let _ = file.set_modified(self.changed);
+        }
+    }
 }
 
 fn write_sources(copy: &Copy, listed: &Listed, out: &BTreeSet<u32>) -> Result<(), String> {
@@ -106,19 +141,25 @@ fn write_sources(copy: &Copy, listed: &Listed, out: &BTreeSet<u32>) -> Result<()
             );
             text.push_str("mod mutant;\n");
         }
-        let path = copy.folder.join(&source.file);
-        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
-            continue;
-        }
-        fs::write(path, text).map_err(|error| format!("{}: {error}", source.file))?;
+        write_if_new(&copy.folder.join(&source.file), &text)?;
     }
     Ok(())
+}
+
+fn write_if_new(path: &Path, text: &str) -> Result<(), String> {
+    if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all);
+    written
+        .and_then(|()| fs::write(path, text))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The question that every mutant asks.
 fn write_switch(copy: &Copy, mutants: usize) -> Result<(), String> {
     let text = include_str!("switch.rs.txt").replace("LENGTH", &(mutants + 1).to_string());
-    fs::write(copy.folder.join("core/src/mutant.rs"), text).map_err(|error| format!("mutant.rs: {error}"))
+    write_if_new(&copy.folder.join("core/src/mutant.rs"), &text)
 }
 
 /// Numbers of the mutants that the compiler complains about.

@@ -100,7 +100,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, inbox: Inbox) {
 
 impl Shard {
     pub(crate) fn new(index: u16, shared: Arc<Shared>) -> Self {
-        let share = |max: usize| Unfinished::new(max.div_ceil(shared.shards.max(1)));
+        let share = |max| Unfinished::new(crate::unfinished::share(max, shared.shards, index.into()));
         let unfinished_ws = share(shared.ws.handshakes_max);
         let unfinished_cometql = share(shared.cometql.as_ref().map_or(0, |port| port.handshakes_max));
         Self {

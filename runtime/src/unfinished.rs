@@ -41,6 +41,13 @@ impl Drop for Ticket {
     }
 }
 
+/// What one shard of so many has of a bound for all: the shares of all shards are as much as the bound, or one each if it is
+/// less than that. The acceptor deals connections out in turn, so none has to have more than the others.
+pub(crate) fn share(max: usize, shards: usize, index: usize) -> usize {
+    let shards = shards.max(1);
+    (max / shards + usize::from(index < max % shards)).max(1)
+}
+
 impl Unfinished {
     /// At most `max`, and at least one.
     pub(crate) fn new(max: usize) -> Rc<Self> {
@@ -151,6 +158,19 @@ mod tests {
         }
         assert_eq!(left(&table)[..3], [2, 4, 5], "the others are not disturbed");
         assert_eq!(table.tasks.len(), 5);
+    }
+
+    #[test]
+    fn the_shares_are_the_bound() {
+        for (max, shards) in [(4096, 1), (4096, 7), (512, 100), (100, 100), (8, 3)] {
+            let sum: usize = (0..shards).map(|index| share(max, shards, index)).sum();
+            assert_eq!(sum, max, "{shards}");
+        }
+        assert_eq!(
+            [share(3, 8, 0), share(3, 8, 7)],
+            [1, 1],
+            "a shard without a place would serve nobody"
+        );
     }
 
     #[test]

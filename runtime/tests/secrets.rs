@@ -126,11 +126,17 @@ fn sessions(cometql: SocketAddr) {
     Client::greeted(cometql).write(&packet(1, WRONG_PASSWORD.as_bytes()));
 }
 
-fn log_everything(format: &str) -> Vec<(String, String)> {
+/// What is written anywhere. `redact`: of the recording.
+fn log_everything(format: &str, redact: bool) -> Vec<(String, String)> {
     let dir = tempfile::tempdir().unwrap();
+    let recording = dir.path().join("recording");
     let addresses = [free_address(), free_address(), free_address()];
     let [ws, cometql, metrics] = addresses;
-    let mut program = spawn(dir.path(), addresses, format, &[]);
+    let env = [
+        ("COMET_RECORD_DIR", recording.to_str().unwrap()),
+        ("COMET_RECORD_REDACT", if redact { "true" } else { "false" }),
+    ];
+    let mut program = spawn(dir.path(), addresses, format, &env);
     wait_for(cometql);
     sessions(cometql);
     for (dev, user, key) in [
@@ -169,7 +175,15 @@ fn log_everything(format: &str) -> Vec<(String, String)> {
         ("metrics".to_owned(), figures),
         ("stdout".to_owned(), text("stdout")),
         ("stderr".to_owned(), text("stderr")),
+        ("recording".to_owned(), content(&recording)),
     ]
+}
+
+/// All files of a directory.
+fn content(dir: &Path) -> String {
+    let files = fs::read_dir(dir).unwrap();
+    let bytes = files.flat_map(|file| fs::read(file.unwrap().path()).unwrap());
+    String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
 }
 
 fn assert_clean(outputs: &[(String, String)]) {
@@ -202,11 +216,22 @@ fn assert_clean(outputs: &[(String, String)]) {
 #[test]
 fn logs_and_figures_hold_no_secret() {
     for format in ["text", "json"] {
-        let outputs = log_everything(format);
+        let outputs = log_everything(format, true);
         let log = &outputs[2].1;
         assert!(log.contains("login refused"), "something was logged: {log}");
         assert!(log.contains("users_auth"), "statements are logged: {log}");
         assert_clean(&outputs);
+    }
+}
+
+/// That this search finds what is there: without redaction a recording holds keys and messages as they are.
+#[test]
+fn a_recording_without_redaction_is_secret_itself() {
+    let outputs = log_everything("text", false);
+    let (logs, recording) = outputs.split_at(3);
+    assert_clean(logs);
+    for secret in [PASSWORD, USER_KEY, TOKEN, WRONG_KEY, MESSAGE] {
+        assert!(recording[0].1.contains(secret), "{secret}");
     }
 }
 

@@ -336,3 +336,92 @@ fn a_torn_end_of_the_log_is_no_damage() {
     }
     assert_eq!(least, COUNT - 1);
 }
+
+/// A killed process, or a disk that was full for a moment, leaves frames of an attempt that never ended; what is written
+/// next begins before them. If the power then fails in the middle of it, they lie behind a torn end.
+#[test]
+fn what_an_unfinished_attempt_left_behind_a_torn_end_is_no_damage() {
+    const COUNT: u64 = 3;
+    let image = killed_after(COUNT);
+    let path = image.path().join(LOG_NAME);
+    let mut log = fs::read(&path).unwrap();
+    let last = log[log.len() - (4096 + 24)..].to_vec();
+    // With our salt and the mark of an end, but continuing nothing.
+    for _ in 0..3 {
+        log.extend_from_slice(&last);
+    }
+    fs::write(&path, &log).unwrap();
+    assert!(read(image.path()).unwrap() == after(COUNT));
+}
+
+/// The start takes it away, so that it cannot lie behind another torn end later.
+#[test]
+fn what_an_unfinished_attempt_left_does_not_stay() {
+    let image = killed_after(3);
+    let path = image.path().join(LOG_NAME);
+    let log = fs::read(&path).unwrap();
+    let mut longer = log.clone();
+    longer.extend_from_slice(&log[log.len() - (4096 + 24)..]);
+    fs::write(&path, &longer).unwrap();
+    let (store, durable) = store::open(image.path(), Durability::Fsync).unwrap();
+    assert!(durable == after(3));
+    assert!(fs::read(&path).unwrap() == log);
+    drop(store);
+}
+
+/// SQLite writes the header again when it begins with the first frame, and the power may fail at that moment. What is behind
+/// it is then in the main file, too.
+#[test]
+fn a_torn_header_over_a_log_that_was_folded_is_no_damage() {
+    const COUNT: u64 = 5;
+    let image = killed_after(COUNT);
+    let log = image.path().join(LOG_NAME);
+    let mut torn = fs::read(&log).unwrap();
+    torn[8..32].fill(0xa5);
+    let unfolded = fs::read(image.path().join(FILE_NAME)).unwrap();
+    // The last connection folds the log and takes it away.
+    let other = rusqlite::Connection::open(image.path().join(FILE_NAME)).unwrap();
+    other
+        .query_row("SELECT count(*) FROM users_auth", [], |_| Ok(()))
+        .unwrap();
+    other.close().unwrap();
+    assert!(!log.exists());
+    fs::write(&log, &torn).unwrap();
+    assert!(read(image.path()).unwrap() == after(COUNT));
+
+    fs::write(image.path().join(FILE_NAME), unfolded).unwrap();
+    fs::write(&log, &torn).unwrap();
+    assert!(refusal(image.path()).contains("header"));
+}
+
+/// The quick check of the file does not compare keys, and a state that is put together in the wrong order is none.
+#[test]
+fn rows_out_of_order() {
+    for (table, column) in [("users_messages", "seq"), ("users_auth", "user_id")] {
+        let dir = store_with_sample();
+        let db = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
+        let sql: String = db
+            .query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [table], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        let (columns, key) = sql.split_once("PRIMARY KEY").unwrap();
+        let falling = format!(
+            "{columns}PRIMARY KEY{}",
+            key.replace(column, &format!("{column} DESC"))
+        );
+        db.execute_batch(&format!(
+            "ALTER TABLE {table} RENAME TO former; {falling}; INSERT INTO {table} SELECT * FROM former; DROP TABLE former;
+             PRAGMA writable_schema = ON"
+        ))
+        .unwrap();
+        db.execute(
+            "UPDATE sqlite_schema SET sql = ?1 WHERE name = ?2",
+            [sql.as_str(), table],
+        )
+        .unwrap();
+        db.close().unwrap();
+        assert_damaged(dir.path());
+        assert!(refusal(dir.path()).contains("order of their keys"));
+    }
+}

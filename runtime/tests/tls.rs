@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use comet_server::config::TlsFiles;
+use comet_server::config::{Settings, TlsFiles};
 use harness::browser::{ANONYMOUS, Browser, request};
 use harness::mysql::{Client, packet, query_packet};
 use harness::{Server, connect, server_with};
@@ -31,13 +31,17 @@ fn tls_server(dir: &Path) -> Server {
 }
 
 fn tls_server_with(dir: &Path, send_buffer_bytes: usize) -> Server {
+    tls_server_and(dir, |settings| settings.ws.send_buffer_bytes = send_buffer_bytes)
+}
+
+fn tls_server_and(dir: &Path, change: impl FnOnce(&mut Settings)) -> Server {
     let files = TlsFiles {
         cert: dir.join("cert.pem"),
         key: dir.join("key.pem"),
     };
     server_with(|settings| {
         settings.ws.tls = Some(files.clone());
-        settings.ws.send_buffer_bytes = send_buffer_bytes;
+        change(settings);
         if let Some(cometql) = &mut settings.cometql {
             cometql.tls = Some(files);
         }
@@ -163,4 +167,52 @@ fn certificates_are_read_again() {
     assert_eq!(server.running.reload_tls().unwrap(), 2);
     browser(server.ws(), &new);
     early.sync();
+}
+
+/// Half a greeting of TLS, and half a request within it: a byte now and then does not keep a connection that never says what it
+/// wants (docs/security.md, "Floods").
+#[test]
+fn dribbling_over_tls_has_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = certificate(dir.path());
+    let server = tls_server_and(dir.path(), |settings| settings.ws.handshake_timeout_ms = 400);
+    let mut greeting = connect(server.ws());
+    // The beginning of a handshake record of 512 bytes.
+    greeting.write_all(&[0x16, 3, 1, 2, 0, 1]).unwrap();
+    let mut request = secure(connect(server.ws()), &trusted);
+    request
+        .write_all(b"GET /ws/sesion=&myid=0 HTTP/1.1\r\nX-Slow: ")
+        .unwrap();
+    let dribble =
+        |stream: &mut dyn Write| while stream.write_all(&[0x20]).and_then(|()| stream.flush()).is_ok() {};
+    dribble(&mut greeting);
+    dribble(&mut request);
+    browser(server.ws(), &trusted).subscribe("web_a");
+}
+
+/// A bound of eight, and forty that do not finish their greeting.
+#[test]
+fn whoever_does_not_finish_his_greeting_keeps_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = certificate(dir.path());
+    let server = tls_server_and(dir.path(), |settings| {
+        settings.ws.handshakes_max = 8;
+        settings.ws.handshake_timeout_ms = 3_600_000;
+        settings.ws.shards = Some(1);
+    });
+    let mut flood: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut stream = connect(server.ws());
+            stream.write_all(&[0x16, 3, 1, 2, 0, 1]).unwrap();
+            stream
+        })
+        .collect();
+    browser(server.ws(), &trusted).subscribe("web_a");
+    for stream in flood.iter_mut().take(30) {
+        let ended = match stream.read(&mut [0; 1]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        };
+        assert!(ended, "the oldest are gone");
+    }
 }

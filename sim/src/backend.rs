@@ -85,6 +85,11 @@ pub enum Ask {
         ids: Vec<String>,
         words: bool,
     },
+    /// What is known of the messages of a channel; of `msg`, those of a user or of all.
+    DeliveryOf {
+        channel: String,
+        user: Option<u32>,
+    },
     Begin,
     End,
     /// A statement that is refused with this code.
@@ -206,6 +211,12 @@ impl Ask {
                 "SELECT id, time, ms, what, session, connection FROM messages_delivery WHERE id IN ('{}')",
                 ids.join("', '")
             ),
+            Self::DeliveryOf { channel, user } => {
+                let user = user.map_or_else(String::new, |user| format!(" AND user_id = {user}"));
+                format!(
+                    "SELECT id, time, ms, what, session, connection FROM messages_delivery WHERE name = '{channel}'{user}"
+                )
+            }
             Self::Begin => "BEGIN".to_owned(),
             Self::End => "COMMIT".to_owned(),
             Self::Wrong { text, .. } => text.clone(),
@@ -235,6 +246,31 @@ impl Ask {
             _ => ("INSERT INTO users_auth (id, hash) VALUES (1, '')".to_owned(), 17),
         };
         Self::Wrong { text, code }
+    }
+
+    /// True if it only sets up the session, which no limit counts.
+    pub fn is_free(&self) -> bool {
+        match self {
+            Self::Begin | Self::End | Self::Use { .. } => true,
+            Self::Console(console) => console.is_free(),
+            Self::Private(_)
+            | Self::Publish(_)
+            | Self::SetKey { .. }
+            | Self::DelKey { .. }
+            | Self::SetData { .. }
+            | Self::DelData { .. }
+            | Self::SetLength { .. }
+            | Self::DelLength { .. }
+            | Self::DelHistory { .. }
+            | Self::DelMessage { .. }
+            | Self::DelQueue { .. }
+            | Self::Revoke { .. }
+            | Self::Restore { .. }
+            | Self::Look(_)
+            | Self::Delivery { .. }
+            | Self::DeliveryOf { .. }
+            | Self::Wrong { .. } => false,
+        }
     }
 
     /// True if it changes something durable, so that its OK waits for the disk.

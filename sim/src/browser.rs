@@ -2,6 +2,7 @@
 //! does, or as docs/protocol-v5.md wants it.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use crate::names;
 
@@ -240,6 +241,8 @@ pub struct Browser {
     pub version: Version,
     /// `comet_server_uuid`; some browsers tell none.
     pub uuid: String,
+    /// Its address, if the server can know it.
+    pub ip: Option<IpAddr>,
 }
 
 /// A tab.

@@ -10,8 +10,14 @@ pub enum Console {
     SessionStatus,
     /// `SHOW GLOBAL STATUS`.
     GlobalStatus,
+    /// `SHOW MEMORY`.
+    Memory,
+    /// `SHOW GLOBAL MEMORY`.
+    GlobalMemory,
     /// The database and the session's number.
     Database,
+    /// The id of the newest message of the session's last message INSERT.
+    LastMessage,
     /// All of `users_time`.
     Times,
     /// All of `pipes`.
@@ -81,7 +87,7 @@ pub const FIXED: [(&str, Fixed); 24] = [
 impl Console {
     /// The question of a script.
     pub const fn of(kind: u64, about: u64) -> Self {
-        match kind % 14 {
+        match kind % 17 {
             0 => Self::ProcessList,
             1 => Self::SessionStatus,
             2 => Self::GlobalStatus,
@@ -91,6 +97,9 @@ impl Console {
             6 => Self::Members,
             7 => Self::Lengths,
             8 => Self::Tokens,
+            14 => Self::Memory,
+            15 => Self::GlobalMemory,
+            16 => Self::LastMessage,
             _ => Self::Fixed((about % FIXED.len() as u64) as usize),
         }
     }
@@ -100,13 +109,28 @@ impl Console {
         self.text().starts_with("DELETE")
     }
 
+    /// It tells constants of a session, or sets one up, which no limit counts.
+    pub fn is_free(self) -> bool {
+        let free = [
+            "SET ",
+            "SELECT @@",
+            "SELECT 1",
+            "SELECT DATABASE",
+            "SHOW WARNINGS",
+        ];
+        free.iter().any(|start| self.text().starts_with(start))
+    }
+
     /// The statement.
     pub const fn text(self) -> &'static str {
         match self {
             Self::ProcessList => "SHOW FULL PROCESSLIST",
             Self::SessionStatus => "SHOW STATUS",
             Self::GlobalStatus => "SHOW GLOBAL STATUS",
+            Self::Memory => "SHOW MEMORY",
+            Self::GlobalMemory => "SHOW GLOBAL MEMORY",
             Self::Database => "SELECT DATABASE(), CONNECTION_ID()",
+            Self::LastMessage => "SELECT @@last_message_id",
             Self::Times => "SELECT id, time FROM users_time",
             Self::Pipes => "SELECT name, users FROM pipes",
             Self::Members => "SELECT name, user_id, user_uuid FROM users_in_pipes",

@@ -1,6 +1,7 @@
 //! Seed in, script out. A profile that has a kind of fault switched off (swarm testing) finds what a mix of
 //! everything hides, so each seed draws how often every verb is used, and many of them not at all.
 
+use crate::names::TOKENS;
 use crate::prng::Prng;
 use crate::profile::{Knob, Profile};
 use crate::step::{Script, Step, Verb};
@@ -136,7 +137,7 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
         Verb::Pause | Verb::Sleep => (who, pause(rng), 0),
         Verb::Again => (who, 0, 0),
         Verb::Storm => (rng.below(2), pause(rng), 0),
-        Verb::Rekey => (who, rng.below(7), rng.below(10)),
+        Verb::Rekey => (who, rng.below(7), rng.below(TOKENS)),
         Verb::Sub => (
             who,
             rng.next() & rng.next() & 0xfff,
@@ -155,10 +156,10 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
         Verb::Intruder => (rng.below(5), 0, 0),
         Verb::Private => (who, rng.below(4), rng.next() & 0xffff),
         Verb::Publish => (who, rng.below(8), rng.next() & 0xffff),
-        Verb::SetKey | Verb::Revoke | Verb::Restore => (who, rng.below(4), rng.below(10)),
+        Verb::SetKey | Verb::Revoke | Verb::Restore => (who, rng.below(4), rng.below(TOKENS)),
         Verb::SetLength => (who, rng.below(8), rng.pick(&[0, 1, 2, 5, 99, 200])),
         Verb::DelLength | Verb::DelHistory => (who, rng.below(8), 0),
-        Verb::Select => (who, rng.below(11), rng.below(12)),
+        Verb::Select => (who, rng.below(12), rng.below(12)),
         Verb::Wrong => (who, rng.below(8), 0),
         Verb::Transaction => (who, rng.below(2), 0),
         Verb::DiskFail => (pause(rng), 0, 0),
@@ -166,7 +167,7 @@ fn numbers(verb: Verb, rng: &mut Prng) -> (u64, u64, u64) {
         Verb::Stop => (pause(rng), 0, 0),
         Verb::Jump => (rng.pick(&[500, 2_000, 100_000, HOUR_MS, DAY_MS]), rng.below(2), 0),
         Verb::Stall => (pause(rng), rng.below(2), 0),
-        Verb::Console => (who, rng.below(14), rng.next() & 0xff),
+        Verb::Console => (who, rng.below(17), rng.next() & 0xff),
         Verb::Use => (who, rng.below(3), 0),
         Verb::DelMessage => (who, rng.below(16), 0),
         Verb::Health => (0, 0, 0),

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod backend;
 pub mod browser;
 pub mod console;
@@ -21,6 +22,7 @@ pub mod network;
 pub mod planted;
 mod planted_delivery;
 mod planted_exact;
+mod planted_limits;
 pub mod prng;
 pub mod profile;
 pub mod recording;

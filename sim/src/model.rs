@@ -9,6 +9,7 @@ mod commands;
 mod conns;
 mod console;
 mod delivery;
+mod delivery_of;
 pub mod facts;
 mod histories;
 mod limits;
@@ -18,13 +19,17 @@ mod outputs;
 mod pages;
 mod private;
 mod queries;
+mod quota;
+mod restart;
 mod sends;
 mod sessions;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
-use comet_core::{Action, CloseCause, ConnId, OpId, Record};
+use comet_core::{CloseCause, ConnId, OpId};
 
+use crate::address::Network;
 use crate::backend::Ask;
 use crate::browser::{Command, Intrusion, Version};
 use crate::profile::{Knob, Profile};
@@ -34,7 +39,7 @@ use commands::Pace;
 use console::Counts;
 use facts::Facts;
 use histories::Reading;
-use limits::Tokens;
+use limits::Turns;
 pub use outputs::Out;
 use pages::Page;
 use sends::{Accepted, Identity};
@@ -107,6 +112,8 @@ pub struct Claim {
     pub key: String,
     pub uuid: String,
     pub version: Version,
+    /// Where it comes from, if anybody knows.
+    pub ip: Option<IpAddr>,
 }
 
 /// A connection as the model knows it.
@@ -119,6 +126,7 @@ struct Conn {
     user: u32,
     uuid: String,
     version: Version,
+    ip: Option<IpAddr>,
     opened: u64,
     channels: Vec<String>,
     /// Registered for private delivery; evicted ones are not.
@@ -221,6 +229,12 @@ enum Expected {
         ids: Vec<String>,
         words: bool,
     },
+    /// What is known of the messages of a channel; of `msg`, those of a user.
+    DeliveryOf {
+        dev: u32,
+        channel: String,
+        user: Option<u32>,
+    },
     /// So many rows.
     Count(usize),
     /// Rows of a name and a value, among others.
@@ -271,8 +285,10 @@ pub struct Model {
     pages: Vec<Page>,
     /// Messages with a send key that may be sent again, oldest first.
     accepted: Vec<Accepted>,
-    /// Turns of tenants that sent commands.
-    turns: Vec<Tokens>,
+    /// Turns of whoever took one.
+    turns: Vec<Turns>,
+    /// Who showed a right key where: network, tenant, user.
+    friends: Vec<(Network, u32, u32)>,
     /// The ids of all messages that were ever sent with a send key.
     identities: Vec<(Identity, String)>,
     /// All ids of channel messages.
@@ -305,6 +321,8 @@ pub struct Model {
     leaving: Vec<ConnId>,
     /// Connections the core closed in this step: nothing may follow.
     ended: Vec<ConnId>,
+    /// The connection that is not let in in this step: it is told why, unless there is no memory for that.
+    turned_away: Option<ConnId>,
     /// The queue a statement of this step deletes.
     emptied: Option<(u32, u32)>,
     /// What happened to messages, in order.
@@ -345,6 +363,7 @@ impl Model {
             pages: Vec::new(),
             accepted: Vec::new(),
             turns: Vec::new(),
+            friends: Vec::new(),
             identities: Vec::new(),
             ids: Vec::new(),
             copies: Vec::new(),
@@ -364,92 +383,13 @@ impl Model {
             kicks: Vec::new(),
             leaving: Vec::new(),
             ended: Vec::new(),
+            turned_away: None,
             emptied: None,
             happened: Vec::new(),
             actor: (0, 0),
             previous: 0,
             compared: 0,
         }
-    }
-
-    /// A new server started on what the disk had; `actions` are those of its start.
-    pub fn restart(
-        &mut self,
-        now: u64,
-        unix: u64,
-        safe: &[Record],
-        actions: &[Action],
-    ) -> Result<(), Failure> {
-        self.now = now;
-        self.unix = unix;
-        self.life += 1;
-        if self.life > 1 {
-            self.crashes.push(now);
-        }
-        self.written = Facts::default();
-        for record in safe {
-            self.written.apply(record);
-        }
-        self.forget_everything_volatile();
-        self.told = self.written.clone();
-        self.lose_unsafe_messages();
-        let broken = self
-            .private
-            .iter()
-            .find(|message| message.fate == Fate::Lost && message.acknowledged);
-        if let Some(message) = broken {
-            return wrong("lost", format!("answered OK, gone after the crash: {message:?}"));
-        }
-        self.told.everybody_offline(unix / 1000);
-        let outs = self.understand(&Cause::Tick, actions)?;
-        for out in &outs {
-            match out {
-                Out::Record { op, record } => self.note_record(*op, record)?,
-                Out::Room(room) => self.room_told(*room)?,
-                Out::Frame { .. }
-                | Out::Probe { .. }
-                | Out::Close { .. }
-                | Out::Reply { .. }
-                | Out::CloseSession { .. }
-                | Out::Ready(_) => return wrong("start", format!("{out:?} at the start")),
-            }
-        }
-        Ok(())
-    }
-
-    fn forget_everything_volatile(&mut self) {
-        let pages: Vec<_> = self
-            .conns
-            .iter()
-            .filter(|c| c.gone.is_none())
-            .filter_map(|c| c.page)
-            .collect();
-        for page in pages {
-            self.separated(page);
-        }
-        self.conns.clear();
-        self.living.clear();
-        for message in &mut self.private {
-            message.holders.clear();
-            message.somebody_has_it = false;
-            message.done_by.clear();
-        }
-        self.sessions.clear();
-        self.counts = Counts {
-            started: self.now,
-            ..Counts::default()
-        };
-        self.due.clear();
-        self.wanted.clear();
-        self.accepted.clear();
-        self.turns.clear();
-        self.last_op = OpId(0);
-        self.persisted = OpId(0);
-        self.failing = false;
-        self.checked = None;
-        self.ready = true;
-        self.memory = memory::Memory::default();
-        self.shutting_down = false;
     }
 
     fn conn(&self, id: ConnId) -> Option<&Conn> {

@@ -40,9 +40,9 @@ pub fn hash(dev: u32, user: u32, version: u64) -> String {
     format!("hash_{dev}_{user}_{}", version % 3)
 }
 
-/// Tokens have ten versions: the third expires early, the fourth at a fraction of a second, and the others are broken,
+/// Tokens have thirteen versions: the third expires early, the fourth at a fraction of a second, and the others are broken,
 /// each in a way of its own.
-pub const TOKENS: u64 = 10;
+pub const TOKENS: u64 = 13;
 /// Those of them that prove something.
 pub const TRUE_TOKENS: u64 = 4;
 
@@ -59,7 +59,12 @@ pub const fn token_expires(version: u64) -> u64 {
 pub fn token(dev: u32, user: u32, version: u64) -> String {
     let version = version % TOKENS;
     let alg = if version == 4 { "none" } else { "HS256" };
-    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}","typ":"JWT"}}"#));
+    let header = match version {
+        10 => "no JSON".to_owned(),
+        11 => r#"{"typ":"JWT"}"#.to_owned(),
+        _ => format!(r#"{{"alg":"{alg}","typ":"JWT"}}"#),
+    };
+    let header = URL_SAFE_NO_PAD.encode(header);
     let fraction = if version == 3 { ".5" } else { "" };
     let exp = token_expires(version);
     let payload = match version {
@@ -79,6 +84,7 @@ pub fn token(dev: u32, user: u32, version: u64) -> String {
             "{header}.{payload}.{}",
             signature.replace(|c: char| c.is_lowercase(), "A")
         ),
+        12 => format!("{header}.{payload}.+{signature}"),
         _ => format!("{header}.{payload}.{signature}"),
     }
 }

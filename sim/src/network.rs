@@ -59,6 +59,8 @@ pub struct Link {
     pub held: bool,
     /// Nothing passes any more, in either direction.
     pub cut: bool,
+    /// The server wants its page to come back later.
+    pub sent_away: bool,
     /// The reader does not read until then.
     pub paused_until: u64,
     /// Bytes that the server could not get rid of.
@@ -84,6 +86,7 @@ impl Link {
             server: ServerSide::Coming,
             held: true,
             cut: false,
+            sent_away: false,
             paused_until: 0,
             outstanding: 0,
             heard: 0,

@@ -109,6 +109,16 @@ bugs! {
     WrongBucket "wrong_bucket",
     /// A tenant may have one subscription more than it may.
     QuotaOffByOne "quota_off_by_one",
+    /// A tenant may store one thing more than it may.
+    StoreOffByOne "store_off_by_one",
+    /// A tenant may have one connection, session or user more than it may.
+    PlacesOffByOne "places_off_by_one",
+    /// The statements of a tenant may come a little faster.
+    StatementsOffByOne "statements_off_by_one",
+    /// One wrong key more is free.
+    GuessesOffByOne "guesses_off_by_one",
+    /// An address may have one connection more.
+    AddressOffByOne "address_off_by_one",
     /// What is around the core seems never to give memory back.
     MemoryLeak "memory_leak",
     /// The core does not hear how much memory is used.
@@ -133,6 +143,13 @@ pub struct Planted {
     full: bool,
     conns: Vec<(ConnId, u32, u32)>,
     exact: crate::planted_exact::Memory,
+}
+
+fn is_queued(action: &Action) -> bool {
+    let Action::Persist { record, .. } = action else {
+        return false;
+    };
+    matches!(record, Record::MessageQueued { .. })
 }
 
 fn is_ack(event: &Event) -> bool {
@@ -266,22 +283,11 @@ impl Planted {
     }
 
     /// The settings the core is started with.
-    pub fn settings(&self, mut config: Config) -> Config {
-        if self.bug == Some(Bug::ForgetSends) {
-            config.send_memory_max = 0;
+    pub fn settings(&self, config: Config) -> Config {
+        match self.bug {
+            Some(bug) => crate::planted_limits::settings(bug, config),
+            None => config,
         }
-        let rates = &mut config.rules.rates;
-        if self.bug == Some(Bug::RateOffByOne) && rates.tenant.commands > 0 {
-            rates.tenant.commands += 1;
-        }
-        if self.bug == Some(Bug::WrongBucket) {
-            rates.connection = core::mem::take(&mut rates.tenant);
-        }
-        let subscriptions = &mut config.rules.quota.subscriptions;
-        if self.bug == Some(Bug::QuotaOffByOne) && *subscriptions > 0 {
-            *subscriptions += 1;
-        }
-        config
     }
 
     /// Spoils what the core wants.
@@ -295,16 +301,7 @@ impl Planted {
             Bug::DropPrivate => actions.retain(|a| !(is_private(a) && self.every(5))),
             Bug::SwapPrivate => swap(actions, is_private),
             Bug::SwapChannel => swap(actions, is_channel_message),
-            Bug::SwallowRecord => actions.retain(|action| {
-                let queued = matches!(
-                    action,
-                    Action::Persist {
-                        record: Record::MessageQueued { .. },
-                        ..
-                    }
-                );
-                !(queued && self.every(3))
-            }),
+            Bug::SwallowRecord => actions.retain(|a| !(is_queued(a) && self.every(3))),
             Bug::DropProbe => actions.retain(|action| !matches!(action, Action::Probe { .. })),
             Bug::DropOffline => actions.retain(|action| !text_of(action).contains(r#""event":"offline""#)),
             Bug::LoseReply => {
@@ -334,6 +331,11 @@ impl Planted {
             | Bug::RateOffByOne
             | Bug::WrongBucket
             | Bug::QuotaOffByOne
+            | Bug::StoreOffByOne
+            | Bug::PlacesOffByOne
+            | Bug::StatementsOffByOne
+            | Bug::GuessesOffByOne
+            | Bug::AddressOffByOne
             | Bug::KeepSubscriber
             | Bug::Overtake
             | Bug::InsertTwice => {}

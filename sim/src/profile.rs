@@ -99,14 +99,64 @@ knobs! {
     TenantCommands "tenant_commands" 0,
     /// `quota.subscriptions`.
     TenantSubscriptions "tenant_subscriptions" 0,
+    /// Commands of a user per second.
+    UserCommands "user_commands" 0,
+    /// Messages of a connection per second.
+    PageMessages "page_messages" 0,
+    /// Messages of a tenant per second.
+    TenantMessages "tenant_messages" 0,
+    /// Channel names a connection asks for per second.
+    PageNames "page_names" 0,
+    /// `limits.statements`, per second.
+    Statements "statements" 0,
+    /// `quota.connections`.
+    QuotaConnections "quota_connections" 0,
+    /// `quota.sessions`.
+    QuotaSessions "quota_sessions" 0,
+    /// `quota.users_online`.
+    QuotaOnline "quota_online" 0,
+    /// `quota.users`.
+    QuotaUsers "quota_users" 0,
+    /// `quota.channels`.
+    QuotaChannels "quota_channels" 0,
+    /// `quota.messages`.
+    QuotaMessages "quota_messages" 0,
+    /// `quota.bytes`.
+    QuotaBytes "quota_bytes" 0,
+    /// `ws.key_failures`.
+    KeyFailures "key_failures" 0,
+    /// `ws.max_connections_per_address`.
+    AddressMax "address_max" 0,
     /// How fast the server's wall clock goes, in thousandths of the speed of time.
     Drift "drift" 1000,
     /// `main.memory_limit`, bytes; in such a world what is around the core takes more of it, and less again.
     MemoryLimit "memory_limit" 0,
+    /// Instead of it: so little that what is stored fills it.
+    TightMemory "tight_memory" 0,
 }
 
 /// `limits.burst`, s.
 pub const BURST_S: u64 = 2;
+
+/// Limits that keep somebody away or his messages out, and what they are in some worlds. When the faults are over, the
+/// operator does away with them.
+const STRICT: [(Knob, [u64; 3]); 15] = [
+    (Knob::UserCommands, [1, 2, 5]),
+    (Knob::PageMessages, [1, 1, 2]),
+    (Knob::TenantMessages, [1, 2, 4]),
+    (Knob::PageNames, [1, 2, 5]),
+    (Knob::Statements, [1, 3, 10]),
+    (Knob::QuotaConnections, [1, 2, 6]),
+    (Knob::QuotaSessions, [1, 1, 2]),
+    (Knob::QuotaOnline, [1, 1, 2]),
+    (Knob::QuotaUsers, [1, 2, 3]),
+    (Knob::QuotaChannels, [1, 2, 3]),
+    (Knob::QuotaMessages, [1, 4, 12]),
+    (Knob::QuotaBytes, [50, 400, 3_000]),
+    (Knob::KeyFailures, [1, 1, 3]),
+    (Knob::AddressMax, [1, 2, 3]),
+    (Knob::TightMemory, [30_000, 80_000, 200_000]),
+];
 
 /// Number of settings.
 const KNOBS: usize = Knob::ALL.len();
@@ -158,6 +208,7 @@ impl Profile {
         profile.set(Knob::SendMemory, rng.pick(&[131_072, 131_072, 4, 1]));
         profile.set(Knob::SendMemoryMs, rng.pick(&[120_000, 120_000, 120_000, 2_000]));
         profile.draw_rarer(&mut rng);
+        profile.draw_strict(&mut Prng::keyed(seed, 12));
         profile
     }
 
@@ -167,6 +218,8 @@ impl Profile {
             self.set(knob, knob.calm());
         }
         self.set(Knob::Latency, self.get(Knob::Latency).min(400));
+        // Who is not let in tries again all night.
+        self.relax();
     }
 
     fn draw_rarer(&mut self, rng: &mut Prng) {
@@ -193,6 +246,31 @@ impl Profile {
             rng.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 4, 9]),
         );
         self.set(Knob::MemoryLimit, rng.pick(&[0, 0, 0, 40_000_000, 200_000_000]));
+    }
+
+    fn draw_strict(&mut self, rng: &mut Prng) {
+        if rng.percent(30) {
+            for (knob, values) in STRICT {
+                if rng.percent(30) {
+                    self.set(knob, rng.pick(&values));
+                }
+            }
+        }
+        if self.get(Knob::MemoryLimit) > 0 && rng.percent(10) {
+            self.set(Knob::Sessions, 18);
+        }
+        if rng.percent(3) {
+            self.set(Knob::DeliveryWindow, 100);
+        }
+    }
+
+    /// Does away with the strict limits; true if there were any.
+    pub fn relax(&mut self) -> bool {
+        let strict = STRICT.iter().any(|(knob, _)| self.get(*knob) > 0);
+        for (knob, _) in STRICT {
+            self.set(knob, knob.calm());
+        }
+        strict
     }
 
     /// The value of a setting.
@@ -240,8 +318,18 @@ impl Profile {
             subscriptions_max: self.get(Knob::Subscriptions).max(1) as usize,
             ws_uptime_max_ms: uptime_ms,
             ws_uptime_sweep_ms: uptime_ms / 2,
-            memory_limit_bytes: self.get(Knob::MemoryLimit),
+            memory_limit_bytes: self.memory_limit(),
+            address_connections_max: self.get(Knob::AddressMax) as u32,
+            key_failures_max: self.get(Knob::KeyFailures) as u32,
             ..Config::default()
+        }
+    }
+
+    /// `main.memory_limit`.
+    pub const fn memory_limit(&self) -> u64 {
+        match self.get(Knob::TightMemory) {
+            0 => self.get(Knob::MemoryLimit),
+            tight => tight,
         }
     }
 
@@ -249,8 +337,20 @@ impl Profile {
     fn rules(&self) -> Rules {
         let mut rules = Rules::default();
         rules.rates.burst_s = BURST_S as u32;
+        rules.rates.user.commands = self.get(Knob::UserCommands) as u32;
         rules.rates.tenant.commands = self.get(Knob::TenantCommands) as u32;
+        rules.rates.tenant.messages = self.get(Knob::TenantMessages) as u32;
+        rules.rates.connection.messages = self.get(Knob::PageMessages) as u32;
+        rules.rates.connection.subscriptions = self.get(Knob::PageNames) as u32;
+        rules.rates.statements = self.get(Knob::Statements) as u32;
+        rules.quota.connections = self.get(Knob::QuotaConnections);
+        rules.quota.sessions = self.get(Knob::QuotaSessions);
+        rules.quota.users_online = self.get(Knob::QuotaOnline);
         rules.quota.subscriptions = self.get(Knob::TenantSubscriptions);
+        rules.quota.users = self.get(Knob::QuotaUsers);
+        rules.quota.channels = self.get(Knob::QuotaChannels);
+        rules.quota.messages = self.get(Knob::QuotaMessages);
+        rules.quota.bytes = self.get(Knob::QuotaBytes);
         rules
     }
 

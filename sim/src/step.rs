@@ -76,7 +76,7 @@ verbs! {
     SetData "set_data",
     /// Session a deletes the public text of user b.
     DelData "del_data",
-    /// Session a selects b (queue, history, times, counts, members, key, data, settings) about c.
+    /// Session a selects b (queue, history, times, counts, members, key, data, settings, what became of messages) about c.
     Select "select",
     /// Session a sends a statement that is refused, of kind b.
     Wrong "wrong",

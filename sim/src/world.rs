@@ -11,6 +11,7 @@ mod memory;
 mod pages;
 mod restore;
 mod server;
+mod sessions;
 mod steps;
 mod storing;
 mod tape;
@@ -178,6 +179,7 @@ impl World {
                 } else {
                     format!("browser-{number}")
                 },
+                ip: crate::address::of_browser(number as usize),
             });
         }
         let sessions = (0..profile.get(Knob::Sessions).max(profile.get(Knob::Devs)))
@@ -395,7 +397,7 @@ impl World {
                 }
             }
             (Action::Probe { conn, probe }, _) => self.send_down(*conn, Down::Ping(probe.0)),
-            (Action::Close { conn, .. }, _) => self.close(*conn),
+            (Action::Close { conn, cause }, _) => self.close(*conn, *cause),
             (Action::Reply { session, req, .. }, Out::Reply { reply, .. }) => {
                 self.replied(session.0, req.0, reply);
             }

@@ -77,3 +77,38 @@ pub(super) fn normal(text: &str) -> Cell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_compared_as_the_numbers_they_are() {
+        for (number, text, expected) in [
+            (5, "5", Some(Ordering::Equal)),
+            (5, "5.0", Some(Ordering::Equal)),
+            (5, "5.5", Some(Ordering::Less)),
+            (-5, "-5.5", Some(Ordering::Greater)),
+            (i64::MAX, "9223372036854775808", Some(Ordering::Less)),
+            (5, "+5", None),
+        ] {
+            assert_eq!(compare(number, text), expected, "{number} and {text}");
+        }
+    }
+
+    /// A plus sign makes no number, though Rust would take it (Q56).
+    #[test]
+    fn texts_become_numbers_where_they_are_some() {
+        for (text, expected) in [
+            ("5", Cell::Int(5)),
+            ("005.0", Cell::Int(5)),
+            ("+5", Cell::text("")),
+            ("5.25", Cell::text("5.5")),
+            ("-0.1", Cell::text("-0.5")),
+            ("99999999999999999999", Cell::text("9223372036854775809")),
+            ("five", Cell::text("")),
+        ] {
+            assert_eq!(normal(text), expected, "{text}");
+        }
+    }
+}

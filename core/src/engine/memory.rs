@@ -230,5 +230,8 @@ mod tests {
         assert_eq!(at(0, 7_599, Room::None), Room::Enough);
         assert_eq!(at(7_500, 950, Room::None), Room::None);
         assert_eq!(at(7_500, 949, Room::None), Room::ToCome);
+        // What is remembered of messages fills the server without being stored or alive.
+        assert_eq!(room(8_000, 5_000, 500, 8_000, Room::Enough), Room::ToCome);
+        assert_eq!(room(8_000, 5_000, 500, 7_999, Room::Enough), Room::Enough);
     }
 }

@@ -38,3 +38,26 @@ impl Addresses {
         self.0.values().map(|count| u64::from(*count)).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_connections_takes_no_memory() {
+        let mut addresses = Addresses::default();
+        let (here, there) = ([203, 0, 113, 7].into(), [203, 0, 113, 8].into());
+        for ip in [here, here, there] {
+            addresses.enter(ip);
+        }
+        assert_eq!(
+            (addresses.count(here), addresses.count(there), addresses.total()),
+            (2, 1, 3)
+        );
+        for ip in [here, here, there, there] {
+            addresses.leave(ip);
+        }
+        assert_eq!((addresses.count(here), addresses.total()), (0, 0));
+        assert!(addresses.0.is_empty());
+    }
+}

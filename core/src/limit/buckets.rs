@@ -126,6 +126,20 @@ mod tests {
         assert_eq!(buckets.len(), 3);
     }
 
+    /// Whose bucket is removed begins with a full one, and nothing of the old one is forgotten later in its place.
+    #[test]
+    fn a_removed_bucket_is_gone() {
+        let mut buckets = Buckets::new(2);
+        buckets.set('a', at(50), at(1));
+        buckets.remove('a');
+        assert_eq!((buckets.full('a'), buckets.len()), (at(0), 0));
+        buckets.set('a', at(90), at(1));
+        buckets.set('b', at(80), at(1));
+        buckets.set('c', at(85), at(1));
+        assert_eq!(['a', 'b', 'c'].map(|key| buckets.full(key).micros()), [90, 0, 85]);
+        assert_eq!(buckets.order.len(), buckets.len());
+    }
+
     #[test]
     fn full_buckets_are_forgotten_as_others_come() {
         let mut buckets = Buckets::new(1000);

@@ -353,3 +353,37 @@ impl Conns {
         self.open.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `SHOW MEMORY` tells what is on its way to a page: each message, each deadline, each history it reads.
+    #[test]
+    fn what_is_on_its_way_is_counted() {
+        let mut pending = Pending::default();
+        assert_eq!(pending.bytes(), cost::PENDING);
+        pending.unsent.extend([Seq(1), Seq(2)]);
+        assert_eq!(pending.bytes(), cost::PENDING + 2 * cost::OWED);
+        pending.probe = Some(Probe {
+            id: MessageId(1),
+            upto: Seq(1),
+            deadline: Mono::default(),
+        });
+        assert_eq!(pending.bytes(), cost::PENDING + 2 * cost::OWED + cost::TIMER);
+        let reading = || Reading {
+            channel: ChannelName::from_browser("web_chat").expect("a name"),
+            marker: Marker::parse("").expect("a marker"),
+            number: None,
+            sent: 0,
+            after: Seq::START,
+            upto: Seq(9),
+        };
+        assert_eq!(reading().bytes(), cost::READING + text(8) + text(0));
+        let before = pending.bytes();
+        pending.replay.begin(reading());
+        assert_eq!(pending.bytes(), before + cost::READING + text(8) + text(0));
+        pending.replay.end();
+        assert_eq!(pending.bytes(), before);
+    }
+}

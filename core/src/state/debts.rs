@@ -404,3 +404,6 @@ impl Debts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -280,6 +280,19 @@ mod tests {
     }
 
     /// The constants stay as they are while structures change a little; a transcript of SHOW MEMORY is the same then.
+    /// A ring that was long once gives its room back, and one that is in use keeps it.
+    #[test]
+    fn rings_give_back_what_they_do_not_need() {
+        let mut ring: VecDeque<u64> = (0..1000).collect();
+        ring.truncate(500);
+        let full = ring.capacity();
+        shrink(&mut ring);
+        assert_eq!(ring.capacity(), full);
+        ring.truncate(10);
+        shrink(&mut ring);
+        assert!((10..=40).contains(&ring.capacity()), "{}", ring.capacity());
+    }
+
     #[test]
     fn the_constants_are_about_what_the_structures_take() {
         let user = entry::<UserId, Box<DurableUser>>() + block(size_of::<DurableUser>());

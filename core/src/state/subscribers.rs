@@ -428,6 +428,41 @@ mod tests {
     }
 
     #[test]
+    fn a_comer_is_in_the_list_that_was_shared() {
+        let mut group = many(&conns((1..=3000).map(|n| n * 2)));
+        for _ in 0..=UNCHANGED_MIN + 1 {
+            group.lists();
+        }
+        assert_eq!(group.lists().len(), 1);
+        group.insert(ConnId(77), PIECE_MAX);
+        group.check(PIECE_MAX);
+        let listed: usize = group.lists().iter().map(|piece| piece.len()).sum();
+        assert_eq!(listed, 3001);
+    }
+
+    /// Two neighbours become one as soon as half a piece holds both, whichever of them has become shorter.
+    #[test]
+    fn short_neighbours_become_one_piece() {
+        for shorter in [0, 1] {
+            let mut group = many(&conns(1..=3072));
+            assert_eq!(group.pieces.len(), 3);
+            let (keep_a, keep_b) = (PIECE_MAX / 2 - 10, 10);
+            let middle = (1025..=2048).skip(keep_a).map(ConnId);
+            let last = (2049..=3072).skip(keep_b).map(ConnId);
+            let goers: Vec<ConnId> = if shorter == 0 {
+                last.chain(middle).collect()
+            } else {
+                middle.chain(last).collect()
+            };
+            for conn in goers {
+                group.remove(conn, PIECE_MAX);
+                group.check(PIECE_MAX);
+            }
+            assert_eq!(group.pieces.len(), 2);
+        }
+    }
+
+    #[test]
     fn a_single_subscriber_needs_no_list() {
         let (a, b) = (ConnId(1), ConnId(2));
         let mut subscribers = Subscribers::new(a, Dialect::V4);

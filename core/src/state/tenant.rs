@@ -275,3 +275,33 @@ fn usage_of(name: &ChannelName, subscribers: &Subscribers) -> Usage {
     let each = cost::SUBSCRIPTION * count as u64;
     Usage::new(count, cost::CHANNEL + text(name.as_str().len()) + shared + each)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is known of what a user is owed takes memory, its timer as well.
+    #[test]
+    fn what_is_owed_is_counted() {
+        let mut user = LiveUser::default();
+        assert_eq!(user.owed_usage(), Usage::NONE);
+        user.owed_mut();
+        assert_eq!(user.owed_usage(), Usage::new(0, cost::DEBTS));
+        user.owed_mut().ttl_deadline = Some(Mono::default());
+        assert_eq!(user.owed_usage(), Usage::new(0, cost::DEBTS + cost::TIMER));
+        let uuid = crate::name::ClientUuid::default();
+        let conn = ConnId(1);
+        user.owed_mut().debts.owe(
+            crate::id::Seq(1),
+            crate::state::Party {
+                conn,
+                uuid: &uuid,
+                sole: false,
+            },
+        );
+        assert_eq!(
+            user.owed_usage(),
+            Usage::new(0, cost::DEBTS + cost::TIMER + cost::DEBT)
+        );
+    }
+}

@@ -39,6 +39,7 @@ async fn serve(tcp: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &shared))));
     let connection = http1::Builder::new()
         .keep_alive(false)
+        .half_close(true)
         .serve_connection(TokioIo::new(tcp), service);
     // Whoever asks for figures and goes away needs no answer.
     let _ = timeout(REQUEST_MAX, connection).await;

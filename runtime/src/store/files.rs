@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::{Advice, fadvise};
+
 /// What opening a store does with files, besides SQLite.
 pub trait Files {
     /// The name of SQLite's file layer for the same files; `None` for its default.
@@ -17,6 +19,13 @@ pub trait Files {
 
     /// The whole content of a file; `None` if there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+
+    /// Brings the content of a file, if there is one, to the disk, and has it read from there from now on: the system may
+    /// go on showing what it could not write when somebody before us synced it.
+    fn settle(&self, path: &Path) -> io::Result<()>;
+
+    /// Shortens a file that is there, if it is longer, and brings that to the disk.
+    fn cut(&self, path: &Path, length: u64) -> io::Result<()>;
 
     /// Makes an empty file that only its owner can read, in the place of one that may be there.
     fn create(&self, path: &Path) -> io::Result<()>;
@@ -43,6 +52,24 @@ impl Files for SystemFiles {
 
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         present(fs::read(path))
+    }
+
+    fn settle(&self, path: &Path) -> io::Result<()> {
+        let Some(file) = present(File::open(path))? else {
+            return Ok(());
+        };
+        file.sync_all()?;
+        // A file system that keeps nothing to forget may refuse.
+        let _ = fadvise(&file, 0, None, Advice::DontNeed);
+        Ok(())
+    }
+
+    fn cut(&self, path: &Path, length: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
+        }
+        file.sync_all()
     }
 
     fn create(&self, path: &Path) -> io::Result<()> {

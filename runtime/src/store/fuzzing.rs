@@ -4,7 +4,6 @@ use comet_core::Durable;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::load::RowError;
 use super::{load, schema};
 
 /// The tables and how many columns each has.
@@ -76,7 +75,8 @@ pub fn load(rows: impl IntoIterator<Item = (usize, Vec<Cell>)>, checked: bool) -
             None => Ok(durable),
             Some(flaw) => Err(flaw.to_owned()),
         },
-        Err((table, RowError::Sqlite(error))) => Err(format!("{table}: {error}")),
-        Err((table, RowError::Value(column))) => Err(format!("a row of {table} has an impossible {column}")),
+        Err((table, error)) => Err(error
+            .flaw(table)
+            .unwrap_or_else(|error| format!("{table}: {error}"))),
     }
 }

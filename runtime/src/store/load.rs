@@ -1,10 +1,13 @@
 //! Rows back to records. Every value is checked as if it came from a stranger: a row that no record could have
 //! written means that the file is damaged, and the start is refused.
 
+use std::cmp::Ordering::{self, Equal, Less};
+
 use comet_core::{
     AuthHash, Body, ChannelName, DevId, EventName, HistoryLength, HistoryMessage, MessageId, QueuedMessage,
     Record, Seq, Token, UnixSeconds, UserId,
 };
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row};
 
 /// Why a row cannot be used.
@@ -13,6 +16,19 @@ pub(super) enum RowError {
     Sqlite(rusqlite::Error),
     /// The column whose value is impossible.
     Value(&'static str),
+    /// A row that is there twice, or not behind the one before it.
+    Order,
+}
+
+impl RowError {
+    /// What is wrong with the table, unless SQLite itself failed.
+    pub(super) fn flaw(self, table: &str) -> Result<String, rusqlite::Error> {
+        match self {
+            Self::Sqlite(error) => Err(error),
+            Self::Value(column) => Ok(format!("a row of {table} has an impossible {column}")),
+            Self::Order => Ok(format!("the rows of {table} are not in the order of their keys")),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for RowError {
@@ -23,33 +39,73 @@ impl From<rusqlite::Error> for RowError {
 
 type Read = fn(&Row<'_>) -> Result<Record, RowError>;
 
-/// One table: its name, how it is read, what a row becomes. Settings come before the history they rule.
-const TABLES: [(&str, &str, Read); 6] = [
-    ("users_auth", "SELECT dev_id, user_id, hash FROM users_auth", key),
-    ("users_data", "SELECT dev_id, user_id, data FROM users_data", data),
-    ("users_time", "SELECT dev_id, user_id, time FROM users_time", time),
+/// A table and its rows, in the order of its key. Every table is clustered on that, so nothing is sorted.
+struct Table {
+    name: &'static str,
+    sql: &'static str,
+    /// The columns of the key, as positions in the row.
+    key: &'static [usize],
+}
+
+/// What a row becomes, table by table. Settings come before the history they rule.
+const TABLES: [(Table, Read); 6] = [
     (
-        "pipes_settings",
-        "SELECT dev_id, name, length FROM pipes_settings",
+        Table {
+            name: "users_auth",
+            sql: "SELECT dev_id, user_id, hash FROM users_auth ORDER BY dev_id, user_id",
+            key: &[0, 1],
+        },
+        key,
+    ),
+    (
+        Table {
+            name: "users_data",
+            sql: "SELECT dev_id, user_id, data FROM users_data ORDER BY dev_id, user_id",
+            key: &[0, 1],
+        },
+        data,
+    ),
+    (
+        Table {
+            name: "users_time",
+            sql: "SELECT dev_id, user_id, time FROM users_time ORDER BY dev_id, user_id",
+            key: &[0, 1],
+        },
+        time,
+    ),
+    (
+        Table {
+            name: "pipes_settings",
+            sql: "SELECT dev_id, name, length FROM pipes_settings ORDER BY dev_id, name",
+            key: &[0, 1],
+        },
         setting,
     ),
     (
-        "pipe_messages",
-        "SELECT dev_id, name, seq, uuid, time, event, message, user_id FROM pipe_messages
-         ORDER BY dev_id, name, seq",
+        Table {
+            name: "pipe_messages",
+            sql: "SELECT dev_id, name, seq, uuid, time, event, message, user_id FROM pipe_messages
+                  ORDER BY dev_id, name, seq",
+            key: &[0, 1, 2],
+        },
         history,
     ),
     (
-        "revoked_tokens",
-        "SELECT dev_id, token, time FROM revoked_tokens",
+        Table {
+            name: "revoked_tokens",
+            sql: "SELECT dev_id, token, time FROM revoked_tokens ORDER BY dev_id, token",
+            key: &[0, 1],
+        },
         token,
     ),
 ];
 
-const QUEUES: (&str, &str) = (
-    "users_messages",
-    "SELECT dev_id, user_id, seq, uuid, time, event, message FROM users_messages ORDER BY dev_id, seq, user_id",
-);
+const QUEUES: Table = Table {
+    name: "users_messages",
+    sql: "SELECT dev_id, user_id, seq, uuid, time, event, message FROM users_messages
+          ORDER BY dev_id, seq, user_id",
+    key: &[0, 2, 1],
+};
 
 /// Queued messages that are sorted by user before they are applied: users who are neighbours in memory then get theirs
 /// one after the other, which halves the time of a start. About 30 MiB.
@@ -58,35 +114,67 @@ const SORTED_MAX: usize = 1 << 18;
 /// Gives `apply` the records that make the stored state, table by table, holding only some of them at a time. The error
 /// names the table.
 pub(super) fn load(db: &Connection, mut apply: impl FnMut(&Record)) -> Result<(), (&'static str, RowError)> {
-    for (table, sql, read) in TABLES {
-        each_row(db, sql, |row| {
+    for (table, read) in TABLES {
+        each_row(db, &table, |row| {
             apply(&read(row)?);
             Ok(())
         })
-        .map_err(|error| (table, error))?;
+        .map_err(|error| (table.name, error))?;
     }
-    let (table, sql) = QUEUES;
-    queues(db, sql, apply).map_err(|error| (table, error))
+    queues(db, apply).map_err(|error| (QUEUES.name, error))
 }
 
+/// SQLite believes the order in a damaged file; whoever puts a queue together must not.
 fn each_row(
     db: &Connection,
-    sql: &str,
+    table: &Table,
     mut take: impl FnMut(&Row<'_>) -> Result<(), RowError>,
 ) -> Result<(), RowError> {
-    let mut statement = db.prepare(sql)?;
+    let mut statement = db.prepare(table.sql)?;
     let mut rows = statement.query([])?;
+    let mut last = Vec::new();
     while let Some(row) = rows.next()? {
+        take_in_order(&mut last, row, table.key)?;
         take(row)?;
     }
     Ok(())
 }
 
+/// `last` is the key of the row before, and then of this one.
+fn take_in_order(last: &mut Vec<Value>, row: &Row<'_>, key: &[usize]) -> Result<(), RowError> {
+    let mut order = if last.is_empty() { Less } else { Equal };
+    for (position, column) in key.iter().enumerate() {
+        let value = row.get_ref(*column)?;
+        match last.get(position).map(ValueRef::from) {
+            Some(before) if order == Equal => order = compare(before, value),
+            Some(_) | None => {}
+        }
+    }
+    if order != Less {
+        return Err(RowError::Order);
+    }
+    last.clear();
+    for column in key {
+        last.push(row.get(*column)?);
+    }
+    Ok(())
+}
+
+/// As SQLite does it for the only kinds of keys there are.
+fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+    match (a, b) {
+        (ValueRef::Integer(a), ValueRef::Integer(b)) => a.cmp(&b),
+        (ValueRef::Text(a), ValueRef::Text(b)) => a.cmp(b),
+        // A value of another kind: whoever reads the row refuses it.
+        _ => Less,
+    }
+}
+
 /// The queues, each in its order.
-fn queues(db: &Connection, sql: &str, mut apply: impl FnMut(&Record)) -> Result<(), RowError> {
+fn queues(db: &Connection, mut apply: impl FnMut(&Record)) -> Result<(), RowError> {
     let mut messages = Vec::new();
     let mut latest = None;
-    each_row(db, sql, |row| {
+    each_row(db, &QUEUES, |row| {
         messages.push((dev(row)?, user(row, 1)?, queued(row, &mut latest)?));
         if messages.len() == SORTED_MAX {
             apply_by_user(&mut messages, &mut apply);

@@ -8,10 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use comet_core::Durable;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::files::{Files, SystemFiles};
-use super::load::RowError;
 use super::{FILE_NAME, Group, LOCK_NAME, Store, StoreError, load, schema, wal};
 use crate::config::Durability;
 
@@ -58,15 +57,28 @@ pub fn open_on(
     if !is_there(files, &path)? {
         create(files, dir, &path)?;
     }
-    check_log(files, &path.with_extension("db-wal"), durability)?;
-    let connection = connect(files, &path, durability, checkpoint_pages)?;
+    let log = path.with_extension("db-wal");
+    // What a killed process wrote there and did not sync. Nothing may follow it before it is safe itself.
+    files.settle(&log).map_err(|cause| io_error(&log, cause))?;
+    let left = check_log(files, &path, &log, durability)?;
+    let mut connection = connect(files, &path, durability, checkpoint_pages)?;
+    if let Some(length) = left {
+        cut_log(files, &mut connection, &path, &log, length)?;
+    }
     check(files, &connection, &path)?;
     let mut durable = Durable::default();
-    load::load(&connection, |record| durable.apply(record)).map_err(|(table, error)| match error {
-        RowError::Sqlite(error) => from_sqlite(&path, error),
-        RowError::Value(column) => damaged(&path, format!("a row of {table} has an impossible {column}")),
+    load::load(&connection, |record| durable.apply(record)).map_err(|(table, error)| {
+        match error.flaw(table) {
+            Ok(flaw) => damaged(&path, flaw),
+            Err(error) => from_sqlite(&path, error),
+        }
     })?;
-    // SQLite has made its log by now. It syncs the log's name with the first change, but does not tell when that fails.
+    // SQLite has made its log by now, unless the change to it failed after it was confirmed. Without a log it would work
+    // on, and a loss of power could take back what was acknowledged.
+    if !exists(files, &log)? {
+        return Err(io_error(&log, "SQLite could not make its log"));
+    }
+    // SQLite syncs the log's name with the first change, but does not tell when that fails.
     files.sync_names(dir).map_err(|cause| io_error(dir, cause))?;
     Ok((Group::new(connection, path), durable))
 }
@@ -131,18 +143,21 @@ fn try_lock(file: &File) -> io::Result<bool> {
 
 /// A database without its main file is not a new one: its log still holds what was acknowledged.
 fn is_there(files: &impl Files, path: &Path) -> Result<bool, StoreError> {
-    let exists = |path: &Path| match files.length(path) {
-        Ok(found) => Ok(found.is_some()),
-        Err(cause) => Err(io_error(path, cause)),
-    };
     let log = path.with_extension("db-wal");
-    match (exists(path)?, exists(&log)?) {
+    match (exists(files, path)?, exists(files, &log)?) {
         (true, _) => Ok(true),
         (false, false) => Ok(false),
         (false, true) => Err(damaged(
             path,
             format!("it is missing, but its log {} is there", log.display()),
         )),
+    }
+}
+
+fn exists(files: &impl Files, path: &Path) -> Result<bool, StoreError> {
+    match files.length(path) {
+        Ok(found) => Ok(found.is_some()),
+        Err(cause) => Err(io_error(path, cause)),
     }
 }
 
@@ -182,21 +197,50 @@ fn connection(files: &impl Files, path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
-/// Must be done before SQLite opens the log and forgets what it cannot read.
-fn check_log(files: &impl Files, path: &Path, durability: Durability) -> Result<(), StoreError> {
-    let log = files.read(path).map_err(|cause| io_error(path, cause))?;
-    match (log.and_then(|log| wal::damage(&log)), durability) {
-        (None, _) => Ok(()),
-        (Some(what), Durability::Fsync) => Err(StoreError::DamagedLog {
-            path: path.to_owned(),
-            what,
-        }),
+/// Must be done before SQLite opens the log and forgets what it cannot read. How many bytes of the log are to be kept, if
+/// not all.
+fn check_log(
+    files: &impl Files,
+    database: &Path,
+    path: &Path,
+    durability: Durability,
+) -> Result<Option<usize>, StoreError> {
+    let read = |path: &Path| files.read(path).map_err(|cause| io_error(path, cause));
+    let log = read(path)?.unwrap_or_default();
+    let inspection = wal::inspect(&log, || read(database).map(Option::unwrap_or_default))?;
+    match (inspection.damage, durability) {
+        (None, _) => {}
+        (Some(what), Durability::Fsync) => {
+            return Err(StoreError::DamagedLog {
+                path: path.to_owned(),
+                what,
+            });
+        }
         (Some(what), Durability::Os) => {
             let path = path.display();
             tracing::warn!(%path, what, "the newest changes are lost, as a loss of power may do with durability = os");
-            Ok(())
         }
     }
+    Ok((inspection.sound < log.len()).then_some(inspection.sound))
+}
+
+/// Takes away what an unfinished transaction left at the end of the log. Under a shorter one that is torn in turn it would
+/// look like something acknowledged whose beginning is damaged.
+fn cut_log(
+    files: &impl Files,
+    connection: &mut Connection,
+    path: &Path,
+    log: &Path,
+    length: usize,
+) -> Result<(), StoreError> {
+    // Nobody else writes meanwhile, and this writes nothing.
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|error| from_sqlite(path, error))?;
+    files
+        .cut(log, length as u64)
+        .map_err(|cause| io_error(log, cause))?;
+    transaction.rollback().map_err(|error| from_sqlite(path, error))
 }
 
 fn connect(
@@ -304,7 +348,8 @@ fn io_error(path: &Path, cause: impl ToString) -> StoreError {
 
 /// What SQLite's refusal means for whoever starts the server.
 pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> StoreError {
-    let what = error.to_string();
+    // One line: SQLite quotes what it found in a damaged schema.
+    let what = error.to_string().replace('\n', " ");
     // A table or column is missing.
     if matches!(error, rusqlite::Error::SqlInputError { .. }) {
         return damaged(path, what);

@@ -6,23 +6,36 @@
 //! end if nothing of a later transaction follows it, and damage otherwise. With `durability = os` a loss of power may
 //! leave such gaps, so there it is only worth a warning. Format: SQLite's "WAL-mode File Format".
 
+use std::collections::BTreeMap;
+
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 /// Its last bit tells the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
 
-/// What is wrong with the content of a log; `None` if it can be trusted or holds nothing.
-pub(super) fn damage(log: &[u8]) -> Option<String> {
+/// What there is to know about a log before SQLite opens it.
+#[derive(Debug, Default)]
+pub(super) struct Inspection {
+    /// What is wrong with it, if it cannot be trusted.
+    pub(super) damage: Option<String>,
+    /// Its length up to the end of the last transaction that SQLite will find, bytes.
+    pub(super) sound: usize,
+}
+
+/// Looks at a log. `database` reads the main file, which is hardly ever needed.
+pub(super) fn inspect<E>(log: &[u8], database: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Inspection, E> {
     // The header reaches the disk before the first frame, so nothing was acknowledged yet.
     if log.len() <= HEADER {
-        return None;
+        return Ok(Inspection::default());
     }
     let Some(reader) = Reader::new(log) else {
-        return Some("its header is unreadable".to_owned());
+        let lost = Headless::new(log, &database()?).is_none_or(|log| log.holds_more());
+        return Ok(Inspection {
+            damage: lost.then(|| "its header is unreadable".to_owned()),
+            sound: 0,
+        });
     };
-    reader
-        .damaged_frame()
-        .map(|frame| format!("frame {frame} is unreadable, and later changes follow it"))
+    Ok(reader.inspect())
 }
 
 /// A log whose header is readable.
@@ -53,40 +66,153 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The number, from 1, of an unreadable frame with something of a later transaction behind it.
-    fn damaged_frame(mut self) -> Option<usize> {
+    /// Reads all frames. Damage is an unreadable one with something of a later transaction behind it.
+    ///
+    /// A frame with our salt alone proves nothing: a transaction that was torn may have left it there. But checksums run on
+    /// from frame to frame, so a frame that continues the last one of a transaction was written after that transaction.
+    fn inspect(mut self) -> Inspection {
+        let mut inspection = Inspection::default();
         let mut broken = None;
-        let mut transaction_ended = false;
+        let mut length = HEADER;
+        // How the checksum stands behind the end of a transaction.
+        let mut ends: Vec<(u32, u32)> = Vec::new();
         for (index, frame) in self.frames.clone().enumerate() {
-            // Frames of an earlier round of the log carry another salt, so one that does proves nothing: after a
-            // loss of power it may lie before frames of the torn transaction.
+            length += frame.len();
+            // Frames of an earlier round of the log carry another salt.
             let ours = frame.get(8..16) == Some(self.salt);
-            if broken.is_none() && !(ours && self.check(frame)) {
-                broken = Some(index + 1);
-            }
-            if broken.is_some() && ours {
-                if transaction_ended {
-                    return broken;
+            if broken.is_none() {
+                if self.check(frame) && ours {
+                    if ends_transaction(frame) {
+                        inspection.sound = length;
+                    }
+                    continue;
                 }
-                transaction_ended = word(frame, 4) != Some(0);
+                broken = Some(index + 1);
+                // Either its content is damaged or the sum that it carries.
+                let sums = [stored(frame), Some(self.checksum)];
+                ends.extend(sums.into_iter().flatten().filter(|_| ends_transaction(frame)));
+                continue;
             }
+            if ours && ends.iter().any(|end| continues(self.big_endian, frame, *end)) {
+                inspection.damage =
+                    broken.map(|frame| format!("frame {frame} is unreadable, and later changes follow it"));
+                return inspection;
+            }
+            ends.clear();
+            ends.extend(stored(frame).filter(|_| ours && ends_transaction(frame)));
         }
-        None
+        inspection
     }
 
-    /// Checksums run through the whole log.
+    /// Whether the frame continues what was read so far. Checksums run through the whole log.
     fn check(&mut self, frame: &[u8]) -> bool {
-        let Some((header, page)) = frame.split_at_checked(FRAME_HEADER) else {
+        let Some(sum) = sum(self.big_endian, frame, self.checksum) else {
             return false;
         };
-        let own = header.get(..8).unwrap_or_default();
-        self.checksum = checksum(
-            self.big_endian,
-            page,
-            checksum(self.big_endian, own, self.checksum),
-        );
-        Some(self.checksum.0) == word(header, 16) && Some(self.checksum.1) == word(header, 20)
+        self.checksum = sum;
+        Some(sum) == stored(frame)
     }
+}
+
+/// A log whose header is unreadable. SQLite writes the header again when it begins with the first frame, and a loss of
+/// power may then leave garbage there. Everything behind it is by then in the main file too, or was never acknowledged.
+struct Headless<'a> {
+    frames: Vec<&'a [u8]>,
+    database: &'a [u8],
+    page: usize,
+}
+
+impl<'a> Headless<'a> {
+    fn new(log: &'a [u8], database: &'a [u8]) -> Option<Self> {
+        let page = match database.get(16..18)?.try_into().map(u16::from_be_bytes).ok()? {
+            1 => 65_536,
+            size => usize::from(size),
+        };
+        let sound = page >= 512 && page.is_power_of_two();
+        let frames = log.get(HEADER..)?.chunks_exact(FRAME_HEADER + page).collect();
+        sound.then_some(Self {
+            frames,
+            database,
+            page,
+        })
+    }
+
+    /// Whether there is something acknowledged that the main file does not have.
+    fn holds_more(&self) -> bool {
+        let Some(first) = self.frames.first() else {
+            return false;
+        };
+        // With each round the first half of the salt grows by one. Where the first frame is older than one of the others,
+        // the first transaction of a round was under way.
+        let next = word(first, 8).map(|salt| salt.wrapping_add(1));
+        if self.frames.iter().any(|frame| word(frame, 8) == next) {
+            return false;
+        }
+        [false, true]
+            .into_iter()
+            .any(|big_endian| self.round_holds_more(first, big_endian))
+    }
+
+    /// The round whose first frame this is. All of its transactions but the last are known to have been acknowledged: another
+    /// one continues them. The last may have changed the same pages again.
+    fn round_holds_more(&self, first: &[u8], big_endian: bool) -> bool {
+        let mut before = first;
+        let mut acknowledged = 0;
+        let mut end = 1;
+        for frame in self.frames.iter().skip(1) {
+            let ours = frame.get(8..16) == first.get(8..16);
+            if !(ours && stored(before).is_some_and(|sum| continues(big_endian, frame, sum))) {
+                break;
+            }
+            if ends_transaction(before) {
+                acknowledged = end;
+            }
+            before = frame;
+            end += 1;
+        }
+        let mut pages = BTreeMap::new();
+        for frame in self.frames.iter().take(acknowledged) {
+            pages.insert(word(frame, 0), (*frame, *frame));
+        }
+        for frame in self.frames.iter().take(end).skip(acknowledged) {
+            if let Some((_, last)) = pages.get_mut(&word(frame, 0)) {
+                *last = frame;
+            }
+        }
+        !pages
+            .values()
+            .all(|(acknowledged, last)| self.is_folded(acknowledged) || self.is_folded(last))
+    }
+
+    /// Whether the main file has the page as the frame has it. Pages are counted from 1.
+    fn is_folded(&self, frame: &[u8]) -> bool {
+        let number = word(frame, 0).and_then(|number| usize::try_from(number).ok());
+        let at = number.and_then(|number| number.checked_sub(1)?.checked_mul(self.page));
+        let there = at.and_then(|at| self.database.get(at..at.checked_add(self.page)?));
+        there.is_some() && there == frame.get(FRAME_HEADER..)
+    }
+}
+
+/// The checksum behind a frame, given the one before it.
+fn sum(big_endian: bool, frame: &[u8], before: (u32, u32)) -> Option<(u32, u32)> {
+    let (header, page) = frame.split_at_checked(FRAME_HEADER)?;
+    let own = checksum(big_endian, header.get(..8)?, before);
+    Some(checksum(big_endian, page, own))
+}
+
+/// Whether a frame was written behind what has this checksum.
+fn continues(big_endian: bool, frame: &[u8], before: (u32, u32)) -> bool {
+    sum(big_endian, frame, before).is_some_and(|sum| Some(sum) == stored(frame))
+}
+
+/// The checksum that a frame carries.
+fn stored(frame: &[u8]) -> Option<(u32, u32)> {
+    Some((word(frame, 16)?, word(frame, 20)?))
+}
+
+/// The last frame of a transaction tells the size of the file.
+fn ends_transaction(frame: &[u8]) -> bool {
+    word(frame, 4) != Some(0)
 }
 
 /// The big-endian number at an offset.

@@ -57,6 +57,7 @@ impl Ask {
                 with("EXPLAIN DELIVERY FOR ?", ids.iter().map(|id| text(id)).collect())
             }
             Self::Delivery { .. }
+            | Self::DeliveryOf { .. }
             | Self::Look(_)
             | Self::Console(_)
             | Self::Use { .. }

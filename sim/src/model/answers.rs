@@ -16,7 +16,7 @@ impl Model {
             conn: id,
             re: number.filter(|_| exact),
         };
-        if self.is_too_fast(id, command) || self.is_tenant_too_fast(dev, command) {
+        if self.is_too_fast(id, command) || self.is_over_rate(id, command) {
             return self.refuse(asked, Extra::Plain, "too_many_commands");
         }
         if !exact && (number.is_some() || is_new(command)) {

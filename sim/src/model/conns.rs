@@ -16,6 +16,9 @@ enum Proof {
     None,
 }
 
+/// What a page is told that is not let in, and why its connection ends.
+type Refusal = (Option<&'static str>, CloseCause);
+
 impl Model {
     fn prove(&self, claim: &Claim) -> Proof {
         if claim.user == 0 {
@@ -40,14 +43,16 @@ impl Model {
 
     /// A page opened a connection.
     pub(super) fn open(&mut self, claim: &Claim) {
-        if self.is_full() && !self.shutting_down {
-            return self.turn_away(claim);
-        }
         let (authorized, key) = match self.prove(claim) {
             Proof::Token => (true, String::new()),
             Proof::Hash => (true, claim.key.clone()),
             Proof::None => (false, String::new()),
         };
+        if !self.shutting_down
+            && let Some(refusal) = self.not_let_in(claim, authorized)
+        {
+            return self.turn_away(claim, refusal);
+        }
         let user = if authorized { claim.user } else { 0 };
         let devices = self.devices(claim.dev, user);
         self.conns.push(Conn {
@@ -57,6 +62,7 @@ impl Model {
             user,
             uuid: claim.uuid.clone(),
             version: claim.version,
+            ip: claim.ip,
             opened: self.now,
             channels: Vec::new(),
             device: authorized,
@@ -85,6 +91,38 @@ impl Model {
         self.owe_queue(claim.conn);
     }
 
+    /// Why a page is not let in: the first reason counts (protocol.md 2.3, 4.7, 8.6).
+    fn not_let_in(&mut self, claim: &Claim, authorized: bool) -> Option<Refusal> {
+        if self.is_full() {
+            Some((None, CloseCause::NoMemory))
+        } else if self.is_crowded(claim) {
+            Some((Some("too_many_connections"), CloseCause::Throttled))
+        } else if self.is_over_connections(claim.dev) {
+            Some((Some("quota_exceeded"), CloseCause::Quota))
+        } else if self.is_guessing(claim, authorized) {
+            Some((Some("too_many_failures"), CloseCause::Throttled))
+        } else if authorized && self.is_over_users(claim) {
+            Some((Some("quota_exceeded"), CloseCause::Quota))
+        } else {
+            None
+        }
+    }
+
+    /// A page is told why, unless there is no memory, and let go; what it is owed waits.
+    fn turn_away(&mut self, claim: &Claim, (code, cause): Refusal) {
+        self.known_but_gone(claim.conn, claim.version);
+        if let Some(code) = code {
+            let asked = Asked {
+                conn: claim.conn,
+                re: None,
+            };
+            self.refuse(asked, Extra::Plain, code);
+        }
+        self.turned_away = Some(claim.conn);
+        self.kicks.push((claim.conn, cause));
+        self.leaving.push(claim.conn);
+    }
+
     fn evict(&mut self, oldest: Option<ConnId>) {
         let Some(conn) = oldest.and_then(|id| self.conn_mut(id)) else {
             return;
@@ -100,6 +138,7 @@ impl Model {
         self.known_but_gone(id, kind.version());
         let code = kind.code();
         self.want(id, Seen::Fatal { code });
+        self.turned_away = Some(id);
         self.kicks.push((id, CloseCause::Refused));
         self.leaving.push(id);
     }
@@ -113,6 +152,7 @@ impl Model {
             user: 0,
             uuid: String::new(),
             version,
+            ip: None,
             opened: self.now,
             channels: Vec::new(),
             device: false,
@@ -168,6 +208,7 @@ impl Model {
         let conns = &self.conns;
         self.living.retain(|at| conns[*at].gone.is_none());
         self.wanted.retain(|wanted| wanted.conn != id);
+        self.forget_turns(id);
         self.leaving.push(id);
         if device && self.devices(dev, user).is_empty() {
             set(&mut self.told.times, dev, user, time);
@@ -356,7 +397,7 @@ impl Model {
 }
 
 /// The distinct names in the lines of a subscription.
-fn names_in(lines: &[String]) -> Vec<String> {
+pub(super) fn names_in(lines: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     for name in lines

@@ -1,6 +1,6 @@
 //! The counters of protocol.md 8.5 and whole tables, concluded from what happened (Q85).
 
-use comet_core::ConnId;
+use comet_core::{CloseCause, ConnId};
 
 use super::sessions::Session;
 use super::{Cause, Expected, Model, Out};
@@ -39,10 +39,7 @@ impl Model {
                     self.count_messages(dev, 1);
                 }
             }
-            Cause::SessionOpened { .. } => {
-                self.counts.network += 1;
-                self.counts.logins += 1;
-            }
+            Cause::SessionOpened { .. } => self.counts.network += 1,
             Cause::Query { .. } => {
                 self.counts.network += 1;
                 self.counts.statements += 1;
@@ -58,6 +55,7 @@ impl Model {
             if let Out::Frame { to, told, .. } = out
                 && !matches!(told.seen, Seen::Fatal { .. })
                 && let Some(first) = to.first()
+                && !is_turned_away(cause, outs, *first)
             {
                 self.count_messages(self.dev_of(cause, *first), to.len() as u64);
             }
@@ -97,7 +95,11 @@ impl Model {
             Console::SessionStatus => {
                 let messages = self.counts.messages.get(dev as usize).copied().unwrap_or(0);
                 let online = self.living().filter(|conn| conn.dev == dev).count() as u64;
-                let sessions = self.sessions.iter().filter(|other| other.dev == dev).count() as u64;
+                let places = self
+                    .sessions
+                    .iter()
+                    .filter(|other| other.is_admitted && other.dev == dev);
+                let sessions = places.count() as u64;
                 named(&[
                     ("flag", "session".into()),
                     ("id", n(u64::from(dev))),
@@ -107,7 +109,21 @@ impl Model {
                 ])
             }
             Console::GlobalStatus => self.global_status(pages, sessions),
+            Console::Memory => {
+                let online = self.living().filter(|conn| conn.dev == dev).count() as u64;
+                let tokens = self.told.revoked.iter().filter(|row| row.0 == dev).count() as u64;
+                named(&[("connections", n(online)), ("tokens", n(tokens))])
+            }
+            Console::GlobalMemory => named(&[
+                ("connections", n(pages)),
+                ("sessions", n(sessions)),
+                ("tokens", n(self.told.revoked.len() as u64)),
+                ("frames", n(self.memory.outside)),
+                ("limit", n(self.profile.memory_limit())),
+                ("state", self.memory.state().to_owned()),
+            ]),
             Console::Database => Expected::Rows(vec![vec![session.database.clone(), n(session.id)]]),
+            Console::LastMessage => Expected::Rows(vec![vec![session.last_message.clone()]]),
             Console::Fixed(at) => match FIXED[at].1 {
                 Fixed::Done(affected) => super::queries::done(affected, 0),
                 Fixed::Rows(count) => Expected::Count(count),
@@ -183,7 +199,10 @@ impl Model {
             Console::ProcessList
             | Console::SessionStatus
             | Console::GlobalStatus
+            | Console::Memory
+            | Console::GlobalMemory
             | Console::Database
+            | Console::LastMessage
             | Console::Fixed(_) => Vec::new(),
         };
         if matches!(console, Console::Lengths | Console::Tokens) {
@@ -191,6 +210,12 @@ impl Model {
         }
         rows
     }
+}
+
+/// A page that was not let in, and belongs to no tenant's figures.
+fn is_turned_away(cause: &Cause, outs: &[Out], id: ConnId) -> bool {
+    let ends = |out: &Out| matches!(out, Out::Close { conn, cause: CloseCause::Throttled | CloseCause::Quota } if *conn == id);
+    matches!(cause, Cause::Opened(claim) if claim.conn == id) && outs.iter().any(ends)
 }
 
 /// Rows of names and values that must be among those of the answer.

@@ -33,6 +33,13 @@ pub(super) struct Story {
     complete: bool,
 }
 
+impl Story {
+    /// Nothing happened to it, and it is nowhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.happened.is_empty() && self.present.is_none()
+    }
+}
+
 /// The words for what happened; others tell where a message is, or cannot be concluded from outside.
 const HAPPENED: [&str; 8] = [
     "accepted",
@@ -120,15 +127,18 @@ impl Model {
                     Removal::Expired => ("expired", (0, 0)),
                     Removal::Deleted => ("deleted", actor),
                 };
-                let of = |m: &&super::Private| {
-                    // A message that a crash took may have had the same number.
-                    m.fate != Fate::Lost
-                        && m.dev == dev.0
-                        && m.user == user.get()
-                        && seqs.iter().any(|seq| m.seq == Some(seq.0))
+                // What a crash took may have had the same number, but not the same text.
+                let queue = self.written.queue.iter();
+                let removed = queue.filter(|queued| {
+                    (queued.dev, queued.user) == (dev.0, user.get())
+                        && seqs.iter().any(|seq| seq.0 == queued.seq)
+                });
+                let id = |queued: &super::facts::Queued| {
+                    let mut all = self.private.iter().rev();
+                    let of = |m: &&super::Private| m.dev == dev.0 && m.body == queued.body;
+                    all.find(of).and_then(|message| message.id.clone())
                 };
-                let removed = self.private.iter().filter(of);
-                let ids: Vec<String> = removed.filter_map(|message| message.id.clone()).collect();
+                let ids: Vec<String> = removed.filter_map(id).collect();
                 for id in ids {
                     self.happened(id, dev.0, what, by);
                 }

@@ -2,10 +2,10 @@
 //! for is not refused. The model counts on its own: what is stored exactly, by the table of docs/operations.md, the rest
 //! roughly: at least so much, at most so much.
 
-use comet_core::{CloseCause, Room};
+use comet_core::Room;
 
 use super::facts::Facts;
-use super::{Claim, Failure, Model, wrong};
+use super::{Failure, Model, wrong};
 use crate::backend::Ask;
 use crate::profile::Knob;
 
@@ -20,6 +20,17 @@ pub(super) struct Memory {
 
 /// Messages above this are not published while the server is full, even if nobody keeps them.
 const SHORT: usize = 1024;
+
+impl Memory {
+    /// As SHOW GLOBAL MEMORY calls it.
+    pub(super) const fn state(&self) -> &'static str {
+        match self.room {
+            Room::Enough => "normal",
+            Room::ToCome => "nothing_is_stored",
+            Room::None => "full",
+        }
+    }
+}
 
 fn block(bytes: usize) -> u64 {
     ((bytes + 8).next_multiple_of(16) as u64).max(32)
@@ -104,17 +115,11 @@ impl Model {
             | Ask::Use { .. }
             | Ask::DelMessage { .. }
             | Ask::Delivery { .. }
+            | Ask::DeliveryOf { .. }
             | Ask::Begin
             | Ask::End
             | Ask::Wrong { .. } => false,
         }
-    }
-
-    /// A page is not let in; what it is owed waits.
-    pub(super) fn turn_away(&mut self, claim: &Claim) {
-        self.known_but_gone(claim.conn, claim.version);
-        self.kicks.push((claim.conn, CloseCause::NoMemory));
-        self.leaving.push(claim.conn);
     }
 
     /// The core says how much room there is.
@@ -128,7 +133,7 @@ impl Model {
 
     /// What the core said about room fits what there is.
     pub(super) fn check_room(&self) -> Result<(), Failure> {
-        let limit = self.profile.get(Knob::MemoryLimit);
+        let limit = self.profile.memory_limit();
         if limit == 0 || self.shutting_down {
             return Ok(());
         }

@@ -26,12 +26,13 @@ impl Model {
         self.ended.clear();
         self.emptied = None;
         self.trouble = None;
+        self.turned_away = None;
         self.begin_deliveries(cause);
         let outs = self.understand(cause, actions)?;
         self.count(cause, &outs);
         self.appended = appended(&outs);
         self.timer_closes(&outs)?;
-        self.old_sessions(&outs)?;
+        self.old_sessions(cause, &outs)?;
         self.happen(cause, &outs);
         if let Some(trouble) = self.trouble.take() {
             return Err(trouble);
@@ -60,7 +61,7 @@ impl Model {
                 session,
                 dev,
                 is_health_check,
-            } => self.log_in(*session, *dev, *is_health_check),
+            } => self.log_in(*session, *dev, *is_health_check, outs),
             Cause::Query { session, req, ask } => self.query(*session, *req, ask, outs),
             Cause::SessionClosed { session } => self.sessions.retain(|known| known.id != *session),
             Cause::Tick => {}
@@ -271,10 +272,12 @@ impl Model {
         }
         let leaving = &self.leaving;
         let persisted = self.persisted;
+        let turned_away = self.turned_away;
+        let is_there = |conn: &ConnId| Some(*conn) == turned_away || !leaving.contains(conn);
         let late = self
             .wanted
             .iter()
-            .find(|wanted| wanted.by.is_none_or(|op| op <= persisted) && !leaving.contains(&wanted.conn));
+            .find(|wanted| wanted.by.is_none_or(|op| op <= persisted) && is_there(&wanted.conn));
         if let Some(wanted) = late {
             return wrong(
                 "missing frame",

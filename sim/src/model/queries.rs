@@ -6,6 +6,7 @@ use comet_core::{Answer, Record};
 use super::channels::{Publication, newest_record};
 use super::delivery::tells;
 use super::facts::{get, set, unset};
+use super::sessions::closes;
 use super::{Due, Expected, Failure, Model, Out, wrong};
 use crate::backend::{Ask, Look, NewMessage};
 use crate::profile::Knob;
@@ -39,15 +40,29 @@ impl Model {
         let dev = self.sessions[at].dev;
         if self.sessions[at].is_health_check {
             due.expected = Expected::Error(403);
+        } else if !self.sessions[at].is_admitted {
+            due.expected = Expected::Error(1203);
+            if !closes(outs, session) {
+                self.trouble = wrong::<()>("session", format!("{session} has no place and stays")).err();
+            }
+        } else if self.is_statement_too_fast(dev, ask) {
+            due.expected = Expected::Error(429);
         } else if self.is_too_long(ask) {
             due.expected = Expected::Error(11);
         } else if !(self.failing && ask.writes() && outs.iter().any(refused)) {
-            due.expected = if self.no_room_for(dev, ask) {
+            due.expected = if self.is_over_quota(dev, ask) {
+                Expected::Error(1226)
+            } else if self.no_room_for(dev, ask) {
                 Expected::Error(1114)
             } else if let Ask::Look(look) = ask {
                 Expected::Rows(self.look(dev, look))
             } else if let Ask::Console(console) = ask {
                 self.console(&self.sessions[at], *console)
+            } else if let Ask::Use { dev: to } = ask
+                && *to != dev
+                && self.is_over_sessions(*to)
+            {
+                Expected::Error(1203)
             } else if let Ask::Use { dev } = ask {
                 self.sessions[at].dev = *dev;
                 self.sessions[at].database = format!("db_{dev}");
@@ -55,14 +70,45 @@ impl Model {
             } else if let Ask::Delivery { ids, words } = ask {
                 let (ids, words) = (ids.clone(), *words);
                 Expected::Delivery { dev, ids, words }
+            } else if let Ask::DeliveryOf { channel, user } = ask {
+                let (channel, user) = (channel.clone(), *user);
+                Expected::DeliveryOf { dev, channel, user }
             } else if let Ask::Wrong { code, .. } = ask {
                 Expected::Error(*code)
             } else {
-                self.write(dev, ask, outs, &mut due.messages)
+                let expected = self.write(dev, ask, outs, &mut due.messages);
+                if let (Ask::Private(_) | Ask::Publish(_), Expected::Done { .. }) = (ask, &expected) {
+                    self.sessions[at].last_message = self.last_message(dev, ask, outs);
+                }
+                expected
             };
             due.op = if ask.writes() { newest_record(outs) } else { None };
         }
         self.due.push(due);
+    }
+
+    /// The id of the newest message of an INSERT. One that nobody keeps has none.
+    fn last_message(&self, dev: u32, ask: &Ask, outs: &[Out]) -> String {
+        if let Ask::Publish(rows) = ask
+            && rows
+                .last()
+                .is_none_or(|row| self.told.length(dev, &row.channel) == 0)
+        {
+            return String::new();
+        }
+        let id = |out: &Out| {
+            let Out::Record { record, .. } = out else {
+                return None;
+            };
+            if let Record::MessageQueued { message, .. } = record {
+                return Some(message.id.to_string());
+            }
+            let Record::HistoryAppended { message, .. } = record else {
+                return None;
+            };
+            Some(message.id.to_string())
+        };
+        outs.iter().rev().find_map(id).unwrap_or_default()
     }
 
     fn write(&mut self, dev: u32, ask: &Ask, outs: &[Out], messages: &mut Vec<u64>) -> Expected {
@@ -125,6 +171,7 @@ impl Model {
             }
             Ask::Look(_)
             | Ask::Delivery { .. }
+            | Ask::DeliveryOf { .. }
             | Ask::Console(_)
             | Ask::Use { .. }
             | Ask::Begin
@@ -171,6 +218,7 @@ impl Model {
             | Ask::Restore { .. }
             | Ask::Look(_)
             | Ask::Delivery { .. }
+            | Ask::DeliveryOf { .. }
             | Ask::Console(_)
             | Ask::Use { .. }
             | Ask::Begin
@@ -331,6 +379,10 @@ impl Model {
                 }
                 true
             }
+            (Expected::DeliveryOf { dev, channel, user }, Ok(Answer::Rows(seen))) => {
+                self.delivery_of(*dev, channel, *user, seen)?;
+                true
+            }
             (Expected::Rows(rows), Ok(Answer::Rows(seen))) => same_rows(rows, seen),
             (Expected::Count(rows), Ok(Answer::Rows(seen))) => *rows == seen.rows.len(),
             (Expected::Named(pairs), Ok(Answer::Rows(seen))) => pairs.iter().all(|pair| has(seen, pair)),
@@ -370,10 +422,15 @@ fn closes_somebody(outs: &[Out]) -> bool {
     })
 }
 
-/// One of the rows is this name with this value.
+/// One of the rows is this name with this value, or with this and another one.
 fn has(rows: &Rows, (name, value): &(String, String)) -> bool {
     let is = |cell: &Cell, text: &str| matches!(cell, Cell::Text(cell) if **cell == *text);
-    let row = |row: &Vec<Cell>| matches!(&row[..], [a, b] if is(a, name) && is(b, value));
+    let row = |row: &Vec<Cell>| {
+        let (a, values) = row
+            .split_first()
+            .map_or((None, &[][..]), |(a, values)| (Some(a), values));
+        a.is_some_and(|a| is(a, name)) && values.iter().any(|b| is(b, value))
+    };
     rows.rows.iter().any(row)
 }
 

@@ -107,6 +107,8 @@ impl Model {
             Some("server_full")
         } else if self.failing && kept && refused(id, outs) {
             Some("store_unavailable")
+        } else if kept && self.is_history_over_quota(dev, channel, &message.body) {
+            Some("quota_exceeded")
         } else {
             None
         }

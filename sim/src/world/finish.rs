@@ -139,6 +139,11 @@ impl World {
     fn heal(&mut self) -> Result<(), Failure> {
         self.calm = true;
         self.crash = None;
+        if self.profile.relax() {
+            self.stop(0)?;
+            self.model.relax();
+            self.config = self.profile.config();
+        }
         self.disk.fails_until = self.now;
         self.start_server()?;
         self.take_memory(self.life)?;
@@ -216,6 +221,7 @@ impl World {
                         user,
                         version,
                         uuid,
+                        ip: None,
                     });
                     self.pages += 1;
                     let browser = self.browsers.len() - 1;

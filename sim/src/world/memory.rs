@@ -5,7 +5,6 @@ use comet_core::{Event, Outside};
 use super::{Coming, World};
 use crate::model::{Cause, Failure};
 use crate::prng::Prng;
-use crate::profile::Knob;
 
 impl World {
     /// Luck of its own for each turn, so that the rest of the world has the luck it always had.
@@ -15,7 +14,7 @@ impl World {
 
     /// Begins with a new server.
     pub(super) fn plan_memory(&mut self) {
-        if self.profile.get(Knob::MemoryLimit) > 0 && !self.calm {
+        if self.profile.memory_limit() > 0 && !self.calm {
             let at = self.now + 1_000 * self.appetite().between(1, 20_000);
             self.plan(at, Coming::Memory { life: self.life });
         }
@@ -23,7 +22,7 @@ impl World {
 
     /// Another part than before; nothing when the faults are over.
     pub(super) fn take_memory(&mut self, life: u32) -> Result<(), Failure> {
-        let limit = self.profile.get(Knob::MemoryLimit);
+        let limit = self.profile.memory_limit();
         if life != self.life || limit == 0 {
             return Ok(());
         }

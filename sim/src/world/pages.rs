@@ -66,11 +66,14 @@ impl World {
     pub(super) fn lost(&mut self, index: usize) {
         let link = &mut self.links[index];
         link.held = false;
+        let sent_away = link.sent_away;
         let Some(tab) = link.tab else { return };
         if self.tabs[tab].link == Some(index) {
             self.tabs[tab].link = None;
             self.tabs[tab].exact.disconnected();
-            let delay = if self.tabs[tab].greeted {
+            let delay = if sent_away {
+                10_000_000
+            } else if self.tabs[tab].greeted {
                 1_000_000
             } else {
                 300_000

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use comet_core::cometql::{self, Limits, Statement};
 use comet_core::{
-    Action, Answer, ClientInfo, CloseCause, ConnId, Core, DevId, Event, Login, MessageId, QueryError,
-    RequestId, SessionId, wire,
+    Action, Answer, ClientInfo, CloseCause, ConnId, Core, DevId, Event, MessageId, QueryError, RequestId,
+    SessionId, wire,
 };
 
 use super::coming::Query;
 use super::steps::CrashPlan;
 use super::{Coming, World};
 use crate::backend::{Ask, Session};
-use crate::browser::{self, Intrusion};
+use crate::browser::{self, Intrusion, Version};
 use crate::fault::Fault;
 use crate::model::{Cause, Claim, Failure};
 use crate::names;
@@ -143,10 +143,13 @@ impl World {
             key: browser::key(browser, &tab.credentials),
             uuid: browser.uuid.clone(),
             version: browser.version,
+            ip: browser.ip,
         };
         let client = Arc::new(ClientInfo {
             user_agent: browser.version.text().into(),
-            ip: Some(std::net::IpAddr::from([10, 0, 0, 1])),
+            // Old browsers tell none.
+            origin: (browser.version != Version::V3).then(|| "https://example.com".into()),
+            ip: browser.ip,
             ..ClientInfo::default()
         });
         self.feed(
@@ -247,7 +250,7 @@ impl World {
     }
 
     /// The core closes a connection: what was sent is flushed, then the stream ends without a Close frame (Q9).
-    pub(super) fn close(&mut self, conn: ConnId) {
+    pub(super) fn close(&mut self, conn: ConnId, cause: CloseCause) {
         let Some(index) = self.link_of(conn) else { return };
         let late = self.profile.get(Knob::LateClosed);
         let now = self.now;
@@ -255,6 +258,7 @@ impl World {
         if link.server != ServerSide::Open {
             return;
         }
+        link.sent_away = matches!(cause, CloseCause::Throttled | CloseCause::Quota);
         let due = link.send_down(now, Down::End);
         let tells = link.luck().percent(late.max(20));
         link.server = if tells {
@@ -274,78 +278,6 @@ impl World {
                 },
             );
         }
-    }
-
-    /// Opens a session for a back end.
-    pub(super) fn open_session(&mut self, index: usize) -> Result<(), Failure> {
-        self.session_ids += 1;
-        let id = self.session_ids;
-        let session = &mut self.sessions[index];
-        session.id = id;
-        session.life = self.life;
-        session.last_arrival = 0;
-        let dev = session.dev;
-        let event = Event::SessionOpened {
-            session: SessionId(id),
-            login: Login::Tenant(DevId(dev)),
-            database: "".into(),
-        };
-        let opened = Cause::SessionOpened {
-            session: id,
-            dev,
-            is_health_check: false,
-        };
-        self.feed(event, &opened)
-    }
-
-    /// A load balancer logs in, asks something, and goes.
-    pub(super) fn check_health(&mut self) -> Result<(), Failure> {
-        if self.core.is_none() {
-            return Ok(());
-        }
-        self.session_ids += 1;
-        self.requests += 1;
-        let (life, id, req) = (self.life, self.session_ids, self.requests);
-        let event = Event::SessionOpened {
-            session: SessionId(id),
-            login: Login::HealthCheck,
-            database: "".into(),
-        };
-        let opened = Cause::SessionOpened {
-            session: id,
-            dev: 0,
-            is_health_check: true,
-        };
-        self.feed(event, &opened)?;
-        self.query_arrived(life, id, req, Ask::Begin)?;
-        self.session_end(life, id)
-    }
-
-    /// The server ended a session: the back end opens another one soon.
-    pub(super) fn close_session(&mut self, id: u64) {
-        if let Some(session) = self.sessions.iter().position(|known| known.id == id) {
-            self.plan(
-                self.now + 50_000,
-                Coming::LogIn {
-                    life: self.life,
-                    session,
-                    ended: id,
-                },
-            );
-        }
-    }
-
-    /// A back end whose session was ended opens a new one.
-    pub(super) fn log_in_again(&mut self, life: u32, index: usize, ended: u64) -> Result<(), Failure> {
-        if life != self.life || self.core.is_none() || self.sessions[index].id != ended {
-            return Ok(());
-        }
-        let lost = std::mem::take(&mut self.sessions[index].unanswered);
-        self.open_session(index)?;
-        for (_, ask) in lost {
-            self.try_again(index, ask);
-        }
-        Ok(())
     }
 
     /// The deletion of a stored message, counted from the newest; of one that nobody has if there is none.
@@ -416,7 +348,13 @@ impl World {
         }
     }
 
-    fn query_arrived(&mut self, life: u32, session: u64, req: u64, ask: Ask) -> Result<(), Failure> {
+    pub(super) fn query_arrived(
+        &mut self,
+        life: u32,
+        session: u64,
+        req: u64,
+        ask: Ask,
+    ) -> Result<(), Failure> {
         if life != self.life || self.core.is_none() {
             return Ok(());
         }

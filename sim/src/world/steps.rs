@@ -94,16 +94,25 @@ impl World {
             | Verb::Use
             | Verb::DelMessage
             | Verb::Wrong
-            | Verb::Transaction => {
-                let session = (a % self.sessions.len() as u64) as usize;
-                let dev = self.sessions[session].dev;
-                let ask = self.statement(step, dev);
-                return self.submit(session, ask);
-            }
+            | Verb::Transaction => return self.state(step),
             Verb::Health => return self.check_health(),
             Verb::Stall => return self.stall(a, b == 1),
         }
         Ok(())
+    }
+
+    /// A back end sends a statement.
+    fn state(&mut self, step: &Step) -> Result<(), Failure> {
+        let session = (step.a % self.sessions.len() as u64) as usize;
+        let dev = self.sessions[session].dev;
+        let ask = self.statement(step, dev);
+        if let Ask::Use { dev: to } = ask
+            && self.profile.get(Knob::QuotaSessions) > 0
+        {
+            // It may be refused, and whoever pipelined more would not know where he is.
+            return self.visit(dev, to);
+        }
+        self.submit(session, ask)
     }
 
     pub(super) fn open_tab(&mut self, browser: u64, mask: u64) {
@@ -287,7 +296,7 @@ impl World {
     }
 
     /// An orderly stop: the last records are written, then the process ends.
-    fn stop(&mut self, down_ms: u64) -> Result<(), Failure> {
+    pub(super) fn stop(&mut self, down_ms: u64) -> Result<(), Failure> {
         if self.core.is_none() {
             return Ok(());
         }
@@ -377,8 +386,11 @@ impl World {
                 data: names::body(step.serial, step.serial),
             },
             Verb::DelData => Ask::DelData { user },
-            Verb::Select if b % 11 >= 8 => self.delivery(b, c),
-            Verb::Select => Ask::Look(look(b % 11, c)),
+            Verb::Select => match b % 12 {
+                11 => delivery_of(c),
+                8..11 => self.delivery(b, c),
+                what => Ask::Look(look(what, c)),
+            },
             Verb::Console => Ask::Console(Console::of(b, c)),
             Verb::Use => Ask::Use {
                 dev: (b % self.profile.get(Knob::Devs)) as u32,
@@ -400,7 +412,7 @@ impl World {
     /// What became of a late message, of an older one, or of none.
     fn delivery(&self, what: u64, about: u64) -> Ask {
         let id = self.model.some_id(about);
-        let words = what % 11 == 8;
+        let words = what % 12 == 8;
         let mut ids = vec![id];
         if !words {
             let other = self.model.some_id(about + 5);
@@ -408,6 +420,18 @@ impl World {
         }
         Ask::Delivery { ids, words }
     }
+}
+
+/// What became of the messages of a channel, of all private ones, or of those of a user.
+fn delivery_of(about: u64) -> Ask {
+    let user = 1 + (about % 4) as u32;
+    let (channel, user) = match about % 3 {
+        0 => (names::channel(about / 3), None),
+        1 => ("msg", None),
+        _ => ("msg", Some(user)),
+    };
+    let channel = channel.to_owned();
+    Ask::DeliveryOf { channel, user }
 }
 
 fn look(what: u64, about: u64) -> Look {

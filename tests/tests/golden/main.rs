@@ -50,16 +50,19 @@ topics! {
     expiry
     history
     jwt
+    keys_expired
     keys_throttled
     limits
     memory
     online
+    origins_of_tenants
     presence_of_tracks
     private_messages
     published_statements
     questions
     quiet
     quota
+    quota_sessions
     rates
     rates_shared
     refused_connections

@@ -397,6 +397,10 @@ fn configure(settings: &str) -> CheckedConfig {
         let size = || usize::try_from(number()).expect("a size");
         match key {
             "origins" => config.origins = value.split(',').map(str::to_owned).collect(),
+            "dev1.origins" => {
+                let rules = config.tenant_rules.entry(DevId(1)).or_default();
+                rules.origins = Some(value.split(',').map(str::to_owned).collect());
+            }
             "online_events" => config.send_online_events = value == "true",
             "offline_events" => config.send_offline_events = value == "true",
             "save_last_online" => config.save_last_online = value == "true",

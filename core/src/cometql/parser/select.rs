@@ -49,7 +49,6 @@ impl<'a> Parser<'a> {
         let table = self.selected_table(name);
         let output = self.output(table, wanted);
         let filter = self.filter(table)?;
-        self.refuse_unbuilt()?;
         let shown = match &output {
             Output::Columns(columns) => &columns[..],
             Output::Count { .. } => &[],

@@ -271,3 +271,41 @@ proptest! {
         prop_assert_eq!(inner, text.replace('\'', "\\u0027"));
     }
 }
+
+/// An empty container is one as well, of either kind.
+#[test]
+fn every_container_counts_for_the_depth() {
+    for (text, depth) in [
+        ("1", 0),
+        ("{}", 1),
+        ("[]", 1),
+        (r#"{"a":{}}"#, 2),
+        (r#"[[],{"a":1}]"#, 2),
+        (r#"{"a":[{"b":{}}],"c":{}}"#, 4),
+    ] {
+        assert!(is_valid_within(text, depth), "{text}");
+        assert!(depth == 0 || !is_valid_within(text, depth - 1), "{text}");
+    }
+}
+
+/// Every bracket is closed by its own kind, also where the nesting crosses a word of bits and comes back.
+#[test]
+fn brackets_match_at_every_depth() {
+    let open = |level: usize| if level.is_multiple_of(3) { "{\"a\":" } else { "[" };
+    let close = |level: usize| if level.is_multiple_of(3) { "}" } else { "]" };
+    for depth in [1, 63, 64, 65, 127, 128, 129, 200] {
+        let opened: String = (0..depth).map(open).collect();
+        let closed: String = (0..depth).rev().map(close).collect();
+        let right = format!("{opened}1{closed}");
+        assert!(is_valid(&right), "{depth}");
+        // Twice beside each other: nothing is left of the first.
+        assert!(is_valid(&format!("[{right},{right}]")), "{depth}");
+        for level in 0..depth {
+            let other = if close(level) == "}" { "]" } else { "}" };
+            let mut wrong = closed.clone();
+            let at = depth - 1 - level;
+            wrong.replace_range(at..=at, other);
+            assert!(!is_valid(&format!("{opened}1{wrong}")), "{depth}, {level}");
+        }
+    }
+}

@@ -239,6 +239,13 @@ mod tests {
         assert!(!allowed("http://a.org", &["a.org:443"]));
         assert!(allowed("http://a.org", &["http://a.org:80"]));
         assert!(!allowed("https://a.org:8443", &["https://a.org:443"]));
+        assert!(
+            !allowed("app://a.org", &["a.org:443"]),
+            "only https has that port"
+        );
+        for port in ["+443", "", "443x", "-1"] {
+            assert!(!allowed(&format!("https://a.org:{port}"), &["a.org"]), "{port}");
+        }
     }
 
     #[test]
@@ -252,6 +259,15 @@ mod tests {
             "https://.example.com",
             "https://aexample.com",
             "https://a.example.com.evil.org",
+            // What is no host ends in one.
+            "https://evil.org/a.example.com",
+            "https://evil.org#a.example.com",
+            "https://evil.org?a.example.com",
+            "https://evil.org@a.example.com",
+            "https://evil.org\\a.example.com",
+            "https://evil.org,a.example.com",
+            "https://evil.org a.example.com",
+            "https://evil.org\u{7f}a.example.com",
         ] {
             assert!(!allowed(origin, list), "{origin}");
         }
@@ -275,5 +291,8 @@ mod tests {
         ] {
             assert!(!allowed(origin, &["[::1]"]), "{origin}");
         }
+        // Brackets and colons are for addresses only.
+        assert!(!allowed("http://[evil.org]", &["evil.org"]));
+        assert!(!allowed("http://a:b:c", &["a:b:c"]));
     }
 }

@@ -1,0 +1,207 @@
+//! A redacted recording tells nobody's secrets, in whatever part of a statement they stand (docs/testing.md, recordings).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that fails may panic"
+)]
+
+mod harness;
+
+use comet_core::cometql::{self, Limits};
+use comet_core::recording::redact::Redactor;
+use comet_core::recording::{Scribe, Texts, digest};
+use comet_core::{Event, Mono, Now, RequestId, SessionId, UnixMillis};
+use harness::World;
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// The statement as an entry, in clear and redacted.
+fn recorded(w: &World, sql: &str) -> [Vec<u8>; 2] {
+    let limits = Limits::of(&w.config.clone().check().unwrap());
+    let statement =
+        cometql::parse(sql.as_bytes(), &limits).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let event = Event::Query {
+        session: SessionId(1),
+        req: RequestId(1),
+        statement: Ok(statement),
+    };
+    let now = Now {
+        mono: Mono::from_micros(1),
+        unix: UnixMillis(1),
+    };
+    let mut clear = Vec::new();
+    Scribe::default().event(now, &event, &mut clear);
+    let mut redactor = Redactor::new([7; 32]);
+    let mut checkpoint = Vec::new();
+    w.core.checkpoint(&mut checkpoint);
+    redactor.checkpoint(&checkpoint).unwrap();
+    let redacted = redactor.entries(&clear).unwrap();
+    [clear, redacted]
+}
+
+#[test]
+fn no_condition_tells_a_secret() {
+    let w = World::new();
+    for from in [
+        "SELECT * FROM revoked_tokens WHERE token",
+        "SELECT * FROM users_auth WHERE id = 1 AND hash",
+        "SELECT * FROM users_data WHERE id = 1 AND data",
+        "DELETE FROM users_messages WHERE id = 1 AND message",
+        "DELETE FROM pipes_messages WHERE name = 'abc' AND message",
+    ] {
+        for condition in [
+            "= 'Geheim1'",
+            "> 'Geheim1'",
+            "IN ('Geheim1', 'other', 'Geheim2')",
+            "BETWEEN 'Geheim1' AND 'zzz'",
+            "BETWEEN 'aaa' AND 'Geheim2'",
+            "LIKE '%Geheim1%'",
+            "NOT LIKE 'Geheim2'",
+        ] {
+            let [clear, redacted] = recorded(&w, &format!("{from} {condition}"));
+            assert!(contains(&clear, "Geheim"), "{from} {condition}");
+            assert!(!contains(&redacted, "Geheim"), "{from} {condition}");
+        }
+    }
+}
+
+#[test]
+fn conditions_inside_of_others_tell_none_either() {
+    let w = World::new();
+    for filter in [
+        "id = 1 AND (hash = 'Geheim' OR id = 2)",
+        "id = 1 AND NOT (hash = 'Geheim' AND id = 2)",
+        "NOT id = 2 AND id = 1 AND NOT NOT hash = 'Geheim'",
+    ] {
+        let [clear, redacted] = recorded(&w, &format!("SELECT * FROM users_auth WHERE {filter}"));
+        assert!(contains(&clear, "Geheim"), "{filter}");
+        assert!(!contains(&redacted, "Geheim"), "{filter}");
+    }
+}
+
+/// Who, where to and in which channel: that stays, or nobody could follow what happened.
+#[test]
+fn what_is_no_secret_stays() {
+    let w = World::new();
+    for condition in [
+        "name = 'web_chat'",
+        "name IN ('web_chat', 'b')",
+        "name BETWEEN 'a' AND 'web_chat'",
+        "name LIKE 'web_chat'",
+    ] {
+        let [_, redacted] = recorded(&w, &format!("SELECT * FROM pipes WHERE {condition}"));
+        assert!(contains(&redacted, "web_chat"), "{condition}");
+    }
+}
+
+/// Every number an action carries changes its digest, whatever its width.
+#[test]
+fn digests_see_numbers_of_every_width() {
+    for texts in [Texts::Whole, Texts::Lengths] {
+        assert_ne!(digest(&1u8, texts), digest(&2u8, texts));
+        assert_ne!(digest(&1u16, texts), digest(&2u16, texts));
+        assert_ne!(digest(&1u32, texts), digest(&2u32, texts));
+        assert_ne!(digest(&1u64, texts), digest(&2u64, texts));
+        assert_ne!(digest(&1i64, texts), digest(&2i64, texts));
+        assert_ne!(digest(&1usize, texts), digest(&2usize, texts));
+        assert_ne!(digest(&1isize, texts), digest(&2isize, texts));
+        assert_ne!(digest(&1u128, texts), digest(&(1u128 << 64 | 1), texts));
+    }
+}
+
+/// Everything somebody says, or proves himself with, as it comes in.
+#[test]
+fn no_event_tells_a_secret() {
+    let w = World::new();
+    for sql in [
+        "INSERT INTO users_auth (id, hash) VALUES (1, 'Geheim')",
+        "INSERT INTO users_data (id, data) VALUES (1, 'Geheim')",
+        "INSERT INTO users_messages (id, event, message) VALUES (1, 'e', 'Geheim')",
+        "INSERT INTO pipes_messages (name, event, message) VALUES ('abc', 'e', 'Geheim')",
+        "INSERT INTO revoked_tokens (token) VALUES ('Geheim')",
+    ] {
+        let [clear, redacted] = recorded(&w, sql);
+        assert!(
+            contains(&clear, "Geheim") && !contains(&redacted, "Geheim"),
+            "{sql}"
+        );
+    }
+}
+
+/// What a server knows when a recording begins: keys, data, queues, histories, tokens, and reports that wait for the disk.
+#[test]
+fn no_checkpoint_tells_a_secret() {
+    let mut w = World::new();
+    w.key(1, "GeheimKey");
+    w.private(1, "Geheim queue");
+    w.history("web_a", 5);
+    w.publish("web_a", "Geheim history");
+    let limits = Limits::of(&w.config.clone().check().unwrap());
+    for sql in [
+        "INSERT INTO users_data (id, data) VALUES (1, 'Geheim data')",
+        "INSERT INTO revoked_tokens (token) VALUES ('GeheimToken')",
+    ] {
+        w.statement(cometql::parse(sql.as_bytes(), &limits).unwrap());
+    }
+    w.writes_at_once = false;
+    w.open(1, None, "", "a");
+    w.text(1, "web_pipe2\nweb_a\ne\n*\nGeheim report");
+    let mut clear = Vec::new();
+    w.core.checkpoint(&mut clear);
+    let redacted = Redactor::new([7; 32]).checkpoint(&clear).unwrap();
+    for secret in ["Geheim", "secret"] {
+        assert!(
+            contains(&clear, secret) && !contains(&redacted, secret),
+            "{secret}"
+        );
+    }
+    let core = comet_core::Core::restore(&redacted).unwrap();
+    core.check();
+    assert_eq!(core.held(), w.core.held());
+    assert_eq!(core.config().password.reveal(), "redacted");
+}
+
+/// Two keys are two keys afterwards, as long, of the same letters, and the same key is the same one.
+#[test]
+fn keys_become_other_keys_one_by_one() {
+    let w = World::new();
+    let stand_in = |key: &str| {
+        let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{key}')");
+        let [clear, redacted] = recorded(&w, &sql);
+        assert_eq!(clear.len(), redacted.len());
+        let at = clear
+            .windows(key.len())
+            .position(|part| part == key.as_bytes())
+            .unwrap();
+        String::from_utf8(redacted[at..at + key.len()].to_vec()).unwrap()
+    };
+    let (a, b) = ("a".repeat(64), "b".repeat(64));
+    assert_eq!(stand_in(&a), stand_in(&a));
+    assert_ne!(stand_in(&a), stand_in(&b));
+    let all = stand_in(&a);
+    assert!(all.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    assert_ne!(all[..32], all[32..], "it does not begin again");
+    let letters: std::collections::BTreeSet<u8> = all.bytes().chain(stand_in(&b).bytes()).collect();
+    assert!(letters.len() > 20, "{letters:?}");
+}
+
+/// A digest of a whole text sees each of its bytes, however many there are over the last eight.
+#[test]
+fn digests_see_every_byte_of_a_tail() {
+    for length in 1..=17 {
+        let text = "a".repeat(length);
+        let all: std::collections::BTreeSet<u32> = (0..length)
+            .map(|at| {
+                let mut other = text.clone();
+                other.replace_range(at..=at, "b");
+                digest(other.as_str(), Texts::Whole)
+            })
+            .chain([digest(text.as_str(), Texts::Whole)])
+            .collect();
+        assert_eq!(all.len(), length + 1, "{length}");
+    }
+    assert_ne!(digest(&1u128, Texts::Whole), digest(&2u128, Texts::Whole));
+}

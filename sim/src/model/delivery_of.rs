@@ -1,0 +1,53 @@
+//! What `messages_delivery` tells of a channel or of private messages, not of messages by their ids (protocol.md 7.17): of
+//! each of them the same.
+
+use comet_core::cometql::{Cell, Rows};
+
+use super::delivery::tells;
+use super::{Failure, Model, wrong};
+
+impl Model {
+    /// The answer tells of every message that is still there and of every private one, and of each as if it had been asked
+    /// for. `channel` is `msg` for private messages.
+    pub(super) fn delivery_of(
+        &self,
+        dev: u32,
+        channel: &str,
+        user: Option<u32>,
+        seen: &Rows,
+    ) -> Result<(), Failure> {
+        let mut ids: Vec<String> = if channel == "msg" {
+            let of = |m: &&super::Private| m.dev == dev && user.is_none_or(|user| m.user == user);
+            let all = self.private.iter().filter(of);
+            all.filter_map(|message| message.id.clone()).collect()
+        } else {
+            let kept = self.written.history_of(dev, channel);
+            kept.map(|kept| kept.id.clone()).collect()
+        };
+        let id = |row: &Vec<Cell>| match row.first() {
+            Some(Cell::Text(id)) => id.to_string(),
+            Some(Cell::Int(_)) | None => String::new(),
+        };
+        ids.extend(seen.rows.iter().map(id));
+        ids.sort();
+        ids.dedup();
+        for told in &ids {
+            let story = self.story(dev, told);
+            // What a page sent under a send key has an id even if nobody keeps it; then only the id is known here.
+            let is_sent = || self.identities.iter().any(|(_, sent)| sent == told);
+            if story.is_empty() && channel != "msg" && is_sent() {
+                continue;
+            }
+            let rows = seen.rows.iter().filter(|row| id(row) == *told);
+            let of_it = Rows {
+                columns: seen.columns.clone(),
+                rows: rows.cloned().collect(),
+            };
+            if !tells(std::slice::from_ref(&story), false, &of_it) {
+                let text = format!("{of_it:?} of {channel} {user:?} of tenant {dev}, but {story:?}");
+                return wrong("delivery", text);
+            }
+        }
+        Ok(())
+    }
+}
