@@ -20,7 +20,7 @@ pub(crate) use conns::{Conn, Conns, Probe, Reading, Sent};
 pub(crate) use debts::{Debts, GoneId, Held, Party};
 pub(crate) use durable::effective_length;
 pub use durable::{Durable, DurableChannel, DurableTenant, DurableUser, LastSeen};
-pub(crate) use journal::{Address, Author, Device, Entry, Fact, Journal, Message, Subject, What};
+pub(crate) use journal::{Address, Author, Device, Entry, Fact, Journal, Message, What};
 pub use memory::{Account, Category, Usage};
 pub(crate) use memory::{cost, shrink, text};
 pub use stored::Stored;

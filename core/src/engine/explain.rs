@@ -3,7 +3,6 @@
 
 mod found;
 mod line;
-mod readers;
 
 use alloc::format;
 use alloc::string::String;
@@ -12,24 +11,12 @@ use alloc::vec::Vec;
 
 use super::Core;
 use crate::cometql::{self, Keys, Rows};
-use crate::error::{ErrorCode, QueryError};
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
-use crate::name::ChannelName;
-use crate::state::{Address, Held, LastSeen};
+use crate::state::{Address, Fact, Held, LastSeen};
 use crate::time::{UnixMillis, UnixSeconds};
 
 use found::{Asked, Found, Gathered};
 pub(super) use line::{Line, PRIVATE};
-use readers::Readers;
-
-/// Most rows of one answer.
-const ROWS_MAX: usize = 20_000;
-
-/// What a statement is told that asks for more.
-const TOO_MANY: QueryError = QueryError::new(
-    ErrorCode::TooLong,
-    "more than 20000 rows; ask for fewer users or channels, or for ids",
-);
 
 /// All that is known of a message, in the order in which it happened.
 #[derive(Debug)]
@@ -41,8 +28,8 @@ pub(super) struct Story {
 
 impl Core {
     /// EXPLAIN DELIVERY: always says something.
-    pub(super) fn explain(&self, dev: DevId, message: Option<MessageId>) -> Result<Rows, QueryError> {
-        let stories = self.stories(dev, &Keys::Messages(message.into_iter().collect()))?;
+    pub(super) fn explain(&self, dev: DevId, message: Option<MessageId>) -> Rows {
+        let stories = self.stories(dev, &Keys::Messages(message.into_iter().collect()));
         let mut rows: Vec<_> = stories
             .iter()
             .flat_map(|story| &story.lines)
@@ -52,7 +39,7 @@ impl Core {
             rows.push(Line::new(self.now.unix, "unknown", self.nothing_known()).told());
         }
         let columns = cometql::explain_columns();
-        Ok(Rows { columns, rows })
+        Rows { columns, rows }
     }
 
     fn nothing_known(&self) -> String {
@@ -64,88 +51,81 @@ impl Core {
         }
     }
 
-    /// What is known of the messages that the keys mean, in the order listed, else in that of their ids. Error 11 if it is
-    /// more than `ROWS_MAX` rows.
-    pub(super) fn stories(&self, dev: DevId, keys: &Keys) -> Result<Vec<Story>, QueryError> {
-        let asked = Asked::new(keys, dev, &self.journal);
-        let mut gathered = Gathered::new(&asked, dev, &self.journal);
-        self.find_kept(dev, &asked, &mut gathered)?;
-        let reads = gathered.reads(&asked, dev, &self.journal);
-        let readers = gathered.readers(&reads);
-        let ids: Vec<MessageId> = match keys {
-            Keys::Messages(ids) => ids.clone(),
-            Keys::All | Keys::Users(_) | Keys::Channels(_) | Keys::Tokens(_) => {
-                gathered.found.keys().copied().collect()
-            }
-        };
-        let (mut stories, mut rows) = (Vec::new(), 0);
-        for id in ids {
-            let Some(found) = gathered.found.get(&id) else {
-                continue;
-            };
-            let mut lines = self.lines(dev, found, readers.get(&id));
-            lines.retain(|line| asked.shows(line));
-            rows += lines.len();
-            if rows > ROWS_MAX {
-                return Err(TOO_MANY);
-            }
+    /// What is known of the messages that the keys mean, in the order listed, else in that of their ids. Walks once over the
+    /// journal, and over queues and histories where messages can be that the journal does not know.
+    pub(super) fn stories(&self, dev: DevId, keys: &Keys) -> Vec<Story> {
+        let own = self.journal.entries().filter(|entry| entry.dev == dev);
+        let asked = Asked::new(keys, own);
+        let mut gathered = self.gather(dev, &asked);
+        self.find_kept(dev, &asked, &mut gathered);
+        let story = |id: MessageId| {
+            let found = gathered.found.get(&id)?;
+            let lines = self.lines(dev, found, &gathered);
             let to = found.to.clone();
-            stories.push(Story { id, to, lines });
+            Some(Story { id, to, lines })
+        };
+        match keys {
+            Keys::Messages(ids) => ids.iter().copied().filter_map(story).collect(),
+            Keys::All | Keys::Users(_) | Keys::Channels(_) | Keys::Tokens(_) => {
+                gathered.found.keys().copied().filter_map(story).collect()
+            }
         }
-        Ok(stories)
     }
 
-    /// The messages that are in queue or history at present, whether the journal knows them or not. One that it does not
-    /// know may be anywhere.
-    fn find_kept(
-        &self,
-        dev: DevId,
-        asked: &Asked<'_>,
-        gathered: &mut Gathered<'_>,
-    ) -> Result<(), QueryError> {
+    /// The facts about the messages that are asked for.
+    fn gather(&self, dev: DevId, asked: &Asked<'_>) -> Gathered<'_> {
+        let mut gathered = Gathered::default();
+        for (place, entry) in self.journal.entries().enumerate() {
+            let is_own = entry.dev == dev;
+            match &entry.fact {
+                Fact::Stored { upto } => gathered.wrote(place, entry.at, *upto, true),
+                Fact::NotStored { upto } => gathered.wrote(place, entry.at, *upto, false),
+                Fact::Message { message, what } if is_own && asked.wants(message, what) => {
+                    gathered.happened(place, entry.at, message, what);
+                }
+                Fact::Read {
+                    channel,
+                    by,
+                    first,
+                    last,
+                } if is_own => gathered.was_read(channel, place, entry.at, by, *first..=*last),
+                Fact::Message { .. } | Fact::Read { .. } => {}
+            }
+        }
+        gathered
+    }
+
+    /// The messages that are in queue or history at present, whether the journal knows them or not.
+    fn find_kept(&self, dev: DevId, asked: &Asked<'_>, gathered: &mut Gathered<'_>) {
         let Some(tenant) = self.durable.tenant(dev) else {
-            return Ok(());
+            return;
         };
-        let users: Vec<UserId> = match asked.queues(gathered) {
-            Some(users) => users.into_iter().collect(),
-            None => tenant.users.keys().copied().collect(),
-        };
-        let channels: Vec<ChannelName> = match asked.histories(gathered) {
-            Some(channels) => channels.into_iter().collect(),
-            None => tenant.channels.keys().cloned().collect(),
-        };
-        let mut count = 0;
-        let mut take = |to: &Address, kept| {
-            count += usize::from(gathered.is_kept(asked, to, kept));
-            if count > ROWS_MAX { Err(TOO_MANY) } else { Ok(()) }
-        };
-        for user in users {
-            let queue = tenant
-                .users
-                .get(&user)
-                .into_iter()
-                .flat_map(|stored| &stored.queue);
-            for kept in queue {
-                take(&Address::User(user), (kept.id, kept.seq, kept.time))?;
+        let anywhere = asked.is_anywhere(gathered);
+        for (&user, stored) in &tenant.users {
+            let to = Address::User(user);
+            if anywhere || asked.means_all_of(&to) || gathered.mentions(&to) {
+                for kept in &stored.queue {
+                    gathered.is_kept(asked, &to, (kept.id, kept.seq, kept.time));
+                }
             }
         }
-        for channel in channels {
-            let stored = tenant.channels.get(&channel);
-            let to = Address::Channel(channel);
-            for kept in stored.into_iter().flat_map(|stored| &stored.history) {
-                take(&to, (kept.id, kept.seq, kept.time))?;
+        for (channel, stored) in &tenant.channels {
+            let to = Address::Channel(channel.clone());
+            if anywhere || asked.means_all_of(&to) || gathered.mentions(&to) {
+                for kept in &stored.history {
+                    gathered.is_kept(asked, &to, (kept.id, kept.seq, kept.time));
+                }
             }
         }
-        Ok(())
     }
 
     /// What is known of one message.
-    fn lines(&self, dev: DevId, found: &Found<'_>, readers: Option<&Readers<'_>>) -> Vec<Line> {
+    fn lines(&self, dev: DevId, found: &Found<'_>, gathered: &Gathered<'_>) -> Vec<Line> {
         let mut lines = Vec::new();
         if !found.begins() {
             lines.push(self.beginning(found));
         }
-        lines.extend(found.tell(&self.journal, readers));
+        lines.extend(gathered.tell(found));
         if found.kept.is_some() {
             lines.extend(self.present(dev, found));
         }

@@ -5,10 +5,7 @@
 //! sent this morning. Nothing decides by it: the rules never look here, and a restart forgets it. A message to a channel
 //! is one fact, to however many connections it goes.
 
-mod index;
-
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +14,6 @@ use crate::event::CloseCause;
 use crate::id::{ConnId, DevId, MessageId, OpId, Seq, SessionId, UserId};
 use crate::name::{ChannelName, ClientUuid};
 use crate::time::UnixMillis;
-
-pub(crate) use index::Subject;
-use index::{Index, Mark};
 
 /// A connection, remembered beyond its end.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -130,7 +124,6 @@ impl Entry {
 
 /// The facts, oldest first.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(from = "Stored")]
 pub(crate) struct Journal {
     entries: VecDeque<Entry>,
     bytes: usize,
@@ -139,50 +132,23 @@ pub(crate) struct Journal {
     since: UnixMillis,
     /// The newest record that keeps a message.
     newest: OpId,
-    #[serde(skip)]
-    index: Index,
-}
-
-/// The same as it is stored in checkpoints: without what can be made of it.
-#[derive(Deserialize)]
-struct Stored {
-    entries: VecDeque<Entry>,
-    bytes: usize,
-    bytes_max: usize,
-    since: UnixMillis,
-    newest: OpId,
-}
-
-impl From<Stored> for Journal {
-    fn from(stored: Stored) -> Self {
-        let index = Index::of(&stored.entries);
-        Self {
-            entries: stored.entries,
-            bytes: stored.bytes,
-            bytes_max: stored.bytes_max,
-            since: stored.since,
-            newest: stored.newest,
-            index,
-        }
-    }
 }
 
 impl Journal {
     /// An empty journal of at most so many bytes; 0 = nothing is ever written into it.
-    pub(crate) fn new(bytes_max: usize, started: UnixMillis) -> Self {
+    pub(crate) const fn new(bytes_max: usize, started: UnixMillis) -> Self {
         Self {
             entries: VecDeque::new(),
             bytes: 0,
             bytes_max,
             since: started,
             newest: OpId(0),
-            index: Index::default(),
         }
     }
 
     /// What it takes.
     pub(crate) fn usage(&self) -> Usage {
-        Usage::new(self.entries.len(), (self.bytes + self.index.bytes()) as u64)
+        Usage::new(self.entries.len(), self.bytes as u64)
     }
 
     /// True if anything is written into it.
@@ -246,13 +212,9 @@ impl Journal {
         }
     }
 
-    /// Records behind `safe` could not be written for now. One attempt after the other is the same fact.
+    /// Records behind `safe` could not be written for now.
     pub(crate) fn note_not_stored(&mut self, at: UnixMillis, safe: OpId, upto: OpId) {
-        let is_known = match self.commits_from(0).next_back() {
-            Some((_, _, Fact::NotStored { upto: known })) => *known >= upto,
-            Some(_) | None => false,
-        };
-        if self.newest > safe && !is_known {
+        if self.newest > safe {
             self.note_of_store(at, Fact::NotStored { upto });
         }
     }
@@ -267,24 +229,21 @@ impl Journal {
             return;
         }
         self.make_room(entry.weight());
-        if entry.weight() > self.bytes_max {
+        if self.bytes + entry.weight() > self.bytes_max {
             // Not even alone.
             self.since = entry.at;
             return;
         }
         self.bytes += entry.weight();
         self.entries.push_back(entry);
-        self.index.added(&self.entries, self.entries.len());
-        self.make_room(0);
     }
 
     /// Forgets what must go for so many bytes more, and never takes more memory than it may fill.
     fn make_room(&mut self, bytes: usize) {
-        while self.bytes + self.index.bytes() + bytes > self.bytes_max {
+        while self.bytes + bytes > self.bytes_max {
             let Some(oldest) = self.entries.pop_front() else {
                 break;
             };
-            self.index.forgot();
             self.bytes -= oldest.weight();
             self.since = oldest.at;
         }
@@ -294,41 +253,16 @@ impl Journal {
         }
     }
 
-    /// The facts with their places, oldest first.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &Entry)> {
-        self.entries.iter().enumerate()
-    }
-
-    /// The facts about any of the subjects with their places, oldest first, and others among them: what is looked at to
-    /// find them.
-    pub(crate) fn about(
-        &self,
-        dev: DevId,
-        subjects: &[Subject<'_>],
-    ) -> impl Iterator<Item = (usize, &Entry)> {
-        let marks: Vec<Mark> = subjects.iter().map(|subject| Mark::of(dev, *subject)).collect();
-        let places = self.index.places(self.entries.len(), marks);
-        places.filter_map(|place| Some((place, self.entries.get(place)?)))
-    }
-
-    /// What is known of the disk from a place on, oldest first.
-    pub(crate) fn commits_from(
-        &self,
-        place: usize,
-    ) -> impl DoubleEndedIterator<Item = (usize, UnixMillis, &Fact)> {
-        let places = self.index.commits_from(place);
-        places.filter_map(|place| {
-            let entry = self.entries.get(place)?;
-            Some((place, entry.at, &entry.fact))
-        })
+    /// All facts, oldest first.
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter()
     }
 
     /// Asserts the bounds.
     pub(crate) fn check(&self) {
         let bytes: usize = self.entries.iter().map(Entry::weight).sum();
         assert_eq!(self.bytes, bytes, "bytes of the journal drifted");
-        let all = self.bytes + self.index.bytes();
-        assert!(all <= self.bytes_max, "the journal is too long");
+        assert!(self.bytes <= self.bytes_max, "the journal is too long");
     }
 }
 
@@ -372,9 +306,9 @@ mod tests {
             journal.check();
             assert!(journal.entries.capacity() * size_of::<Entry>() <= BYTES);
         }
-        let last = journal.entries.iter().next_back().map(|entry| entry.at);
+        let last = journal.entries().next_back().map(|entry| entry.at);
         assert_eq!(last, Some(UnixMillis(1000)));
-        let first = journal.entries.iter().next().map(|entry| entry.at);
+        let first = journal.entries().next().map(|entry| entry.at);
         assert_eq!(
             first,
             Some(UnixMillis(journal.since().0 + 1)),
@@ -392,7 +326,7 @@ mod tests {
         let to = Address::User(UserId::new(7).expect("a user"));
         journal.note(AT, DevId(0), message(1, to), What::Paid);
         journal.note_read(AT, DevId(0), &channel("web_a"), &page(1), Seq(1));
-        assert_eq!(journal.entries.len(), 0);
+        assert_eq!(journal.entries().count(), 0);
         assert_eq!(journal.entries.capacity(), 0);
     }
 
@@ -402,7 +336,7 @@ mod tests {
         let to = Address::Channel(channel("web_a"));
         journal.note(AT, DevId(0), message(1, to), What::Paid);
         journal.check();
-        assert_eq!((journal.entries.len(), journal.since()), (0, AT));
+        assert_eq!((journal.entries().count(), journal.since()), (0, AT));
     }
 
     #[test]
@@ -415,8 +349,7 @@ mod tests {
         journal.note_read(AT, DevId(0), &channel("web_b"), &page(2), Seq(100));
         journal.note_read(AT, DevId(0), &channel("web_b"), &page(2), Seq(1));
         let ranges: Vec<_> = journal
-            .entries
-            .iter()
+            .entries()
             .filter_map(|entry| match entry.fact {
                 Fact::Read { first, last, .. } => Some((first.0, last.0)),
                 Fact::Message { .. } | Fact::Stored { .. } | Fact::NotStored { .. } => None,
@@ -429,7 +362,7 @@ mod tests {
     fn commits_are_noted_only_if_they_keep_a_message() {
         let mut journal = Journal::new(10_000, UnixMillis(1));
         journal.note_stored(AT, OpId(0), OpId(3));
-        assert_eq!(journal.entries.len(), 0);
+        assert_eq!(journal.entries().count(), 0);
         let by = Author::Session(SessionId(1));
         let op = Some(OpId(4));
         let what = What::Accepted {
@@ -443,8 +376,7 @@ mod tests {
         journal.note_stored(AT, OpId(3), OpId(5));
         journal.note_stored(AT, OpId(5), OpId(9));
         let facts: Vec<_> = journal
-            .entries
-            .iter()
+            .entries()
             .skip(1)
             .map(|entry| entry.fact.clone())
             .collect();

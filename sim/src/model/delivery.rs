@@ -35,8 +35,6 @@ pub(super) struct Story {
 
 /// More bytes of the window than a fact takes, together with what is remembered beside it and not concluded here.
 const BYTES_OF_FACT: u64 = 512;
-/// Of one message the first fact is told, and the newest so many.
-const FACTS_MAX: usize = 1_000;
 
 /// The words for what happened; others tell where a message is, or cannot be concluded from outside.
 const HAPPENED: [&str; 8] = [
@@ -208,7 +206,7 @@ impl Model {
             id: id.to_owned(),
             happened,
             present,
-            must: newest.filter(own).count().min(FACTS_MAX),
+            must: newest.filter(own).count(),
         }
     }
 }
@@ -298,12 +296,7 @@ fn is_told(story: &Story, rows: &[&Told], words: bool) -> bool {
         .is_some_and(|first| first.what == "accepted");
     let complete = story.must == story.happened.len();
     let from_store = story.present.is_some() && told.first().is_some_and(is_stores);
-    let is_long = rows.iter().any(|told| told.what == "more");
-    let ends = |told: &[&Told]| match told {
-        [first, newest @ ..] if is_long => newest.len() == FACTS_MAX && is_part_of(story, first, newest),
-        all => is_end_of(story, all),
-    };
-    ends(&told) || (from_store && !(begun && complete) && ends(&told[1..]))
+    is_end_of(story, &told) || (from_store && !(begun && complete) && is_end_of(story, &told[1..]))
 }
 
 /// True if this is what happened last, and enough of it.
@@ -317,13 +310,6 @@ fn is_end_of(story: &Story, told: &[&Told]) -> bool {
             .iter()
             .zip(told)
             .all(|(happened, told)| is_same(happened, told))
-}
-
-/// True if the newest rows are what happened last, and the first something before.
-fn is_part_of(story: &Story, first: &Told, newest: &[&Told]) -> bool {
-    let before = story.happened.len().saturating_sub(newest.len());
-    let mut earlier = story.happened[..before].iter();
-    is_end_of(story, newest) && earlier.any(|happened| is_same(happened, first))
 }
 
 fn is_same(happened: &Happened, told: &Told) -> bool {
