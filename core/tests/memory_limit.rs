@@ -197,6 +197,7 @@ fn what_is_stored_keeps_nobody_from_coming() {
             ..config()
         });
         w.key(1, "abc");
+        w.history("web_a", 1);
         for n in 0..200 {
             w.publish("web_a", &format!("{n}"));
         }

@@ -205,3 +205,42 @@ fn digests_see_every_byte_of_a_tail() {
     }
     assert_ne!(digest(&1u128, Texts::Whole), digest(&2u128, Texts::Whole));
 }
+
+/// Tokens that prove user 15 of tenant 0 until the year 2286, signed with the password of `config`: with the shortest
+/// header and claims, with every remainder of their lengths by three, and two that say different things besides.
+const TOKENS: [&str; 6] = [
+    "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwfQ.u59k3ZcCb6AtXw5gM8m_NVVvPSFHd0wtdU4f6weyHEk",
+    "eyJhbGciOiJIUzI1NiIgfQ.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwfQ.gJSy9I8LHXxjDKQ-Bdzq8YvQ2sjRtNjOx20GHvf0qRg",
+    "eyJhbGciOiJIUzI1NiIgfQ.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwIH0.-7tjRSN5dZhoN052PDidcnbE8_FKixGdzhKSwjhSOrE",
+    "eyJhbGciOiJIUzI1NiIgfQ.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwICB9.8KRT0QP7Wb969Fx5jTnPh9BXbd1bnBGRA6jK7bC3NCU",
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwLCJ4Ijoib25lIn0.6c6B_Dvgeb6oHyMGSwjVxKQ3N83-9aZak2hYL_WTABQ",
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwLCJ4IjoidHdvIn0.YLYVyx8t9lypA28vGN4saNgdkJq3JvGgOPmKv-c6hU0",
+];
+
+/// A token that is right stays right, is as long, and is another one than any other token.
+#[test]
+fn tokens_go_on_proving_the_same() {
+    let w = World::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for token in TOKENS {
+        let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')");
+        let [clear, redacted] = recorded(&w, &sql);
+        assert_eq!(clear.len(), redacted.len(), "{token}");
+        let at = clear
+            .windows(token.len())
+            .position(|part| part == token.as_bytes())
+            .unwrap();
+        let other = String::from_utf8(redacted[at..at + token.len()].to_vec()).unwrap();
+        assert_ne!(other, token);
+        let mut there = World::with(comet_core::Config {
+            password: comet_core::Secret::new("redacted"),
+            ..harness::config()
+        });
+        there.open(1, Some(15), &other, "a");
+        assert_eq!(there.frames(1)[0]["authorized"], true, "{token}: {other}");
+        seen.insert(other);
+    }
+    let [.., one, two] = TOKENS;
+    assert_eq!(one.len(), two.len());
+    assert!(seen.len() >= 5, "{seen:?}");
+}

@@ -461,3 +461,23 @@ fn an_orderly_end_leaves_no_connection() {
     w.open(3, None, "", "c");
     assert!(w.was_closed(3).is_some(), "nobody comes in any more");
 }
+
+/// 7.17: who reads a history that was stored before the server remembers anything is found by his number.
+#[test]
+fn readers_of_old_messages_are_found_by_their_number() {
+    let mut w = World::new();
+    w.key(5, "k5");
+    w.history("web_a", 5);
+    w.publish("web_a", "one");
+    w.crash_and_restart(1_000);
+    w.open(1, Some(5), "k5", "a");
+    w.text(1, "pipe_log\nweb_a\nmark\n");
+    let found = |w: &mut World, user: u32| {
+        rows(
+            w,
+            &format!("SELECT * FROM messages_delivery WHERE user_id = {user}"),
+        )
+    };
+    assert!(found(&mut w, 5) > 0);
+    assert_eq!(found(&mut w, 6), 0);
+}

@@ -432,6 +432,7 @@ fn a_message_that_fills_the_window_is_sent() {
     let first = sent(65_536)[0];
     assert_eq!(sent(first + 3).len(), 2);
     assert_eq!(sent(first + 2).len(), 1);
+    assert_eq!(sent(1).len(), 1, "one is always on its way, however long");
 }
 
 /// S55: behind a history that came whole there is nothing to wait for.
