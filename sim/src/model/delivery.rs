@@ -33,13 +33,6 @@ pub(super) struct Story {
     complete: bool,
 }
 
-impl Story {
-    /// Nothing happened to it, and it is nowhere.
-    pub(super) fn is_empty(&self) -> bool {
-        self.happened.is_empty() && self.present.is_none()
-    }
-}
-
 /// The words for what happened; others tell where a message is, or cannot be concluded from outside.
 const HAPPENED: [&str; 8] = [
     "accepted",

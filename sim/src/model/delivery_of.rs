@@ -32,12 +32,13 @@ impl Model {
         ids.sort();
         ids.dedup();
         for told in &ids {
-            let story = self.story(dev, told);
-            // What a page sent under a send key has an id even if nobody keeps it; then only the id is known here.
+            // What a page sent under a send key may have been accepted before under the same id, and kept by nobody: what is
+            // told of that is not known here.
             let is_sent = || self.identities.iter().any(|(_, sent)| sent == told);
-            if story.is_empty() && channel != "msg" && is_sent() {
+            if channel != "msg" && is_sent() {
                 continue;
             }
+            let story = self.story(dev, told);
             let rows = seen.rows.iter().filter(|row| id(row) == *told);
             let of_it = Rows {
                 columns: seen.columns.clone(),
