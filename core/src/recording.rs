@@ -9,24 +9,26 @@
 //! entries = { 0 time event | 1 number of actions, a digest (u32) of each }
 //! ```
 //!
-//! Every event is followed by the digests of its actions, but for the last one of a server that died of it. Times are
-//! differences to the event before, the first to 0. A file that ends within a block is readable up to there.
+//! The check of a block covers which segment it belongs to, as files are written over. Every event is followed by the
+//! digests of its actions, but for the last one of a server that died of it. Times are differences to the event before,
+//! the first to 0. A file that ends within a block is readable up to there.
 
 mod digest;
 mod read;
 pub mod redact;
 mod text;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-pub use digest::{Texts, digest};
+use digest::digest;
+pub use digest::{Texts, digests};
 pub use read::{Entry, ReadError, Segment};
 
-use crate::action::Action;
 use crate::engine::Core;
 use crate::event::Event;
 use crate::time::{Now, UnixMillis};
@@ -68,6 +70,12 @@ impl Head {
         }
     }
 
+    /// The name of its file, without the extension, so that names in order are segments in order. A file of another name
+    /// was about to be written over.
+    pub fn name(&self) -> String {
+        format!("{:013}-{:06}", self.recording.0, self.number)
+    }
+
     /// What digests cover.
     pub const fn texts(&self) -> Texts {
         if self.redacted {
@@ -77,21 +85,22 @@ impl Head {
         }
     }
 
+    /// Length and check of a block of this segment, which belong before its bytes.
+    pub fn block(&self, bytes: &[u8]) -> [u8; BLOCK_HEAD] {
+        let mut head = [0; BLOCK_HEAD];
+        let (length, check) = head.split_at_mut(8);
+        length.copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let owner = (self.recording, self.number);
+        check.copy_from_slice(&digest(&(owner, bytes), Texts::Whole).to_le_bytes());
+        head
+    }
+
     /// The beginning of a segment's file, up to the first block.
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::from(MAGIC);
         encode(self, &mut out);
         out
     }
-}
-
-/// Length and check of a block, which belong before its bytes.
-pub fn block_head(bytes: &[u8]) -> [u8; BLOCK_HEAD] {
-    let mut head = [0; BLOCK_HEAD];
-    let (length, check) = head.split_at_mut(8);
-    length.copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-    check.copy_from_slice(&digest(bytes, Texts::Whole).to_le_bytes());
-    head
 }
 
 /// Writes entries, one after the other, each relative to those before it in the segment.
@@ -122,11 +131,6 @@ pub fn answer(digests: &[u32], out: &mut Vec<u8>) {
     }
 }
 
-/// The digests of actions, in their order.
-pub fn digests(actions: &[Action], texts: Texts) -> impl Iterator<Item = u32> {
-    actions.iter().map(move |action| digest(action, texts))
-}
-
 /// Appends a value of ours.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     postcard::serialize_with_flavor(value, Out(out))
@@ -144,8 +148,12 @@ impl Flavor for Out<'_> {
         Ok(())
     }
 
+    /// Nearly every number has one byte, for which a call that copies costs too much.
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        match bytes {
+            &[byte] => self.0.push(byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 

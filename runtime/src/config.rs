@@ -68,7 +68,7 @@ pub struct RecordSettings {
     pub dir: PathBuf,
     /// Bytes of events in one segment, or eight times its checkpoint if that is more.
     pub segment_bytes: usize,
-    /// Segments kept. At least 1.
+    /// Segments kept, the one that is written included. At least 2.
     pub segments: usize,
     /// Texts and secrets are replaced by stand-ins.
     pub redact: bool,

@@ -8,6 +8,8 @@
 
 mod desk;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::sync::Arc;

@@ -11,7 +11,6 @@ use comet_core::recording::{ReadError, Segment};
 use comet_sim::recording::law::{Law, Verdict, play};
 use comet_sim::recording::script::Recorded;
 use comet_sim::recording::{Difference, Replay, shrink};
-use comet_sim::step::{Step, Verb};
 use comet_sim::{generate, run_recording};
 
 /// Secrets and bodies as the simulator makes them.
@@ -62,10 +61,7 @@ const SECRETS: [&str; 5] = [
 fn a_redacted_recording_is_replayed_as_well_and_tells_nothing() {
     let mut clear = Vec::new();
     for seed in 1..=30 {
-        let mut script = generate(seed, None);
-        // A whole list of tokens comes in the order of the tokens, which is another one when they are redacted.
-        let lists_tokens = |step: &Step| step.verb == Verb::Console && step.b % 14 == 8;
-        script.steps.retain(|step| !lists_tokens(step));
+        let script = generate(seed, None);
         clear.extend(run_recording(&script, false).expect("the seed is clean").concat());
         let segments = run_recording(&script, true).expect("the seed is clean");
         replay(&segments);

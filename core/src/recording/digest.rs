@@ -2,17 +2,56 @@
 
 use core::hash::{Hash, Hasher};
 
+use crate::action::{Action, Answer, Reply};
+use crate::cometql::Rows;
+use crate::record::Record;
+
 /// What a digest covers of texts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Texts {
     /// Every byte.
     Whole,
-    /// Only how long they are: a recording whose texts are stand-ins of the same length has the same digests.
+    /// Only how long they are: a recording whose texts are stand-ins of the same length has the same digests. As other
+    /// texts are in another order, so may be what is in the order of texts: rows, and tokens that are deleted.
     Lengths,
 }
 
+/// The digests of actions, in their order.
+pub fn digests(actions: &[Action], texts: Texts) -> impl Iterator<Item = u32> {
+    actions.iter().map(move |action| match texts {
+        Texts::Whole => digest(action, texts),
+        Texts::Lengths => digest_in_any_order(action),
+    })
+}
+
+fn digest_in_any_order(action: &Action) -> u32 {
+    let texts = Texts::Lengths;
+    if let Action::Reply {
+        session,
+        req,
+        reply:
+            Reply {
+                result: Ok(Answer::Rows(Rows { columns, rows })),
+                in_transaction,
+            },
+    } = action
+    {
+        let each = rows.iter().map(|row| u64::from(digest(row, texts)));
+        let all = each.fold(0, u64::wrapping_add);
+        return digest(&((session, req, in_transaction), columns, rows.len(), all), texts);
+    }
+    if let Action::Persist {
+        op,
+        record: Record::TokenRestored { dev, .. },
+    } = action
+    {
+        return digest(&(op, dev), texts);
+    }
+    digest(action, texts)
+}
+
 /// The digest of a value. It depends on nothing but the value: not on the machine, and not on the process.
-pub fn digest<T: Hash + ?Sized>(value: &T, texts: Texts) -> u32 {
+pub(super) fn digest<T: Hash + ?Sized>(value: &T, texts: Texts) -> u32 {
     let mut mixer = Mixer {
         state: 0x243f_6a88_85a3_08d3,
         texts,
@@ -29,9 +68,13 @@ struct Mixer {
 
 impl Mixer {
     const fn mix(&mut self, word: u64) {
-        let product = (self.state ^ word) as u128 * 0x9e37_79b9_7f4a_7c15;
-        self.state = (product as u64 ^ (product >> 64) as u64).wrapping_add(0x1319_8a2e_0370_7345);
+        self.state = folded(self.state ^ word);
     }
+}
+
+const fn folded(word: u64) -> u64 {
+    let product = word as u128 * 0x9e37_79b9_7f4a_7c15;
+    (product as u64 ^ (product >> 64) as u64).wrapping_add(0x1319_8a2e_0370_7345)
 }
 
 impl Hasher for Mixer {
@@ -45,7 +88,18 @@ impl Hasher for Mixer {
         if self.texts == Texts::Lengths {
             return;
         }
-        let (words, tail) = bytes.as_chunks::<8>();
+        // Eight at a time, as they do not wait for each other.
+        let (lines, rest) = bytes.as_chunks::<64>();
+        if !lines.is_empty() {
+            let mut lanes = [1, 2, 3, 4, 5, 6, 7, 8].map(|lane| self.state.wrapping_add(lane));
+            for line in lines {
+                for (lane, word) in lanes.iter_mut().zip(line.as_chunks::<8>().0) {
+                    *lane = folded(*lane ^ u64::from_le_bytes(*word));
+                }
+            }
+            lanes.into_iter().for_each(|lane| self.mix(lane));
+        }
+        let (words, tail) = rest.as_chunks::<8>();
         for word in words {
             self.mix(u64::from_le_bytes(*word));
         }
@@ -94,8 +148,13 @@ impl Hasher for Mixer {
 mod tests {
     use super::*;
     use alloc::string::String;
+    use alloc::vec::Vec;
 
+    use crate::cometql::{Cell, Row};
+    use crate::id::{RequestId, SessionId};
     use crate::name::Body;
+
+    const TEXT: &str = "a message that is so long that every one of the ways to take words is taken";
 
     fn both(text: &str) -> [u32; 2] {
         [Texts::Whole, Texts::Lengths].map(|texts| digest(&(1u64, Body::new(text)), texts))
@@ -103,15 +162,44 @@ mod tests {
 
     #[test]
     fn a_digest_sees_every_byte_or_only_the_length() {
-        let [whole, length] = both("a message of 25 characters");
-        for at in 0..25 {
-            let mut other = String::from("a message of 25 characters");
+        let [whole, length] = both(TEXT);
+        for at in 0..TEXT.len() {
+            let mut other = String::from(TEXT);
             other.replace_range(at..=at, "#");
             let [other_whole, other_length] = both(&other);
             assert_ne!(whole, other_whole, "byte {at}");
             assert_eq!(length, other_length);
         }
-        assert_ne!(length, both("a message of 24 character")[1]);
+        assert_ne!(length, both(&TEXT[1..])[1]);
+    }
+
+    fn answered(rows: Vec<Row>, texts: Texts) -> Vec<u32> {
+        let action = Action::Reply {
+            session: SessionId(1),
+            req: RequestId(1),
+            reply: Reply {
+                result: Ok(Answer::Rows(Rows {
+                    columns: ["token".into()].into(),
+                    rows,
+                })),
+                in_transaction: false,
+            },
+        };
+        digests(&[action], texts).collect()
+    }
+
+    /// Another text is in another place among the others.
+    #[test]
+    fn without_texts_rows_have_no_order() {
+        let [a, b, c] = ["a token", "a longer token", "another"].map(|text| [Cell::text(text)].to_vec());
+        let rows = [[&a, &b], [&b, &a], [&a, &c], [&a, &a]].map(|rows| rows.map(Clone::clone).to_vec());
+        let [ab, ba, ac, aa] = rows.each_ref().map(|rows| answered(rows.clone(), Texts::Lengths));
+        assert_eq!(ab, ba);
+        assert_ne!(ab, aa);
+        assert_eq!(ac, aa);
+        assert_ne!(ab, answered([a].to_vec(), Texts::Lengths));
+        let [ab, ba, ac, aa] = rows.map(|rows| answered(rows, Texts::Whole));
+        assert!(ab != ba && ac != aa);
     }
 
     /// Recordings are replayed elsewhere and later.

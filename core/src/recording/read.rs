@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::{ANSWER, BLOCK_HEAD, EVENT, Head, MAGIC, block_head};
+use super::{ANSWER, BLOCK_HEAD, EVENT, Head, MAGIC};
 use crate::engine::{CheckpointError, Core};
 use crate::event::Event;
 use crate::time::{Mono, Now, UnixMillis};
@@ -76,10 +76,10 @@ impl<'a> Segment<'a> {
                 format,
             }));
         }
-        let (checkpoint, mut rest) = block(rest).ok_or(ReadError::NoCheckpoint)?;
+        let (checkpoint, mut rest) = block(&head, rest).ok_or(ReadError::NoCheckpoint)?;
         let mut read = Entries::default();
         let mut entries = Vec::new();
-        while let Some((bytes, behind)) = block(rest) {
+        while let Some((bytes, behind)) = block(&head, rest) {
             append(&mut read, bytes, &mut entries).ok_or(ReadError::Damaged)?;
             rest = behind;
         }
@@ -101,11 +101,11 @@ impl<'a> Segment<'a> {
 }
 
 /// A whole block and what is behind it.
-fn block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+fn block<'a>(of: &Head, bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let (head, rest) = bytes.split_at_checked(BLOCK_HEAD)?;
     let length = u64::from_le_bytes(*head.first_chunk()?);
     let (block, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    (block_head(block) == head).then_some((block, behind))
+    (of.block(block) == head).then_some((block, behind))
 }
 
 /// Reads entries one after the other, whose times are relative to each other.

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use comet_core::recording::{self, Head};
 
-/// The writer is called when so many bytes have come together, …
+/// The writer is called when so many bytes have come together, which the processor's cache still holds, …
 const SHEET_BYTES: usize = 256 << 10;
+/// Sheets that are kept to be written on again.
+const SPARE_SHEETS: usize = 16;
 /// … and looks by itself this often.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a panicking process waits for the disk.
@@ -29,7 +31,9 @@ pub(super) struct Pile {
     /// Entries that still come together.
     pub(super) open: Vec<u8>,
     /// Memory for the next ones, used before.
-    spare: Vec<u8>,
+    spare: Vec<Vec<u8>>,
+    /// Bytes of the entries in the sheets.
+    waiting: usize,
     /// The writer has been called.
     called: bool,
     /// The writer is at work.
@@ -41,13 +45,9 @@ pub(super) struct Pile {
 }
 
 impl Pile {
-    /// About how much memory waits.
+    /// Bytes of entries that wait. States do not count: a large one does not mean that the disk is slow.
     pub(super) fn bytes(&self) -> usize {
-        let sheets = self.sheets.iter().map(|sheet| match sheet {
-            Sheet::Segment { checkpoint, .. } => checkpoint.len(),
-            Sheet::Entries(bytes) => bytes.len(),
-        });
-        self.open.len() + sheets.sum::<usize>()
+        self.open.len() + self.waiting
     }
 
     fn is_empty(&self) -> bool {
@@ -56,10 +56,18 @@ impl Pile {
 
     fn close_sheet(&mut self) {
         if !self.open.is_empty() {
-            let spare = std::mem::take(&mut self.spare);
+            self.waiting += self.open.len();
+            let spare = self.spare.pop().unwrap_or_default();
             let entries = std::mem::replace(&mut self.open, spare);
             self.sheets.push_back(Sheet::Entries(entries));
         }
+    }
+
+    /// Takes memory back. What an exceptional event has made large goes.
+    fn keep_spare(&mut self, spare: impl Iterator<Item = Vec<u8>>) {
+        let room = SPARE_SHEETS.saturating_sub(self.spare.len());
+        let usual = spare.filter(|sheet| sheet.capacity() <= 2 * SHEET_BYTES);
+        self.spare.extend(usual.take(room));
     }
 }
 
@@ -82,8 +90,13 @@ impl Desk {
 
     /// Calls the writer if there is enough to do.
     pub(super) fn call_if_full(&self, mut pile: MutexGuard<'_, Pile>) {
-        if pile.open.len() >= SHEET_BYTES && !pile.called {
+        if pile.open.len() < SHEET_BYTES {
+            return;
+        }
+        pile.close_sheet();
+        if !pile.called {
             pile.called = true;
+            drop(pile);
             self.filled.notify_one();
         }
     }
@@ -112,15 +125,13 @@ impl Desk {
 
     /// Everything there is to write, sooner or later; `None` when nothing comes any more. `spare` is memory of sheets
     /// that were written.
-    pub(super) fn take(&self, spare: Vec<u8>) -> Option<VecDeque<Sheet>> {
+    pub(super) fn take(&self, spare: &mut Vec<Vec<u8>>) -> Option<VecDeque<Sheet>> {
         let mut pile = self.lock();
         pile.writing = false;
         if pile.is_empty() {
             self.emptied.notify_all();
         }
-        if pile.spare.capacity() == 0 {
-            pile.spare = spare;
-        }
+        pile.keep_spare(spare.drain(..));
         if !pile.called && !pile.closed {
             let waited = self.filled.wait_timeout(pile, LOOK_EVERY);
             pile = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -131,6 +142,7 @@ impl Desk {
             return None;
         }
         pile.writing = true;
+        pile.waiting = 0;
         Some(std::mem::take(&mut pile.sheets))
     }
 
@@ -145,7 +157,7 @@ impl Desk {
     }
 
     /// Waits until everything is written, for a while.
-    fn flush(&self) {
+    pub(super) fn flush(&self) {
         // Whoever panics may have the lock.
         let pile = match self.pile.try_lock() {
             Ok(pile) => pile,

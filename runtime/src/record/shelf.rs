@@ -1,5 +1,8 @@
 //! The directory of a recording: one file per segment, `<recording>-<number>.cometrec`, so that names in order are
 //! segments in order. Files are for their owner alone (mode 0600), as they hold what users said, and keys.
+//!
+//! The oldest file of too many becomes the next one and is written over, which costs the system a fraction of what a new
+//! file costs. Only files of the same recording: what was written in clear must not be found behind what is redacted.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,8 +10,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use comet_core::recording::Head;
 use comet_core::recording::redact::Redactor;
-use comet_core::recording::{Head, block_head};
 
 use crate::config::RecordSettings;
 use crate::metrics::Metrics;
@@ -21,9 +24,31 @@ pub(super) struct Shelf {
     dir: PathBuf,
     /// Files kept.
     segments: usize,
-    file: Option<File>,
+    open: Option<Open>,
     redactor: Option<Box<Redactor>>,
     metrics: Arc<Metrics>,
+}
+
+/// The segment that is written.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    head: Head,
+    /// Bytes of it; what is behind them is older.
+    length: u64,
+}
+
+impl Open {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Nothing more comes.
+    fn end(&self) -> io::Result<()> {
+        self.file.set_len(self.length)
+    }
 }
 
 impl Shelf {
@@ -36,33 +61,48 @@ impl Shelf {
         Ok(Self {
             dir: settings.dir.clone(),
             segments: settings.segments,
-            file: None,
+            open: None,
             redactor: settings.redact.then(|| Box::new(Redactor::new(key))),
             metrics,
         })
     }
 
-    /// Begins a segment; the oldest of too many goes.
-    pub(super) fn begin(&mut self, head: &Head, checkpoint: &[u8]) -> io::Result<()> {
-        let name = format!("{:013}-{:06}.{EXTENSION}", head.recording.0, head.number);
-        let path = self.dir.join(name);
-        let mut file = OpenOptions::new()
+    /// Ends the segment, if there is one, and begins the next.
+    pub(super) fn begin(&mut self, head: Head, checkpoint: &[u8]) -> io::Result<()> {
+        self.end()?;
+        let path = self.dir.join(head.name()).with_extension(EXTENSION);
+        let own = format!("{:013}-", head.recording.0);
+        let mut reused = false;
+        for old in self.too_many()? {
+            let name = old.file_stem().unwrap_or_default();
+            if !reused && name.to_string_lossy().starts_with(&own) {
+                std::fs::rename(old, &path)?;
+                reused = true;
+            } else {
+                remove(&old)?;
+            }
+        }
+        let file = OpenOptions::new()
             .write(true)
-            .create_new(true)
+            .create_new(!reused)
             .mode(0o600)
             .open(path)?;
-        let head = head.bytes();
-        file.write_all(&head)?;
-        self.metrics.recording_bytes.inc_by(head.len() as u64);
-        self.file = Some(file);
+        let bytes = head.bytes();
+        let mut open = Open {
+            file,
+            head,
+            length: 0,
+        };
+        open.write(&bytes)?;
+        self.open = Some(open);
+        self.metrics.recording_bytes.inc_by(bytes.len() as u64);
         match &mut self.redactor {
             Some(redactor) => {
                 let redacted = redactor.checkpoint(checkpoint).map_err(io::Error::other)?;
-                self.block(&redacted)?;
+                self.block(&redacted)
             }
-            None => self.block(checkpoint)?,
+            None => self.block(checkpoint),
         }
-        self.tidy()
     }
 
     /// Adds entries to the segment.
@@ -77,18 +117,24 @@ impl Shelf {
         }
     }
 
+    /// The segment has no more entries.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        self.open.take().map_or(Ok(()), |open| open.end())
+    }
+
     fn block(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let head = block_head(bytes);
-        file.write_all(&head)?;
-        file.write_all(bytes)?;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let head = open.head.block(bytes);
+        open.write(&head)?;
+        open.write(bytes)?;
         self.metrics
             .recording_bytes
             .inc_by((head.len() + bytes.len()) as u64);
         Ok(())
     }
 
-    fn tidy(&self) -> io::Result<()> {
+    /// The oldest files, so many that there is room for one more.
+    fn too_many(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in self.dir.read_dir()? {
             let path = entry?.path();
@@ -97,8 +143,8 @@ impl Shelf {
             }
         }
         files.sort();
-        let too_many = files.len().saturating_sub(self.segments);
-        files.iter().take(too_many).try_for_each(|path| remove(path))
+        files.truncate((files.len() + 1).saturating_sub(self.segments));
+        Ok(files)
     }
 }
 

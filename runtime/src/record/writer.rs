@@ -27,17 +27,17 @@ pub(super) fn report(error: &io::Error, metrics: &Metrics) {
 
 fn write(mut shelf: Shelf, desk: &Desk) -> io::Result<()> {
     let mut spare = Vec::new();
-    while let Some(sheets) = desk.take(std::mem::take(&mut spare)) {
+    while let Some(sheets) = desk.take(&mut spare) {
         for sheet in sheets {
             match sheet {
-                Sheet::Segment { head, checkpoint } => shelf.begin(&head, &checkpoint)?,
-                Sheet::Entries(bytes) => {
+                Sheet::Segment { head, checkpoint } => shelf.begin(head, &checkpoint)?,
+                Sheet::Entries(mut bytes) => {
                     shelf.add(&bytes)?;
-                    spare = bytes;
-                    spare.clear();
+                    bytes.clear();
+                    spare.push(bytes);
                 }
             }
         }
     }
-    Ok(())
+    shelf.end()
 }

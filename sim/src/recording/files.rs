@@ -72,7 +72,8 @@ pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Failed> {
 
 /// Replays the segments of a file or directory up to the first difference. `watch` is told file, number and event
 /// before the core is. A segment that ends before its checkpoint does, because the server died then, has nothing to
-/// replay and is passed over.
+/// replay and is passed over; so is, in a directory, one of another name than it should have, because the server died
+/// when it was about to write it over.
 ///
 /// # Errors
 /// See [`Failed`].
@@ -91,6 +92,10 @@ pub fn replay(path: &Path, watch: &mut dyn FnMut(&Path, usize, &Entry)) -> Resul
             }
             read => read.map_err(|error| failed(Why::Read(error)))?,
         };
+        if path.is_dir() && file.file_stem() != Some(segment.head.name().as_ref()) {
+            replay.totals.torn += 1;
+            continue;
+        }
         let played = replay.segment(&segment, &mut |number, entry| watch(&file, number, entry));
         if let Some(difference) = played.map_err(|error| failed(Why::Read(error)))? {
             return Err(failed(Why::Difference(difference)));

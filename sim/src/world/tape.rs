@@ -1,7 +1,7 @@
 //! The server records, as a real one does with `--record`: a segment for each of its lives.
 
 use comet_core::recording::redact::Redactor;
-use comet_core::recording::{Head, Scribe, answer, block_head, digests};
+use comet_core::recording::{Head, Scribe, answer, digests};
 use comet_core::{Action, Core, Event, Now};
 
 use super::World;
@@ -92,8 +92,8 @@ impl Tape {
     }
 
     fn block(&mut self, bytes: &[u8]) {
-        if let Some(segment) = self.segments.last_mut() {
-            segment.extend_from_slice(&block_head(bytes));
+        if let (Some(segment), Some(head)) = (self.segments.last_mut(), &self.head) {
+            segment.extend_from_slice(&head.block(bytes));
             segment.extend_from_slice(bytes);
         }
     }

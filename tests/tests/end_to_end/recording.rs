@@ -68,6 +68,24 @@ async fn old_segments_go() {
     assert!(first.is_some_and(|(_, number)| number > "000003"), "{files:?}");
 }
 
+/// It dies while old files become new ones: of what is half written no more is lost than that, and it is told.
+#[tokio::test]
+async fn a_killed_server_leaves_what_can_be_replayed() {
+    let mut server = Server::start_with(&[
+        ("COMET_RECORD_SEGMENT_SIZE", "4096"),
+        ("COMET_RECORD_SEGMENTS", "3"),
+        ("COMET_DURABILITY", "os"),
+    ]);
+    for user in 1..=3 {
+        talk(&server, user, &"long ".repeat(1600), 60).await;
+        server.kill();
+        let replayed = files::replay(server.recording_dir(), &mut |_, _, _| {});
+        let totals = replayed.unwrap_or_else(|error| panic!("{error}"));
+        assert!(totals.segments >= 2 && totals.events > 0, "{totals:?}");
+        server = server.crash_and_restart();
+    }
+}
+
 /// The disk fails: the recording ends, and the server does not.
 #[tokio::test]
 async fn a_recording_that_cannot_go_on_ends_alone() {
