@@ -207,4 +207,37 @@ mod tests {
     fn digests_are_the_same_everywhere() {
         assert_eq!(both("x"), [2_880_740_754, 2_391_892_916]);
     }
+
+    /// Every number an action carries changes its digest, whatever its width.
+    #[test]
+    fn digests_see_numbers_of_every_width() {
+        for texts in [Texts::Whole, Texts::Lengths] {
+            assert_ne!(digest(&1u8, texts), digest(&2u8, texts));
+            assert_ne!(digest(&1u16, texts), digest(&2u16, texts));
+            assert_ne!(digest(&1u32, texts), digest(&2u32, texts));
+            assert_ne!(digest(&1u64, texts), digest(&2u64, texts));
+            assert_ne!(digest(&1i64, texts), digest(&2i64, texts));
+            assert_ne!(digest(&1usize, texts), digest(&2usize, texts));
+            assert_ne!(digest(&1isize, texts), digest(&2isize, texts));
+            assert_ne!(digest(&1u128, texts), digest(&(1u128 << 64 | 1), texts));
+        }
+    }
+
+    /// A digest of a whole text sees each of its bytes, however many there are over the last eight.
+    #[test]
+    fn digests_see_every_byte_of_a_tail() {
+        for length in 1..=17 {
+            let text = "a".repeat(length);
+            let all: alloc::collections::BTreeSet<u32> = (0..length)
+                .map(|at| {
+                    let mut other = text.clone();
+                    other.replace_range(at..=at, "b");
+                    digest(other.as_str(), Texts::Whole)
+                })
+                .chain([digest(text.as_str(), Texts::Whole)])
+                .collect();
+            assert_eq!(all.len(), length + 1, "{length}");
+        }
+        assert_ne!(digest(&1u128, Texts::Whole), digest(&2u128, Texts::Whole));
+    }
 }
