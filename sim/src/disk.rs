@@ -59,8 +59,7 @@ impl Disk {
         Some(Commit::Done(upto))
     }
 
-    /// What was handed over up to here survives.
-    pub fn settle(&mut self, upto: OpId) {
+    fn settle(&mut self, upto: OpId) {
         while self.waiting.front().is_some_and(|(op, _)| *op <= upto) {
             if let Some((_, record)) = self.waiting.pop_front() {
                 self.safe.push(record);

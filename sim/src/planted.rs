@@ -129,8 +129,6 @@ bugs! {
     Overtake "overtake",
     /// Every 7th INSERT into channels is handed to the core twice.
     InsertTwice "insert_twice",
-    /// The first row of a statement is stored before the others, so that a crash may leave it alone.
-    TearStatement "tear_statement",
 }
 
 /// The faulty adapter of a run.
@@ -239,11 +237,6 @@ impl Planted {
         self.bug == Some(Bug::AcknowledgeEarly)
     }
 
-    /// True if the first record of a statement is safe before the others.
-    pub fn tears_statements(&self) -> bool {
-        self.bug == Some(Bug::TearStatement)
-    }
-
     /// True if a statement is held back for the next one.
     pub fn overtakes(&mut self) -> bool {
         self.bug == Some(Bug::Overtake) && self.every(3)
@@ -337,8 +330,7 @@ impl Planted {
             | Bug::AddressOffByOne
             | Bug::KeepSubscriber
             | Bug::Overtake
-            | Bug::InsertTwice
-            | Bug::TearStatement => {}
+            | Bug::InsertTwice => {}
             Bug::DuplicatePrivate
             | Bug::StaleConnection
             | Bug::StrangerGetsPrivate

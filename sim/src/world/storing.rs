@@ -11,10 +11,6 @@ impl World {
     /// The store gets what one event made as a whole: the parts of a statement survive together or not at all
     /// (protocol.md Appendix B).
     pub(super) fn give_records(&mut self, actions: &[Action]) -> Result<(), Failure> {
-        let records = actions
-            .iter()
-            .filter(|action| matches!(action, Action::Persist { .. }));
-        let mut tears = self.planted.tears_statements() && records.count() > 1;
         for action in actions {
             if let Action::Persist { op, record } = action {
                 self.note_stored(record);
@@ -22,9 +18,6 @@ impl World {
                 self.disk
                     .take(*op, record.clone())
                     .or_else(|text| wrong("records", text))?;
-                if std::mem::take(&mut tears) {
-                    self.disk.settle(*op);
-                }
             }
         }
         self.begin_commit();
