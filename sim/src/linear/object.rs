@@ -1,6 +1,6 @@
 //! What the statements do to a queue or a history, written down once more, and as simply as possible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Call;
 
@@ -41,6 +41,8 @@ pub struct Rules {
     pub queue_max: usize,
     /// Since when a message may leave the queue by itself.
     pub may_leave: BTreeMap<u64, u64>,
+    /// Messages that pages sent again as somebody else: each of the copies may be kept, under an id of its own.
+    pub repeated: BTreeSet<u64>,
     /// What a history keeps if nothing is set; `None` for queues, which keep everything.
     pub keeps: Option<usize>,
 }
@@ -57,6 +59,14 @@ pub(super) struct State {
     unsafe_since: Vec<(Vec<u64>, Option<usize>)>,
 }
 
+impl State {
+    /// What it takes, in words.
+    pub(super) fn words(&self) -> usize {
+        let earlier = self.unsafe_since.iter().map(|(messages, _)| 8 + messages.len());
+        8 + self.messages.len() + earlier.sum::<usize>()
+    }
+}
+
 impl Rules {
     pub(super) fn begin(&self) -> State {
         State::default()
@@ -67,21 +77,17 @@ impl Rules {
         if call.op == Op::Crash {
             return crashed(state);
         }
-        let Some((messages, setting)) = self.changed(state, call) else {
-            return Vec::new();
+        let changes: Vec<_> = if let Op::Remove(n) = &call.op
+            && self.repeated.contains(n)
+        {
+            removals(state, *n)
+        } else {
+            self.changed(state, call).into_iter().collect()
         };
-        let mut after = State {
-            messages,
-            setting,
-            unsafe_since: state.unsafe_since.clone(),
-        };
-        let writes = !matches!(call.op, Op::Read(_) | Op::Full(_));
-        if writes && call.is_certain {
-            after.unsafe_since.clear();
-        } else if (&after.messages, after.setting) != (&state.messages, state.setting) {
-            after.unsafe_since.push((state.messages.clone(), state.setting));
-        }
-        vec![after]
+        let changes = changes.into_iter();
+        changes
+            .map(|(messages, setting)| after(state, call, messages, setting))
+            .collect()
     }
 
     fn changed(&self, state: &State, call: &Call) -> Option<(Vec<u64>, Option<usize>)> {
@@ -144,6 +150,34 @@ impl Rules {
         }
         messages
     }
+}
+
+/// A message of several copies is removed: any one of them, or one that is gone already.
+fn removals(state: &State, n: u64) -> Vec<(Vec<u64>, Option<usize>)> {
+    let had = &state.messages;
+    let copies = (0..had.len()).filter(|at| had[*at] == n);
+    let without = copies.map(|copy| {
+        let left = had.iter().enumerate().filter(|(at, _)| *at != copy);
+        left.map(|(_, n)| *n).collect()
+    });
+    let all = without.chain([had.clone()]);
+    all.map(|messages| (messages, state.setting)).collect()
+}
+
+/// The object behind a call that made this of it.
+fn after(state: &State, call: &Call, messages: Vec<u64>, setting: Option<usize>) -> State {
+    let mut after = State {
+        messages,
+        setting,
+        unsafe_since: state.unsafe_since.clone(),
+    };
+    let writes = !matches!(call.op, Op::Read(_) | Op::Full(_));
+    if writes && call.is_certain {
+        after.unsafe_since.clear();
+    } else if (&after.messages, after.setting) != (&state.messages, state.setting) {
+        after.unsafe_since.push((state.messages.clone(), state.setting));
+    }
+    after
 }
 
 /// After a crash: what is there now, or before any of the changes that nobody was told to be safe.
