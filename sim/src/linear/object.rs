@@ -1,6 +1,7 @@
 //! What the statements do to a queue or a history, written down once more, and as simply as possible.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::Call;
 
@@ -48,13 +49,39 @@ pub struct Rules {
 /// Most messages a history keeps.
 const KEEP_MAX: usize = 99;
 
-/// An object as it is, and as it may be found after a crash.
+/// What an object holds: its messages, and the length that was set for it.
+type Contents = (Vec<u64>, Option<usize>);
+
+/// An object as it is, and as it may be found after a crash. A search holds very many, and what pages send is never
+/// acknowledged, so that hundreds of earlier contents may be one history's: they are shared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(super) struct State {
-    messages: Vec<u64>,
-    setting: Option<usize>,
-    /// Earlier contents, the newest last, that a crash may bring back: since the newest acknowledged change.
-    unsafe_since: Vec<(Vec<u64>, Option<usize>)>,
+    now: Rc<Contents>,
+    /// What a crash may bring back: the contents since the newest acknowledged change.
+    unsafe_since: Option<Rc<Earlier>>,
+}
+
+/// Contents that were replaced, and those before them.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Earlier {
+    contents: Rc<Contents>,
+    before: Option<Rc<Earlier>>,
+}
+
+impl State {
+    /// The same object if no crash can come any more.
+    pub(super) fn safe(self) -> Self {
+        Self {
+            now: self.now,
+            unsafe_since: None,
+        }
+    }
+
+    /// What a crash may bring back, the newest first.
+    fn earlier(&self) -> impl Iterator<Item = &Rc<Contents>> {
+        let newest = self.unsafe_since.as_deref();
+        std::iter::successors(newest, |earlier| earlier.before.as_deref()).map(|earlier| &earlier.contents)
+    }
 }
 
 impl Rules {
@@ -67,25 +94,25 @@ impl Rules {
         if call.op == Op::Crash {
             return crashed(state);
         }
-        let Some((messages, setting)) = self.changed(state, call) else {
+        let Some(after) = self.changed(&state.now, call) else {
             return Vec::new();
         };
-        let mut after = State {
-            messages,
-            setting,
-            unsafe_since: state.unsafe_since.clone(),
-        };
         let writes = !matches!(call.op, Op::Read(_) | Op::Full(_));
+        let mut unsafe_since = state.unsafe_since.clone();
         if writes && call.is_certain {
-            after.unsafe_since.clear();
-        } else if (&after.messages, after.setting) != (&state.messages, state.setting) {
-            after.unsafe_since.push((state.messages.clone(), state.setting));
+            unsafe_since = None;
+        } else if after != *state.now {
+            unsafe_since = Some(Rc::new(Earlier {
+                contents: state.now.clone(),
+                before: unsafe_since,
+            }));
         }
-        vec![after]
+        let now = Rc::new(after);
+        vec![State { now, unsafe_since }]
     }
 
-    fn changed(&self, state: &State, call: &Call) -> Option<(Vec<u64>, Option<usize>)> {
-        let (had, setting) = (&state.messages, state.setting);
+    fn changed(&self, contents: &Contents, call: &Call) -> Option<Contents> {
+        let (had, setting) = (&contents.0, contents.1);
         let leavers = || {
             had.iter()
                 .filter(|n| self.may_have_left(**n, call.answered))
@@ -148,17 +175,15 @@ impl Rules {
 
 /// After a crash: what is there now, or before any of the changes that nobody was told to be safe.
 fn crashed(state: &State) -> Vec<State> {
-    let now = (state.messages.clone(), state.setting);
-    let mut found = vec![now];
-    for earlier in state.unsafe_since.iter().rev() {
-        if !found.contains(earlier) {
-            found.push(earlier.clone());
+    let mut found = vec![&state.now];
+    for earlier in state.earlier() {
+        if !found.contains(&earlier) {
+            found.push(earlier);
         }
     }
-    let states = found.into_iter().map(|(messages, setting)| State {
-        messages,
-        setting,
-        unsafe_since: Vec::new(),
+    let states = found.into_iter().map(|contents| State {
+        now: contents.clone(),
+        unsafe_since: None,
     });
     states.collect()
 }
