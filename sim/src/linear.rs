@@ -29,6 +29,8 @@ use object::State;
 
 /// Places looked at before the search gives up.
 const NODES_MAX: u64 = 100_000;
+/// Words of all states it may make before.
+const WORDS_MAX: usize = 50_000_000;
 
 /// A statement about one object, as its back end knows it.
 #[derive(Clone, Debug)]
@@ -93,6 +95,7 @@ struct Search<'a> {
     last_crash: Option<usize>,
     dead: BTreeSet<(usize, Vec<usize>, State)>,
     nodes: u64,
+    words: usize,
     deepest: usize,
 }
 
@@ -123,6 +126,7 @@ impl<'a> Search<'a> {
             last_crash: calls.iter().rposition(|call| call.op == Op::Crash),
             dead: BTreeSet::new(),
             nodes: 0,
+            words: 0,
             deepest: 0,
         }
     }
@@ -140,11 +144,12 @@ impl<'a> Search<'a> {
             if node.first == self.calls.len() {
                 return Verdict::Explained;
             }
-            if self.nodes > NODES_MAX {
+            if self.nodes > NODES_MAX || self.words > WORDS_MAX {
                 return Verdict::Undecided;
             }
             match self.step(&mut node) {
                 Some((call, state)) => {
+                    self.words += state.words();
                     let next = self.after(&node, call, state);
                     path.push(node);
                     let is_dead = !self.dead.is_empty() && self.dead.contains(&key(&next));
@@ -160,7 +165,7 @@ impl<'a> Search<'a> {
     }
 
     /// The next thing to try at a place: what the core did, then everything else.
-    fn step(&self, node: &mut Node) -> Option<(usize, State)> {
+    fn step(&mut self, node: &mut Node) -> Option<(usize, State)> {
         if node.next.is_none() {
             if !node.hinted && node.done.is_empty() && self.may_be_next(node.first) {
                 node.hinted = true;
@@ -173,7 +178,9 @@ impl<'a> Search<'a> {
                     return states.pop().map(|state| (node.first, state));
                 }
             }
-            node.next = Some(self.candidates(node));
+            let next = self.candidates(node);
+            self.words += next.iter().map(|(_, state)| state.words()).sum::<usize>();
+            node.next = Some(next);
         }
         node.next.as_mut()?.pop()
     }

@@ -1,6 +1,6 @@
 //! What the statements do to a queue or a history, written down once more, and as simply as possible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::Call;
@@ -42,6 +42,8 @@ pub struct Rules {
     pub queue_max: usize,
     /// Since when a message may leave the queue by itself.
     pub may_leave: BTreeMap<u64, u64>,
+    /// Messages that pages sent again as somebody else: each of the copies may be kept, under an id of its own.
+    pub repeated: BTreeSet<u64>,
     /// What a history keeps if nothing is set; `None` for queues, which keep everything.
     pub keeps: Option<usize>,
 }
@@ -69,6 +71,11 @@ struct Earlier {
 }
 
 impl State {
+    /// What it takes by itself, in words.
+    pub(super) fn words(&self) -> usize {
+        8 + self.now.0.len()
+    }
+
     /// The same object if no crash can come any more.
     pub(super) fn safe(self) -> Self {
         Self {
@@ -94,21 +101,15 @@ impl Rules {
         if call.op == Op::Crash {
             return crashed(state);
         }
-        let Some(after) = self.changed(&state.now, call) else {
-            return Vec::new();
+        let changes: Vec<Contents> = if let Op::Remove(n) = &call.op
+            && self.repeated.contains(n)
+        {
+            removals(&state.now, *n)
+        } else {
+            self.changed(&state.now, call).into_iter().collect()
         };
-        let writes = !matches!(call.op, Op::Read(_) | Op::Full(_));
-        let mut unsafe_since = state.unsafe_since.clone();
-        if writes && call.is_certain {
-            unsafe_since = None;
-        } else if after != *state.now {
-            unsafe_since = Some(Rc::new(Earlier {
-                contents: state.now.clone(),
-                before: unsafe_since,
-            }));
-        }
-        let now = Rc::new(after);
-        vec![State { now, unsafe_since }]
+        let changes = changes.into_iter();
+        changes.map(|contents| after(state, call, contents)).collect()
     }
 
     fn changed(&self, contents: &Contents, call: &Call) -> Option<Contents> {
@@ -171,6 +172,35 @@ impl Rules {
         }
         messages
     }
+}
+
+/// A message of several copies is removed: any one of them, or one that is gone already.
+fn removals(contents: &Contents, n: u64) -> Vec<Contents> {
+    let (had, setting) = contents;
+    let copies = (0..had.len()).filter(|at| had[*at] == n);
+    let without = copies.map(|copy| {
+        let left = had.iter().enumerate().filter(|(at, _)| *at != copy);
+        left.map(|(_, n)| *n).collect()
+    });
+    let all = without.chain([had.clone()]);
+    all.map(|messages| (messages, *setting)).collect()
+}
+
+/// The object behind a call that made this of it.
+fn after(state: &State, call: &Call, contents: Contents) -> State {
+    let writes = !matches!(call.op, Op::Read(_) | Op::Full(_));
+    let unsafe_since = if writes && call.is_certain {
+        None
+    } else if contents == *state.now {
+        state.unsafe_since.clone()
+    } else {
+        Some(Rc::new(Earlier {
+            contents: state.now.clone(),
+            before: state.unsafe_since.clone(),
+        }))
+    };
+    let now = Rc::new(contents);
+    State { now, unsafe_since }
 }
 
 /// After a crash: what is there now, or before any of the changes that nobody was told to be safe.

@@ -235,13 +235,29 @@ impl Recorder {
                 Rules {
                     queue_max: profile.get(Knob::QueueMax) as usize,
                     may_leave,
+                    repeated: BTreeSet::new(),
                     keeps: None,
                 }
             }
-            Object::History { channel, .. } => Rules {
-                keeps: Some(if channel.starts_with("trust_") { 99 } else { 0 }),
-                ..Rules::default()
-            },
+            Object::History { channel, .. } => {
+                let mut seen = BTreeSet::new();
+                let sent = placed.iter().filter(|placed| placed.call.session.0 == 0);
+                let sent = sent.filter_map(|placed| match &placed.call.op {
+                    Op::Append(rows) => rows.first().copied(),
+                    Op::Full(_)
+                    | Op::Read(_)
+                    | Op::Clear(_)
+                    | Op::Remove(_)
+                    | Op::Keep(_)
+                    | Op::Unset
+                    | Op::Crash => None,
+                });
+                Rules {
+                    repeated: sent.filter(|n| !seen.insert(*n)).collect(),
+                    keeps: Some(if channel.starts_with("trust_") { 99 } else { 0 }),
+                    ..Rules::default()
+                }
+            }
         }
     }
 }

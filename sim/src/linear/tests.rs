@@ -147,6 +147,23 @@ fn a_crash_takes_back_what_nobody_was_told_to_be_safe() {
 }
 
 #[test]
+fn of_a_message_that_was_sent_again_one_copy_is_removed() {
+    let calls = [
+        call(1, 2, Op::Keep(3)),
+        maybe(3, 4, append(1)),
+        maybe(5, 6, append(1)),
+        call(7, 8, Op::Remove(1)),
+        call(9, 10, read(&[1])),
+    ];
+    refused(&history(0), &calls);
+    let rules = Rules {
+        repeated: [1].into(),
+        ..history(0)
+    };
+    explained(&rules, &calls);
+}
+
+#[test]
 fn a_message_leaves_the_queue_only_after_a_page_received_it() {
     let rules = Rules {
         may_leave: [(1, 5)].into(),
