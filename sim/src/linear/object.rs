@@ -67,7 +67,7 @@ pub(super) struct State {
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Earlier {
     contents: Rc<Contents>,
-    before: Option<Rc<Earlier>>,
+    before: Option<Rc<Self>>,
 }
 
 impl State {
