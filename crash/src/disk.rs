@@ -15,6 +15,9 @@ use comet_sim::prng::Prng;
 
 use crate::faults::{Fate, Faults, Op};
 
+/// No file is larger; a number of pages that bits fell out of would have SQLite write far behind its end.
+const FILE_BYTES_MAX: usize = 64 << 20;
+
 /// Why an operation failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Error {
@@ -173,7 +176,11 @@ impl Disk {
 
     pub(crate) fn write(&self, inode: Inode, at: usize, bytes: &[u8]) -> Result<(), Error> {
         let mut state = self.state();
-        let grows = at + bytes.len() > state.file(inode).cache.len();
+        let end = at.saturating_add(bytes.len());
+        if end > FILE_BYTES_MAX {
+            return Err(Error::Full);
+        }
+        let grows = end > state.file(inode).cache.len();
         let fate = state.fate(Op::Write {
             bytes: bytes.len(),
             grows,
@@ -201,6 +208,9 @@ impl Disk {
     pub(crate) fn truncate(&self, inode: Inode, len: usize) -> Result<(), Error> {
         let mut state = self.state();
         state.simple(Op::Truncate)?;
+        if len > FILE_BYTES_MAX {
+            return Err(Error::Full);
+        }
         let file = state.file(inode);
         file.cache.resize(len, 0);
         file.waiting.push(Change::Truncate { len });

@@ -56,7 +56,7 @@ impl Siege {
         if let Moment::Start(after) = moment {
             let mut process = self.launch.start()?;
             std::thread::sleep(Duration::from_millis(after));
-            process.kill();
+            process.kill()?;
             self.kills += 1;
         }
         let (mut process, addresses) = self.launch.up()?;
@@ -113,17 +113,12 @@ fn end(process: &mut Process, moment: Moment, luck: &mut Prng) -> Result<(), Str
     match moment {
         Moment::Load(_) | Moment::Start(_) => process.kill(),
         Moment::Stop(tenths) => {
-            process.ask_to_stop();
+            process.ask_to_stop()?;
             std::thread::sleep(Duration::from_micros(100 * tenths));
-            process.kill();
+            process.kill()
         }
-        Moment::Never => {
-            if !process.stop() {
-                return Err("an orderly end failed".to_owned());
-            }
-        }
+        Moment::Never => process.stop(),
     }
-    Ok(())
 }
 
 /// SQLite's own opinion of what a killed server left, on a copy.
@@ -172,7 +167,7 @@ pub(crate) fn run(args: &Kill) -> Result<bool, String> {
     };
     let (mut process, addresses) = siege.launch.up()?;
     Chat::prepare(addresses)?;
-    process.kill();
+    process.kill()?;
     let (mut cycles, mut checks, mut finding) = (0, 0, None);
     while cycles < args.cycles && finding.is_none() {
         finding = siege.cycle().err();
@@ -184,8 +179,7 @@ pub(crate) fn run(args: &Kill) -> Result<bool, String> {
     }
     if finding.is_none() {
         let (mut process, addresses) = siege.launch.up()?;
-        finding = siege.check(addresses).err();
-        process.stop();
+        finding = siege.check(addresses).and_then(|()| process.stop()).err();
     }
     if let Some(finding) = &finding {
         let kept = home.keep();

@@ -12,7 +12,7 @@ use comet_sim::prng::Prng;
 pub(crate) use chat::Chat;
 
 use crate::marks::Marks;
-use crate::process::Addresses;
+use crate::process::{Addresses, gone};
 use crate::sql::{Reply, Session};
 use crate::statement::{Book, Holdings, Statement, USERS, channel, first_user};
 
@@ -53,8 +53,9 @@ impl Worker {
 
     /// Sends statements until the server is gone, or there were enough. An error is a finding.
     pub(crate) fn work(&mut self, to: Addresses, until: Until, marks: Option<&Marks>) -> Result<(), String> {
-        let Ok(mut session) = Session::connect(to.sql) else {
-            return Ok(());
+        let mut session = match Session::connect(to.sql) {
+            Ok(session) => session,
+            Err(error) => return gone(&error),
         };
         loop {
             let left = match until {
@@ -70,14 +71,15 @@ impl Worker {
             if let Some(marks) = marks {
                 marks.sent(self.number, self.book.sent.len())?;
             }
-            if session.send(&texts).is_err() {
-                return Ok(());
+            if let Err(error) = session.send(&texts) {
+                return gone(&error);
             }
             for text in &texts {
                 match session.reply() {
                     Ok(Reply::Ok) => self.book.acknowledged += 1,
                     // A server that is stopping may refuse what it cannot store any more.
-                    Ok(Reply::Refused(500)) | Err(_) => return Ok(()),
+                    Ok(Reply::Refused(500)) => return Ok(()),
+                    Err(error) => return gone(&error),
                     Ok(reply) => return Err(format!("{text}: {reply:?}")),
                 }
                 if let Some(marks) = marks {

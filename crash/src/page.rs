@@ -33,6 +33,7 @@ impl Page {
         loop {
             let end = page.received.windows(4).position(|window| window == b"\r\n\r\n");
             if let Some(end) = end {
+                accepted(&page.received[..end])?;
                 page.received.drain(..end + 4);
                 return Ok(page);
             }
@@ -98,5 +99,15 @@ impl Page {
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(payload);
         self.stream.write_all(&bytes)
+    }
+}
+
+/// A server that is stopping takes no more pages.
+fn accepted(head: &[u8]) -> io::Result<()> {
+    let status = String::from_utf8_lossy(head.split(|byte| *byte == b'\r').next().unwrap_or_default());
+    match status.split(' ').nth(1) {
+        Some("101") => Ok(()),
+        Some("503") => Err(io::ErrorKind::ConnectionRefused.into()),
+        Some(_) | None => Err(io::Error::new(io::ErrorKind::InvalidData, status.into_owned())),
     }
 }

@@ -75,9 +75,9 @@ fn record(launch: &Launch, log: &Path, workers: &mut [Worker], life: u64) -> Res
     });
     outcome?;
     if life + 1 == LIVES || life == 0 {
-        process.stop();
+        process.stop()?;
     } else {
-        process.kill();
+        process.kill()?;
     }
     let bytes = std::fs::read(log).map_err(|error| error.to_string())?;
     Ok(Recording {

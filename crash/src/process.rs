@@ -1,10 +1,11 @@
 //! The real server as a child process. It is killed when this is dropped.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -25,11 +26,15 @@ pub(crate) struct Launch {
     pub(crate) environment: Vec<(String, String)>,
 }
 
-/// A process that may or may not listen yet.
+/// A process that may or may not listen yet. How it ends is judged: it must not end by itself.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     output: Option<ChildStdout>,
+    /// Where its standard error goes.
+    log: PathBuf,
+    /// It was asked to stop.
+    may_end: bool,
 }
 
 /// Where it listens.
@@ -63,7 +68,12 @@ impl Launch {
             .spawn()
             .map_err(|error| format!("{}: {error}", self.binary.display()))?;
         let output = child.stdout.take();
-        Ok(Process { child, output })
+        Ok(Process {
+            child,
+            output,
+            log: self.log(),
+            may_end: false,
+        })
     }
 
     /// Starts it and waits until it listens.
@@ -71,7 +81,10 @@ impl Launch {
         let mut process = self.start()?;
         match process.addresses() {
             Some(addresses) => Ok((process, addresses)),
-            None => Err(format!("the server does not come up: {}", self.last_words())),
+            None => Err(format!(
+                "the server does not come up: {}",
+                last_words(&self.log())
+            )),
         }
     }
 
@@ -79,13 +92,13 @@ impl Launch {
     fn log(&self) -> PathBuf {
         self.data.with_extension("log")
     }
+}
 
-    /// The end of what it wrote there.
-    pub(crate) fn last_words(&self) -> String {
-        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(3)..].join(" / ")
-    }
+/// The end of what a server wrote to its log.
+fn last_words(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(3)..].join(" / ")
 }
 
 impl Process {
@@ -113,39 +126,67 @@ impl Process {
         None
     }
 
-    /// SIGKILL; the process is gone when this returns.
-    pub(crate) fn kill(&mut self) {
-        // It may be gone already.
+    /// SIGKILL; the process is gone when this returns. That it was gone before is a finding, unless it was asked to stop
+    /// and did so in order.
+    pub(crate) fn kill(&mut self) -> Result<(), String> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return self.judge(status);
+        }
+        // It may go by itself just now; its status tells.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        match self.child.wait() {
+            Ok(status) if status.signal() == Some(Signal::KILL.as_raw()) => Ok(()),
+            Ok(status) => self.judge(status),
+            Err(error) => Err(format!("waiting for the server: {error}")),
+        }
     }
 
     /// SIGTERM, and nothing more.
-    pub(crate) fn ask_to_stop(&self) {
+    pub(crate) fn ask_to_stop(&mut self) -> Result<(), String> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return self.judge(status);
+        }
+        self.may_end = true;
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // It may be gone already.
+            // It may go by itself just now; its status tells.
             let _ = kill_process(pid, Signal::TERM);
         }
+        Ok(())
     }
 
-    /// SIGTERM, and waits for the end. True if it was an orderly one.
-    pub(crate) fn stop(&mut self) -> bool {
-        self.ask_to_stop();
+    /// SIGTERM, and waits for the end, which must be an orderly one.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        self.ask_to_stop()?;
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             match self.child.try_wait() {
-                Ok(Some(status)) => return status.success(),
+                Ok(Some(status)) => return self.judge(status),
                 Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                Err(_) => return false,
+                Err(error) => return Err(format!("waiting for the server: {error}")),
             }
         }
-        false
+        Err("the server does not stop".to_owned())
+    }
+
+    /// What to think of an end that is not our SIGKILL.
+    fn judge(&self, status: ExitStatus) -> Result<(), String> {
+        if self.may_end && status.success() {
+            return Ok(());
+        }
+        let asked = if self.may_end {
+            "when it was asked to"
+        } else {
+            "by itself"
+        };
+        let words = last_words(&self.log);
+        Err(format!("the server ended {asked}: {status}: {words}"))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        // Whoever wants to know how it ended has asked before.
+        let _ = self.kill();
     }
 }
 
@@ -165,4 +206,82 @@ pub(crate) fn server(named: Option<&Path>) -> Result<PathBuf, String> {
         "{} is not there; build it, or name it with --spawn",
         path.display()
     ))
+}
+
+/// What the end of a connection means: that it broke is how a client sees that the server is gone. An answer that makes no
+/// sense, or none in all our patience, is a finding.
+pub(crate) fn gone(error: &io::Error) -> Result<(), String> {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, UnexpectedEof,
+    };
+    let broken = [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionRefused,
+        ConnectionReset,
+        NotConnected,
+        UnexpectedEof,
+    ];
+    if broken.contains(&error.kind()) {
+        return Ok(());
+    }
+    Err(format!("the server is there, and: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+    use super::*;
+
+    fn shell(home: &Path, script: &str) -> Process {
+        let log = home.join("log");
+        let stderr = File::create(&log).unwrap();
+        let mut command = Command::new("sh");
+        let child = command.args(["-c", script]).stderr(stderr).spawn().unwrap();
+        Process {
+            child,
+            output: None,
+            log,
+            may_end: false,
+        }
+    }
+
+    /// A server that aborts under load and is started again must not pass.
+    #[test]
+    fn an_end_that_nobody_asked_for_is_a_finding() {
+        let home = tempfile::tempdir().unwrap();
+        let mut aborted = shell(home.path(), "echo out of luck >&2; kill -ABRT $$");
+        aborted.child.wait().unwrap();
+        let finding = aborted.kill().unwrap_err();
+        assert!(
+            finding.contains("by itself") && finding.contains("signal: 6") && finding.contains("out of luck"),
+            "{finding}"
+        );
+        let mut left = shell(home.path(), "exit 0");
+        left.child.wait().unwrap();
+        assert!(left.ask_to_stop().is_err());
+        assert!(left.kill().is_err());
+        // Not our SIGKILL, but that of a system without memory.
+        let mut killed = shell(home.path(), "kill -KILL $$");
+        killed.child.wait().unwrap();
+        assert!(killed.kill().is_err());
+    }
+
+    #[test]
+    fn our_own_kill_is_none_and_a_disorderly_stop_is_one() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(shell(home.path(), "exec sleep 60").kill(), Ok(()));
+        let finding = shell(home.path(), "exec sleep 60").stop().unwrap_err();
+        assert!(finding.contains("when it was asked to"), "{finding}");
+    }
+
+    #[test]
+    fn only_a_broken_connection_says_that_the_server_is_gone() {
+        assert_eq!(gone(&io::ErrorKind::UnexpectedEof.into()), Ok(()));
+        assert_eq!(gone(&io::ErrorKind::ConnectionReset.into()), Ok(()));
+        for kind in [io::ErrorKind::InvalidData, io::ErrorKind::WouldBlock] {
+            assert!(gone(&kind.into()).is_err());
+        }
+    }
 }

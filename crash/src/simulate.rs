@@ -99,7 +99,7 @@ pub(crate) fn seeds(args: &Seeds) -> Result<bool, String> {
                         return;
                     }
                     RUNNING.set(Some(seed));
-                    let outcome = world::run(seed, None);
+                    let outcome = world::run(seed);
                     sum.lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .add(seed, outcome);
@@ -214,11 +214,16 @@ pub(crate) fn every(args: &Every) -> Result<bool, String> {
     Ok(sum.findings.is_empty() && points > 0)
 }
 
+/// The mistake alone makes this seed fail.
+fn tells(seed: u64, bug: Bug) -> bool {
+    world::run_with(seed, Some(bug)).is_err() && world::run_with(seed, None).is_ok()
+}
+
 /// Every known mistake. True if each was found.
 pub(crate) fn planted(args: &Planted) -> Result<bool, String> {
     let mut found = 0;
     for bug in Bug::ALL {
-        let seed = (1..=args.seeds).find(|seed| world::run(*seed, Some(bug)).is_err());
+        let seed = (1..=args.seeds).find(|seed| tells(*seed, bug));
         match seed {
             Some(seed) => {
                 found += 1;
@@ -285,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_itself() {
-        let run = |seed| format!("{:?}", world::run(seed, None));
+        let run = |seed| format!("{:?}", world::run(seed));
         for seed in [3, 4, 5] {
             assert_eq!(run(seed), run(seed));
         }

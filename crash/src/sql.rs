@@ -38,11 +38,14 @@ impl Session {
             used: 0,
         };
         let greeting = session.packet()?;
+        refused(&greeting)?;
         let salt = salt(&greeting).ok_or_else(strange)?;
         let mut login = packet(1, &login(&salt));
         session.stream.write_all(&login)?;
         login.clear();
-        match session.packet()?.first() {
+        let answer = session.packet()?;
+        refused(&answer)?;
+        match answer.first() {
             Some(0) => Ok(session),
             Some(_) | None => Err(strange()),
         }
@@ -117,6 +120,14 @@ impl Session {
                 count => self.received.extend_from_slice(&buffer[..count]),
             }
         }
+    }
+}
+
+/// A server that is stopping takes no more sessions.
+fn refused(answer: &[u8]) -> io::Result<()> {
+    match answer {
+        [0xFF, ..] => Err(io::ErrorKind::ConnectionRefused.into()),
+        _ => Ok(()),
     }
 }
 

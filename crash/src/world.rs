@@ -102,11 +102,20 @@ enum Start {
 }
 
 /// Runs a seed.
-pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<Tally, Finding> {
-    let mut plan = Plan::drawn(seed);
-    if bug.is_some() {
-        plan.betrayal = None;
-    }
+pub(crate) fn run(seed: u64) -> Result<Tally, Finding> {
+    play(seed, Plan::drawn(seed), None)
+}
+
+/// Runs a seed on a disk that does what it says: with a mistake it must fail, and without it must not.
+pub(crate) fn run_with(seed: u64, bug: Option<Bug>) -> Result<Tally, Finding> {
+    let plan = Plan {
+        betrayal: None,
+        ..Plan::drawn(seed)
+    };
+    play(seed, plan, bug)
+}
+
+fn play(seed: u64, plan: Plan, bug: Option<Bug>) -> Result<Tally, Finding> {
     let mut luck = Prng::keyed(seed, 2);
     let mut story = Story::of(seed, 30);
     story.grow(&mut luck);

@@ -92,6 +92,7 @@ struct Search<'a> {
     earliest: Vec<u64>,
     /// Nothing behind a call should come before it in its session.
     in_order: Vec<bool>,
+    last_crash: Option<usize>,
     dead: BTreeSet<(usize, Vec<usize>, State)>,
     nodes: u64,
     words: usize,
@@ -122,6 +123,7 @@ impl<'a> Search<'a> {
             calls,
             earliest,
             in_order,
+            last_crash: calls.iter().rposition(|call| call.op == Op::Crash),
             dead: BTreeSet::new(),
             nodes: 0,
             words: 0,
@@ -239,10 +241,13 @@ impl<'a> Search<'a> {
             let left = Rc::make_mut(&mut done).split_off(&first);
             done = Rc::new(left);
         }
+        let may_crash = self
+            .last_crash
+            .is_some_and(|at| at >= first && !done.contains(&at));
         Node {
             done,
             first,
-            state,
+            state: if may_crash { state } else { state.safe() },
             next: None,
             hinted: false,
         }

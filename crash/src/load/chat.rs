@@ -11,7 +11,7 @@ use std::io;
 use serde_json::Value;
 
 use crate::page::Page;
-use crate::process::Addresses;
+use crate::process::{Addresses, gone};
 use crate::sql::{Reply, Session};
 
 const USER: u32 = 500;
@@ -77,25 +77,27 @@ impl Chat {
     }
 
     fn page(&mut self, to: Addresses) -> Result<(), String> {
-        let Ok(mut page) = Page::open(to.ws, USER, "pagekey", "crashing-tab") else {
-            return Ok(());
+        let mut page = match Page::open(to.ws, USER, "pagekey", "crashing-tab") {
+            Ok(page) => page,
+            Err(error) => return gone(&error),
         };
         // Nothing of the old connection will be answered any more: it is sent again, under the same send key.
         for number in self.open.clone() {
-            if page.send(&command(number)).is_err() {
-                return Ok(());
+            if let Err(error) = page.send(&command(number)) {
+                return gone(&error);
             }
         }
         loop {
             while self.open.len() < WINDOW {
                 self.sent += 1;
                 self.open.push_back(self.sent);
-                if page.send(&command(self.sent)).is_err() {
-                    return Ok(());
+                if let Err(error) = page.send(&command(self.sent)) {
+                    return gone(&error);
                 }
             }
-            let Ok(frame) = page.next() else {
-                return Ok(());
+            let frame = match page.next() {
+                Ok(frame) => frame,
+                Err(error) => return gone(&error),
             };
             self.frame(&frame, &mut page)?;
         }
@@ -214,21 +216,23 @@ fn back_end(
     sent: &mut u64,
     acknowledged: &mut BTreeSet<u64>,
 ) -> Result<(), String> {
-    let Ok(mut session) = Session::connect(to.sql) else {
-        return Ok(());
+    let mut session = match Session::connect(to.sql) {
+        Ok(session) => session,
+        Err(error) => return gone(&error),
     };
     for number in first + 1.. {
         *sent = number;
         let insert =
             format!("INSERT INTO users_messages (id, event, message) VALUES ({USER}, 'n', '{number}')");
-        if session.send(&[insert]).is_err() {
-            return Ok(());
+        if let Err(error) = session.send(&[insert]) {
+            return gone(&error);
         }
         match session.reply() {
             Ok(Reply::Ok) => acknowledged.insert(number),
             // 11: the queue is full, because the page is slower than we are; the number is simply missing.
             Ok(Reply::Refused(11)) => continue,
-            Ok(Reply::Refused(500)) | Err(_) => return Ok(()),
+            Ok(Reply::Refused(500)) => return Ok(()),
+            Err(error) => return gone(&error),
             Ok(reply) => return Err(format!("private message {number}: {reply:?}")),
         };
     }

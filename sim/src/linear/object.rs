@@ -1,6 +1,7 @@
 //! What the statements do to a queue or a history, written down once more, and as simply as possible.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::Call;
 
@@ -50,20 +51,43 @@ pub struct Rules {
 /// Most messages a history keeps.
 const KEEP_MAX: usize = 99;
 
-/// An object as it is, and as it may be found after a crash.
+/// What an object holds: its messages, and the length that was set for it.
+type Contents = (Vec<u64>, Option<usize>);
+
+/// An object as it is, and as it may be found after a crash. A search holds very many, and what pages send is never
+/// acknowledged, so that hundreds of earlier contents may be one history's: they are shared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(super) struct State {
-    messages: Vec<u64>,
-    setting: Option<usize>,
-    /// Earlier contents, the newest last, that a crash may bring back: since the newest acknowledged change.
-    unsafe_since: Vec<(Vec<u64>, Option<usize>)>,
+    now: Rc<Contents>,
+    /// What a crash may bring back: the contents since the newest acknowledged change.
+    unsafe_since: Option<Rc<Earlier>>,
+}
+
+/// Contents that were replaced, and those before them.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Earlier {
+    contents: Rc<Contents>,
+    before: Option<Rc<Self>>,
 }
 
 impl State {
-    /// What it takes, in words.
+    /// What it takes by itself, in words.
     pub(super) fn words(&self) -> usize {
-        let earlier = self.unsafe_since.iter().map(|(messages, _)| 8 + messages.len());
-        8 + self.messages.len() + earlier.sum::<usize>()
+        8 + self.now.0.len()
+    }
+
+    /// The same object if no crash can come any more.
+    pub(super) fn safe(self) -> Self {
+        Self {
+            now: self.now,
+            unsafe_since: None,
+        }
+    }
+
+    /// What a crash may bring back, the newest first.
+    fn earlier(&self) -> impl Iterator<Item = &Rc<Contents>> {
+        let newest = self.unsafe_since.as_deref();
+        std::iter::successors(newest, |earlier| earlier.before.as_deref()).map(|earlier| &earlier.contents)
     }
 }
 
@@ -77,21 +101,19 @@ impl Rules {
         if call.op == Op::Crash {
             return crashed(state);
         }
-        let changes: Vec<_> = if let Op::Remove(n) = &call.op
+        let changes: Vec<Contents> = if let Op::Remove(n) = &call.op
             && self.repeated.contains(n)
         {
-            removals(state, *n)
+            removals(&state.now, *n)
         } else {
-            self.changed(state, call).into_iter().collect()
+            self.changed(&state.now, call).into_iter().collect()
         };
         let changes = changes.into_iter();
-        changes
-            .map(|(messages, setting)| after(state, call, messages, setting))
-            .collect()
+        changes.map(|contents| after(state, call, contents)).collect()
     }
 
-    fn changed(&self, state: &State, call: &Call) -> Option<(Vec<u64>, Option<usize>)> {
-        let (had, setting) = (&state.messages, state.setting);
+    fn changed(&self, contents: &Contents, call: &Call) -> Option<Contents> {
+        let (had, setting) = (&contents.0, contents.1);
         let leavers = || {
             had.iter()
                 .filter(|n| self.may_have_left(**n, call.answered))
@@ -153,46 +175,45 @@ impl Rules {
 }
 
 /// A message of several copies is removed: any one of them, or one that is gone already.
-fn removals(state: &State, n: u64) -> Vec<(Vec<u64>, Option<usize>)> {
-    let had = &state.messages;
+fn removals(contents: &Contents, n: u64) -> Vec<Contents> {
+    let (had, setting) = contents;
     let copies = (0..had.len()).filter(|at| had[*at] == n);
     let without = copies.map(|copy| {
         let left = had.iter().enumerate().filter(|(at, _)| *at != copy);
         left.map(|(_, n)| *n).collect()
     });
     let all = without.chain([had.clone()]);
-    all.map(|messages| (messages, state.setting)).collect()
+    all.map(|messages| (messages, *setting)).collect()
 }
 
 /// The object behind a call that made this of it.
-fn after(state: &State, call: &Call, messages: Vec<u64>, setting: Option<usize>) -> State {
-    let mut after = State {
-        messages,
-        setting,
-        unsafe_since: state.unsafe_since.clone(),
-    };
+fn after(state: &State, call: &Call, contents: Contents) -> State {
     let writes = !matches!(call.op, Op::Read(_) | Op::Full(_));
-    if writes && call.is_certain {
-        after.unsafe_since.clear();
-    } else if (&after.messages, after.setting) != (&state.messages, state.setting) {
-        after.unsafe_since.push((state.messages.clone(), state.setting));
-    }
-    after
+    let unsafe_since = if writes && call.is_certain {
+        None
+    } else if contents == *state.now {
+        state.unsafe_since.clone()
+    } else {
+        Some(Rc::new(Earlier {
+            contents: state.now.clone(),
+            before: state.unsafe_since.clone(),
+        }))
+    };
+    let now = Rc::new(contents);
+    State { now, unsafe_since }
 }
 
 /// After a crash: what is there now, or before any of the changes that nobody was told to be safe.
 fn crashed(state: &State) -> Vec<State> {
-    let now = (state.messages.clone(), state.setting);
-    let mut found = vec![now];
-    for earlier in state.unsafe_since.iter().rev() {
-        if !found.contains(earlier) {
-            found.push(earlier.clone());
+    let mut found = vec![&state.now];
+    for earlier in state.earlier() {
+        if !found.contains(&earlier) {
+            found.push(earlier);
         }
     }
-    let states = found.into_iter().map(|(messages, setting)| State {
-        messages,
-        setting,
-        unsafe_since: Vec::new(),
+    let states = found.into_iter().map(|contents| State {
+        now: contents.clone(),
+        unsafe_since: None,
     });
     states.collect()
 }
