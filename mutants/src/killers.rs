@@ -43,16 +43,15 @@ pub(crate) struct Killer {
 }
 
 impl Killer {
-    /// Finds out how long it takes and what it meets. True if it is of use.
+    /// Finds out how long it takes and what it meets. False: it fails without any mutant.
     fn look(&mut self, job: usize) -> bool {
         let Some(mut alone) = command(&[self]) else {
-            return false;
+            return true;
         };
         let begun = Instant::now();
         let passed = alone.status().is_ok_and(|status| status.success());
         self.takes = begun.elapsed();
         if !passed {
-            println!("{} fails without any mutant and is left out", self.name);
             return false;
         }
         let file = std::env::temp_dir().join(format!("comet-mutants-{}-{job}", std::process::id()));
@@ -61,7 +60,7 @@ impl Killer {
         let met = fs::read_to_string(&file).unwrap_or_default();
         let _ = fs::remove_file(&file);
         self.reaches = met.lines().filter_map(|line| line.parse().ok()).collect();
-        !self.reaches.is_empty()
+        true
     }
 
     /// Its name in its program.
@@ -188,26 +187,32 @@ fn program(message: &Value) -> Option<Program> {
 }
 
 /// Runs each twice with no mutant, several at a time: does it pass, how long does it take, and which mutants does it meet?
-/// Those that meet none are left out; the quickest come first.
-pub(crate) fn reach(killers: Vec<Killer>, mutants: usize, jobs: usize) -> Vec<Killer> {
+/// Those that meet none are left out; the quickest come first. One that fails says nothing about any mutant.
+pub(crate) fn reach(killers: Vec<Killer>, mutants: usize, jobs: usize) -> Result<Vec<Killer>, String> {
     let waiting = Mutex::new(killers);
     let useful = Mutex::new(Vec::new());
+    let failing = Mutex::new(Vec::new());
     let next = || waiting.lock().ok()?.pop();
     thread::scope(|scope| {
         for job in 0..jobs {
-            let (next, useful) = (&next, &useful);
+            let (next, useful, failing) = (&next, &useful, &failing);
             scope.spawn(move || {
                 while let Some(mut killer) = next() {
-                    if killer.look(job)
-                        && let Ok(mut useful) = useful.lock()
-                    {
-                        useful.push(killer);
+                    let to = if killer.look(job) { useful } else { failing };
+                    if let Ok(mut to) = to.lock() {
+                        to.push(killer);
                     }
                 }
             });
         }
     });
-    let mut useful = useful.into_inner().unwrap_or_default();
+    let failing = failing.into_inner().unwrap_or_default();
+    if !failing.is_empty() {
+        let names: Vec<&str> = failing.iter().map(|killer| killer.name.as_str()).collect();
+        return Err(format!("these fail without any mutant: {}", names.join(", ")));
+    }
+    let mut useful: Vec<Killer> = useful.into_inner().unwrap_or_default();
+    useful.retain(|killer| !killer.reaches.is_empty());
     useful.sort_by_key(|killer| killer.takes);
     let met: BTreeSet<u32> = useful
         .iter()
@@ -228,7 +233,7 @@ pub(crate) fn reach(killers: Vec<Killer>, mutants: usize, jobs: usize) -> Vec<Ki
             killer.reaches.len()
         );
     }
-    useful
+    Ok(useful)
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use hints::Hints;
-use judge::Verdict;
 use list::Mutant;
 
 #[derive(Parser)]
@@ -72,7 +71,7 @@ fn mutate(cli: &Cli) -> Result<bool, String> {
     let copy = tree::copy(&root, &listed)?;
     let unviable = tree::build(&copy, &listed)?;
     let killers = killers::build(&copy)?;
-    let killers = killers::reach(killers, listed.mutants.len(), cli.jobs.max(1));
+    let killers = killers::reach(killers, listed.mutants.len(), cli.jobs.max(1))?;
     let chosen: Vec<&Mutant> = listed
         .mutants
         .iter()
@@ -97,17 +96,17 @@ fn mutate(cli: &Cli) -> Result<bool, String> {
         std::fs::write(path, summary.json(listed.mutants.len(), unviable.len()))
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    let whole = cli.every <= 1 && cli.file.is_none() && cli.time_budget.is_none();
     if cli.write {
+        if !whole {
+            return Err("--write needs a whole run: reasons of others would be lost".to_owned());
+        }
         survivors::write(&root, &summary)?;
     }
-    let whole = cli.every <= 1 && cli.file.is_none() && cli.time_budget.is_none();
     if whole {
         for stale in survivors::stale(&reasons, &verdicts) {
             println!("listed as a survivor, but is none: {stale}");
         }
     }
-    let unknown = verdicts
-        .iter()
-        .any(|(mutant, verdict)| *verdict == Verdict::Survived && !reasons.contains_key(&mutant.key));
-    Ok(!unknown)
+    Ok(summary.is_clean())
 }

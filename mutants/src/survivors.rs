@@ -82,6 +82,11 @@ impl<'v> Summary<'v> {
         summary
     }
 
+    /// Something was judged, and whatever lives has a written reason; also what no test meets.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.judged > 0 && self.open.is_empty()
+    }
+
     /// Prints the last line.
     pub(crate) fn tell(&mut self, every: u32, seed: u32) {
         self.command = format!("cargo run -p comet-mutants -- --every {every} --seed {seed}");
