@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -130,7 +131,7 @@ impl<'m> Court<'m> {
         let is_wanted = |killer: &&Killer| killer.is_quick() || hint == Some(&killer.name);
         let order: Vec<&Killer> = order.into_iter().filter(is_wanted).collect();
         let (alone, rest) = order.split_at(order.len().min(ALONE));
-        let mut programs: BTreeMap<&str, Vec<&Killer>> = BTreeMap::new();
+        let mut programs: BTreeMap<&Path, Vec<&Killer>> = BTreeMap::new();
         for &killer in rest {
             programs.entry(killer.program()).or_default().push(killer);
         }

@@ -75,9 +75,9 @@ impl Killer {
         &self.test
     }
 
-    /// The program it is part of.
-    pub(crate) fn program(&self) -> &str {
-        &self.program.name
+    /// The program it is part of; two packages may have one of the same name.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program.path
     }
 }
 
@@ -246,23 +246,24 @@ pub(crate) fn reach(killers: Vec<Killer>, mutants: usize, jobs: usize) -> Result
 
 /// Quick tests of one program are asked in one process. One that minds that would catch every mutant.
 fn pass_together(killers: &[Killer]) -> Result<(), String> {
-    let mut programs: BTreeMap<&str, Vec<&Killer>> = BTreeMap::new();
+    let mut programs: BTreeMap<&Path, Vec<&Killer>> = BTreeMap::new();
     for killer in killers.iter().filter(|killer| killer.is_quick()) {
         programs.entry(killer.program()).or_default().push(killer);
     }
-    for (name, tests) in programs {
+    for (program, tests) in programs {
         let Some(mut together) = command(&tests) else {
             continue;
         };
         let output = together
             .stdout(Stdio::piped())
             .output()
-            .map_err(|error| format!("{name}: {error}"))?;
+            .map_err(|error| format!("{}: {error}", program.display()))?;
         if !output.status.success() {
             let printed = String::from_utf8_lossy(&output.stdout).into_owned();
             let failed: Vec<&str> = failed(&printed).collect();
             return Err(format!(
-                "{name}: these pass alone, and not with the others: {}",
+                "{}: these pass alone, and not with the others: {}",
+                program.display(),
                 failed.join(", ")
             ));
         }
