@@ -242,12 +242,12 @@ impl Core {
                 self.delete((dev, session), &delete, out)
             }
             Statement::Select(select) => {
-                let candidates = self.rows_of(dev, select.table, &select.keys);
+                let candidates = self.rows_of(dev, select.table, &select.keys)?;
                 let rows = candidates.into_iter().map(|(_, row)| row).collect();
                 Ok(cometql::select(&select, rows).into())
             }
             Statement::Constants { columns, limit } => Ok(self.constants(session, &columns, limit).into()),
-            Statement::Explain { message } => Ok(self.explain(dev, message).into()),
+            Statement::Explain { message } => Ok(self.explain(dev, message)?.into()),
             Statement::Show(show) => Ok(self.show(dev, &show).into()),
             Statement::ShowHost { scope: _, facts } => {
                 Ok(pairs(facts.iter().map(|(n, v)| (&**n, v.as_str()))).into())
