@@ -12,6 +12,7 @@ mod harness;
 use std::collections::BTreeMap;
 
 use comet_core::cometql::{self, Cell, Limits};
+use comet_core::wire::Dialect;
 use comet_core::{Answer, Config, ErrorCode, QueryError};
 use harness::{World, config};
 
@@ -203,4 +204,30 @@ fn a_question_that_compares_too_much_is_refused() {
         Ok(1),
         "one message can be asked for"
     );
+}
+
+/// A repetition does not know the place of its message; whoever remembers nothing before it is told all the same who read it.
+#[test]
+fn a_message_is_found_by_its_place_though_its_beginning_is_forgotten() {
+    let mut w = World::with(Config {
+        delivery_window_bytes: 2_000,
+        ..config()
+    });
+    w.history("web_a", 3);
+    w.history("web_b", 3);
+    w.open_as(1, 0, None, "", "page", Dialect::V5);
+    let send = |w: &mut World, number: u64| {
+        w.text(
+            1,
+            &format!("web_pipe2 {number}\nweb_a\ne\nkey-of-this-send\n\"hi\""),
+        );
+    };
+    send(&mut w, 1);
+    for n in 0..50 {
+        w.publish("web_b", &n.to_string());
+    }
+    send(&mut w, 2);
+    w.text(1, "pipe_log 3\nweb_a");
+    let rows = run(&mut w, "SELECT what FROM messages_delivery WHERE name = 'web_a'");
+    assert_eq!(rows.unwrap().concat(), ["accepted", "repeated", "read", "kept"]);
 }

@@ -244,10 +244,6 @@ impl Core {
     }
 
     fn why_nobody_gets_it(&self, dev: DevId, user: UserId) -> String {
-        let live = self.tenants.user(dev, user);
-        if live.is_some_and(|live| !live.connections.devices().is_empty()) {
-            return "for the next connection of this user".into();
-        }
         match self.durable.user(dev, user).and_then(|stored| stored.last_seen) {
             Some(LastSeen::Offline(time)) => {
                 format!("the user has had no authorized connection since {}", millis(time))
