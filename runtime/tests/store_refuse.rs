@@ -290,6 +290,38 @@ fn a_damaged_log_loses_nothing_silently() {
     );
 }
 
+/// A bad sector or page at the beginning destroys the first frames with the header. What follows them was acknowledged
+/// all the same (protocol.md, appendix B).
+#[test]
+fn a_log_without_header_and_first_frames_loses_nothing_silently() {
+    let image = killed_after(6);
+    let database = fs::read(image.path().join(FILE_NAME)).unwrap();
+    let path = image.path().join(LOG_NAME);
+    let log = fs::read(&path).unwrap();
+    let noise = |at: usize| (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()[0];
+    let zeros = |_| 0;
+    let fillings: [&dyn Fn(usize) -> u8; 2] = [&zeros, &noise];
+    // The header with the checksum of the first frame, a sector, a page, several pages.
+    for damage in [
+        [0..32, 48..56],
+        [0..512, 0..0],
+        [0..4096, 0..0],
+        [0..12_288, 0..0],
+    ] {
+        for filling in fillings {
+            let mut damaged = log.clone();
+            for at in damage.iter().cloned().flatten() {
+                damaged[at] = filling(at);
+            }
+            fs::write(&path, &damaged).unwrap();
+            let text = refusal(image.path());
+            assert!(text.contains("header"), "{damage:?}: {text}");
+            assert!(fs::read(&path).unwrap() == damaged, "{damage:?}");
+            assert!(fs::read(image.path().join(FILE_NAME)).unwrap() == database);
+        }
+    }
+}
+
 /// A loss of power while the log is made, before anything is in it.
 #[test]
 fn a_torn_header_alone_is_no_damage() {
@@ -367,6 +399,31 @@ fn what_an_unfinished_attempt_left_does_not_stay() {
     assert!(durable == after(3));
     assert!(fs::read(&path).unwrap() == log);
     drop(store);
+}
+
+/// Both files are left to whoever wants to save what is in them: the log is neither cut nor folded by a start that ends with
+/// a refusal.
+#[test]
+fn a_refused_store_keeps_its_log() {
+    let image = killed_after(3);
+    let (main, log) = (image.path().join(FILE_NAME), image.path().join(LOG_NAME));
+    let sound = fs::read(&main).unwrap();
+    let mut longer = fs::read(&log).unwrap();
+    longer.extend_from_within(longer.len() - (4096 + 24)..);
+    let mut refused = 0;
+    for page in 1..sound.len() as u64 / 4096 {
+        fs::write(&main, &sound).unwrap();
+        overwrite(&main, page * 4096, &[0xff; 64]);
+        fs::write(&log, &longer).unwrap();
+        let damaged = fs::read(&main).unwrap();
+        // The log may hold the page.
+        if read(image.path()).is_err() {
+            refused += 1;
+            assert!(fs::read(&log).unwrap() == longer, "page {page}: the log");
+            assert!(fs::read(&main).unwrap() == damaged, "page {page}: the file");
+        }
+    }
+    assert!(refused > 10, "{refused}");
 }
 
 /// SQLite writes the header again when it begins with the first frame, and the power may fail at that moment. What is behind

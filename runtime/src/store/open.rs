@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use comet_core::Durable;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::files::{Files, SystemFiles};
@@ -62,10 +63,7 @@ pub fn open_on(
     files.settle(&log).map_err(|cause| io_error(&log, cause))?;
     let left = check_log(files, &path, &log, durability)?;
     let mut connection = connect(files, &path, durability, checkpoint_pages)?;
-    if let Some(length) = left {
-        cut_log(files, &mut connection, &path, &log, length)?;
-    }
-    check(files, &connection, &path)?;
+    check(files, &connection, &path, left == Some(0))?;
     let mut durable = Durable::default();
     load::load(&connection, |record| durable.apply(record)).map_err(|(table, error)| {
         match error.flaw(table) {
@@ -73,6 +71,11 @@ pub fn open_on(
             Err(error) => from_sqlite(&path, error),
         }
     })?;
+    // Only now: a store that is refused is left as it is.
+    if let Some(length) = left {
+        cut_log(files, &mut connection, &path, &log, length)?;
+    }
+    fold_when_closed(&connection, true).map_err(|error| from_sqlite(&path, error))?;
     // SQLite has made its log by now, unless the change to it failed after it was confirmed. Without a log it would work
     // on, and a loss of power could take back what was acknowledged.
     if !exists(files, &log)? {
@@ -251,6 +254,7 @@ fn connect(
 ) -> Result<Connection, StoreError> {
     let sqlite = |error| from_sqlite(path, error);
     let connection = connection(files, path).map_err(sqlite)?;
+    fold_when_closed(&connection, false).map_err(sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     // SQLite falls back to reading only when it may not write.
     if connection.is_readonly("main").map_err(sqlite)? {
@@ -286,6 +290,14 @@ fn connect(
     Ok(connection)
 }
 
+/// Whether SQLite folds the log into the main file and takes it away when the connection ends. Not before everything was
+/// found to be sound: a start that is refused ends it, too.
+fn fold_when_closed(connection: &Connection, fold: bool) -> rusqlite::Result<()> {
+    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !fold)?;
+    debug_assert_eq!(kept, !fold);
+    Ok(())
+}
+
 /// Ours, and of a version we know? Asked before anything is written.
 fn identify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -308,8 +320,8 @@ fn identify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
 }
 
 /// Reads every page; the first complaint is enough. SQLite fills up what a cut file lacks with zeros, so the length
-/// is compared first, unless a log of a killed process may still hold the end.
-fn check(files: &impl Files, connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// is compared first, unless a log of a killed process may still hold the end. `unlogged`: nothing in the log counts.
+fn check(files: &impl Files, connection: &Connection, path: &Path, unlogged: bool) -> Result<(), StoreError> {
     let length = |path: &Path| match files.length(path) {
         Ok(found) => Ok(found.unwrap_or(0)),
         Err(cause) => Err(io_error(path, cause)),
@@ -319,7 +331,8 @@ fn check(files: &impl Files, connection: &Connection, path: &Path) -> Result<(),
         .and_then(|pages| Ok(u64::from(pages) * u64::from(pragma("page_size")?)))
         .map_err(|error| from_sqlite(path, error))?;
     let found = length(path)?;
-    if length(&path.with_extension("db-wal"))? == 0 && found != bytes {
+    let unlogged = unlogged || length(&path.with_extension("db-wal"))? == 0;
+    if unlogged && found != bytes {
         return Err(damaged(path, format!("it has {found} bytes, not {bytes}")));
     }
     let verdict: String = connection

@@ -6,12 +6,14 @@
 //! end if nothing of a later transaction follows it, and damage otherwise. With `durability = os` a loss of power may
 //! leave such gaps, so there it is only worth a warning. Format: SQLite's "WAL-mode File Format".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 /// Its last bit tells the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
+/// Salts closer than this are those of rounds of one log; others were drawn, or are damaged.
+const ROUNDS: u32 = 1 << 16;
 
 /// What there is to know about a log before SQLite opens it.
 #[derive(Debug, Default)]
@@ -138,50 +140,44 @@ impl<'a> Headless<'a> {
     }
 
     /// Whether there is something acknowledged that the main file does not have.
+    ///
+    /// All transactions of a chain but the last are known to have been acknowledged: another one continues them. The last
+    /// may have changed the same pages again. Whatever made the header unreadable may have destroyed frames, too, so that a
+    /// chain counts wherever it begins.
     fn holds_more(&self) -> bool {
-        let Some(first) = self.frames.first() else {
-            return false;
-        };
-        // With each round the first half of the salt grows by one. Where the first frame is older than one of the others,
-        // the first transaction of a round was under way.
-        let next = word(first, 8).map(|salt| salt.wrapping_add(1));
-        if self.frames.iter().any(|frame| word(frame, 8) == next) {
-            return false;
-        }
-        [false, true]
-            .into_iter()
-            .any(|big_endian| self.round_holds_more(first, big_endian))
-    }
-
-    /// The round whose first frame this is. All of its transactions but the last are known to have been acknowledged: another
-    /// one continues them. The last may have changed the same pages again.
-    fn round_holds_more(&self, first: &[u8], big_endian: bool) -> bool {
-        let mut before = first;
-        let mut acknowledged = 0;
-        let mut end = 1;
-        for frame in self.frames.iter().skip(1) {
-            let ours = frame.get(8..16) == first.get(8..16);
-            if !(ours && stored(before).is_some_and(|sum| continues(big_endian, frame, sum))) {
-                break;
-            }
-            if ends_transaction(before) {
-                acknowledged = end;
-            }
-            before = frame;
-            end += 1;
-        }
         let mut pages = BTreeMap::new();
-        for frame in self.frames.iter().take(acknowledged) {
-            pages.insert(word(frame, 0), (*frame, *frame));
-        }
-        for frame in self.frames.iter().take(end).skip(acknowledged) {
-            if let Some((_, last)) = pages.get_mut(&word(frame, 0)) {
-                *last = frame;
+        for chain in self.newest_chains() {
+            let transactions = chain.split_last().map_or(&[][..], |(_, before)| before);
+            let end = transactions.iter().rposition(|frame| ends_transaction(frame));
+            let (acknowledged, last) = chain.split_at(end.map_or(0, |end| end + 1));
+            for frame in acknowledged {
+                pages.insert(word(frame, 0), (*frame, *frame));
+            }
+            for frame in last {
+                if let Some((_, last)) = pages.get_mut(&word(frame, 0)) {
+                    *last = frame;
+                }
             }
         }
         !pages
             .values()
             .all(|(acknowledged, last)| self.is_folded(acknowledged) || self.is_folded(last))
+    }
+
+    /// Frames that continue one another, of the newest round alone. With each round the first half of the salt grows by
+    /// one, and none begins before all of the one before it is in the main file.
+    fn newest_chains(&self) -> impl Iterator<Item = &[&'a [u8]]> {
+        let salts: BTreeSet<u32> = self.frames.iter().filter_map(|frame| word(frame, 8)).collect();
+        let is_newest = move |frame: &[u8]| {
+            let age = |salt: &u32| Some(salt.wrapping_sub(word(frame, 8)?));
+            let newer = |salt| age(salt).is_some_and(|age| (1..ROUNDS).contains(&age));
+            !salts.iter().any(newer)
+        };
+        let chains = self.frames.chunk_by(|before, frame| {
+            let sum = stored(before).filter(|_| before.get(8..16) == frame.get(8..16));
+            sum.is_some_and(|sum| continues(false, frame, sum) || continues(true, frame, sum))
+        });
+        chains.filter(move |chain| chain.first().is_some_and(|frame| is_newest(frame)))
     }
 
     /// Whether the main file has the page as the frame has it. Pages are counted from 1.
