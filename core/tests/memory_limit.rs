@@ -269,3 +269,23 @@ fn a_session_without_room_is_counted() {
     }
     assert_eq!(refused(&mut w), Cell::text("2"));
 }
+
+/// What a deadline gives back is there for whoever comes right after it, even if nobody woke the server in between.
+#[test]
+fn what_expires_makes_room_for_what_wakes_the_server() {
+    const TTL_MS: u64 = 1000;
+    let mut w = World::with(Config {
+        memory_limit_bytes: LIMIT,
+        delivery_window_bytes: 0,
+        queue_ttl_ms: TTL_MS,
+        ..config()
+    });
+    while w.private(7, &"x".repeat(500)).unwrap().is_ok() {}
+    w.now_ms += TTL_MS - 1;
+    let still = w.private(8, &"x".repeat(500)).unwrap();
+    assert_eq!(still.unwrap_err().code, ErrorCode::Full);
+    // The second in which they were accepted is over, too.
+    w.now_ms += 1001;
+    w.private(8, &"x".repeat(500)).unwrap().unwrap();
+    assert_eq!((w.queue_len(7), w.queue_len(8)), (0, 1));
+}

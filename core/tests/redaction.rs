@@ -8,38 +8,62 @@
 
 mod harness;
 
-use comet_core::cometql::{self, Limits};
-use comet_core::recording::Scribe;
+use comet_core::cometql::{self, Limits, Statement};
 use comet_core::recording::redact::Redactor;
-use comet_core::{Event, Mono, Now, RequestId, SessionId, UnixMillis};
+use comet_core::recording::{Head, Scribe, Segment};
+use comet_core::wire::Dialect;
+use comet_core::{Action, Answer, DevId, Event, Login, Mono, Now, RequestId, SessionId, UnixMillis};
 use harness::World;
 
 fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
-/// The statement as an entry, in clear and redacted.
-fn recorded(w: &World, sql: &str) -> [Vec<u8>; 2] {
+fn parsed(w: &World, sql: &str) -> Statement {
     let limits = Limits::of(&w.config.clone().check().unwrap());
-    let statement =
-        cometql::parse(sql.as_bytes(), &limits).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let event = Event::Query {
+    cometql::parse(sql.as_bytes(), &limits).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+}
+
+fn query(statement: Statement) -> Event {
+    Event::Query {
         session: SessionId(1),
         req: RequestId(1),
         statement: Ok(statement),
-    };
-    let now = Now {
-        mono: Mono::from_micros(1),
-        unix: UnixMillis(1),
-    };
+    }
+}
+
+const NOW: Now = Now {
+    mono: Mono::from_micros(1),
+    unix: UnixMillis(1),
+};
+
+/// A recording that begins with this world: its redacted checkpoint, and the entries in clear and redacted.
+fn recording(w: &World, events: &[Event]) -> [Vec<u8>; 3] {
+    let mut scribe = Scribe::default();
     let mut clear = Vec::new();
-    Scribe::default().event(now, &event, &mut clear);
+    for event in events {
+        scribe.event(NOW, event, &mut clear);
+    }
     let mut redactor = Redactor::new([7; 32]);
     let mut checkpoint = Vec::new();
     w.core.checkpoint(&mut checkpoint);
-    redactor.checkpoint(&checkpoint).unwrap();
+    let checkpoint = redactor.checkpoint(&checkpoint).unwrap();
     let redacted = redactor.entries(&clear).unwrap();
+    [checkpoint, clear, redacted]
+}
+
+/// The statement as an entry, in clear and redacted.
+fn recorded(w: &World, sql: &str) -> [Vec<u8>; 2] {
+    let [_, clear, redacted] = recording(w, &[query(parsed(w, sql))]);
     [clear, redacted]
+}
+
+/// What became of a text that is redacted into one of the same length.
+fn redacted_text(text: &str, [clear, redacted]: [&[u8]; 2]) -> String {
+    assert_eq!(clear.len(), redacted.len(), "{text}");
+    let mut parts = clear.windows(text.len());
+    let at = parts.position(|part| part == text.as_bytes()).unwrap();
+    String::from_utf8(redacted[at..at + text.len()].to_vec()).unwrap()
 }
 
 #[test]
@@ -156,12 +180,7 @@ fn keys_become_other_keys_one_by_one() {
     let stand_in = |key: &str| {
         let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{key}')");
         let [clear, redacted] = recorded(&w, &sql);
-        assert_eq!(clear.len(), redacted.len());
-        let at = clear
-            .windows(key.len())
-            .position(|part| part == key.as_bytes())
-            .unwrap();
-        String::from_utf8(redacted[at..at + key.len()].to_vec()).unwrap()
+        redacted_text(key, [&clear, &redacted])
     };
     let (a, b) = ("a".repeat(64), "b".repeat(64));
     assert_eq!(stand_in(&a), stand_in(&a));
@@ -184,6 +203,16 @@ const TOKENS: [&str; 6] = [
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwLCJ4IjoidHdvIn0.YLYVyx8t9lypA28vGN4saNgdkJq3JvGgOPmKv-c6hU0",
 ];
 
+/// Among those who know the password of redacted recordings.
+fn proves_user_15(token: &str, dev: u32) -> bool {
+    let mut there = World::with(comet_core::Config {
+        password: comet_core::Secret::new("redacted"),
+        ..harness::config()
+    });
+    there.open_as(1, dev, Some(15), token, "a", Dialect::V4);
+    there.frames(1)[0]["authorized"] == true
+}
+
 /// A token that is right stays right, is as long, and is another one than any other token.
 #[test]
 fn tokens_go_on_proving_the_same() {
@@ -192,22 +221,87 @@ fn tokens_go_on_proving_the_same() {
     for token in TOKENS {
         let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')");
         let [clear, redacted] = recorded(&w, &sql);
-        assert_eq!(clear.len(), redacted.len(), "{token}");
-        let at = clear
-            .windows(token.len())
-            .position(|part| part == token.as_bytes())
-            .unwrap();
-        let other = String::from_utf8(redacted[at..at + token.len()].to_vec()).unwrap();
+        let other = redacted_text(token, [&clear, &redacted]);
         assert_ne!(other, token);
-        let mut there = World::with(comet_core::Config {
-            password: comet_core::Secret::new("redacted"),
-            ..harness::config()
-        });
-        there.open(1, Some(15), &other, "a");
-        assert_eq!(there.frames(1)[0]["authorized"], true, "{token}: {other}");
+        assert!(proves_user_15(&other, 0), "{token}: {other}");
         seen.insert(other);
     }
     let [.., one, two] = TOKENS;
     assert_eq!(one.len(), two.len());
-    assert!(seen.len() >= 5, "{seen:?}");
+    assert_eq!(seen.len(), TOKENS.len(), "{seen:?}");
+}
+
+/// Like those above, of tenant 3.
+const TOKEN_OF_3: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1c2VyX2lkIjoxNSwiZXhwIjo5OTgzMzExMjAwfQ.2QErARzVUCz2MOkhMyZxqhdEmzO9WeJA3OjrMUM-HdY";
+
+/// Which tenant's tokens a statement names, its session said: when it was opened, before the recording or in it, or
+/// with USE.
+#[test]
+fn a_token_stays_one_of_its_tenant() {
+    let opened = |dev| Event::SessionOpened {
+        session: SessionId(1),
+        login: Login::Tenant(DevId(dev)),
+        database: "".into(),
+    };
+    let used = query(Statement::Use {
+        dev: Some(DevId(3)),
+        database: "db_3".into(),
+    });
+    let closed = Event::SessionClosed {
+        session: SessionId(1),
+    };
+    let of_0 = World::new();
+    let mut of_3 = World::new();
+    of_3.event(closed.clone());
+    of_3.event(opened(3));
+    let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{TOKEN_OF_3}')");
+    let revoked = query(parsed(&of_0, &sql));
+    for (world, before, is_of_3) in [
+        (&of_0, vec![], false),
+        (&of_0, vec![closed.clone(), opened(3)], true),
+        (&of_0, vec![used], true),
+        (&of_3, vec![], true),
+        (&of_3, vec![closed, opened(0)], false),
+    ] {
+        let events = [before, vec![revoked.clone()]].concat();
+        let [_, clear, redacted] = recording(world, &events);
+        let other = redacted_text(TOKEN_OF_3, [&clear, &redacted]);
+        assert_ne!(other, TOKEN_OF_3);
+        assert_eq!(proves_user_15(&other, 3), is_of_3, "{events:?}");
+    }
+}
+
+/// Stand-ins have another order than the texts, and may be fewer; a list is searched all the same.
+#[test]
+fn a_list_of_secrets_names_the_same_rows() {
+    let keys: Vec<String> = (1..=9).map(|n| format!("key{n}")).collect();
+    let list = keys.join("', '");
+    for key in &keys {
+        let mut w = World::new();
+        w.key(1, key);
+        let sql = format!("SELECT id FROM users_auth WHERE id = 1 AND hash IN ('{list}')");
+        let [checkpoint, _, entries] = recording(&w, &[query(parsed(&w, &sql))]);
+        let head = Head::new(UnixMillis(1), 1, false, true);
+        let mut file = head.bytes();
+        for block in [checkpoint, entries] {
+            file.extend(head.block(&block));
+            file.extend(block);
+        }
+        let segment = Segment::read(&file).unwrap();
+        let mut actions = Vec::new();
+        let event = segment.entries[0].event.clone();
+        segment.core().unwrap().handle(NOW, event, &mut actions);
+        let [Action::Reply { reply, .. }] = actions.as_slice() else {
+            panic!("{actions:?}")
+        };
+        let Ok(Answer::Rows(rows)) = &reply.result else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(rows.rows.len(), 1, "{key}");
+    }
+    let w = World::new();
+    let [several, one] = ["'abc', 'abd', 'x'", "'abc', 'x'"]
+        .map(|list| format!("DELETE FROM users_messages WHERE id = 1 AND message IN ({list})"))
+        .map(|sql| recorded(&w, &sql)[1].clone());
+    assert_eq!(several, one, "a list has no text twice");
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::args::Kill;
 use crate::load::{Chat, Until, Worker};
-use crate::process::{self, Addresses, Launch, Process};
+use crate::process::{self, Addresses, Ending, Launch, Process};
 use crate::report::Report;
 use crate::sql::Session;
 
@@ -61,15 +61,16 @@ impl Siege {
         }
         let (mut process, addresses) = self.launch.up()?;
         self.check(addresses)?;
+        let ending = Ending::default();
         let outcomes = std::thread::scope(|scope| {
             let mut hands: Vec<_> = self
                 .workers
                 .iter_mut()
-                .map(|worker| scope.spawn(|| worker.work(addresses, Until::Gone, None)))
+                .map(|worker| scope.spawn(|| worker.work(addresses, Until::Gone, &ending, None)))
                 .collect();
             let chat = &mut self.chat;
-            hands.push(scope.spawn(|| chat.work(addresses)));
-            let ended = end(&mut process, moment, &mut self.luck);
+            hands.push(scope.spawn(|| chat.work(addresses, &ending)));
+            let ended = end(&mut process, moment, &mut self.luck, &ending);
             let mut outcomes: Vec<_> = hands
                 .into_iter()
                 .map(|hand| hand.join().unwrap_or_else(|_| Err("a worker failed".to_owned())))
@@ -104,12 +105,13 @@ impl Siege {
     }
 }
 
-fn end(process: &mut Process, moment: Moment, luck: &mut Prng) -> Result<(), String> {
+fn end(process: &mut Process, moment: Moment, luck: &mut Prng, ending: &Ending) -> Result<(), String> {
     let under_load = match moment {
         Moment::Load(after) => after,
         Moment::Start(_) | Moment::Stop(_) | Moment::Never => luck.below(60),
     };
     std::thread::sleep(Duration::from_millis(under_load));
+    ending.begin();
     match moment {
         Moment::Load(_) | Moment::Start(_) => process.kill(),
         Moment::Stop(tenths) => {
@@ -181,6 +183,9 @@ pub(crate) fn run(args: &Kill) -> Result<bool, String> {
         let (mut process, addresses) = siege.launch.up()?;
         finding = siege.check(addresses).and_then(|()| process.stop()).err();
     }
+    if finding.is_none() && siege.chat.acknowledged() == 0 {
+        finding = Some("nothing was ever confirmed to the page or for it".to_owned());
+    }
     if let Some(finding) = &finding {
         let kept = home.keep();
         println!(
@@ -218,8 +223,9 @@ fn tell(
         .number("cycles", cycles)
         .number("faults", siege.kills)
         .number("kills", siege.kills)
-        .number("steps", siege.statements)
-        .number("acknowledged", siege.acknowledged + siege.chat.acknowledged())
+        .number("steps", siege.statements + siege.chat.sent())
+        .number("acknowledged", siege.acknowledged)
+        .number("acknowledged_by_page", siege.chat.acknowledged())
         .number("integrity_checks", checks)
         .number("failed", u64::from(failed))
         .text("durability", &args.durability)

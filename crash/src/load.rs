@@ -12,7 +12,7 @@ use comet_sim::prng::Prng;
 pub(crate) use chat::Chat;
 
 use crate::marks::Marks;
-use crate::process::{Addresses, gone};
+use crate::process::{Addresses, Ending};
 use crate::sql::{Reply, Session};
 use crate::statement::{Book, Holdings, Statement, USERS, channel, first_user};
 
@@ -52,10 +52,16 @@ impl Worker {
     }
 
     /// Sends statements until the server is gone, or there were enough. An error is a finding.
-    pub(crate) fn work(&mut self, to: Addresses, until: Until, marks: Option<&Marks>) -> Result<(), String> {
+    pub(crate) fn work(
+        &mut self,
+        to: Addresses,
+        until: Until,
+        ending: &Ending,
+        marks: Option<&Marks>,
+    ) -> Result<(), String> {
         let mut session = match Session::connect(to.sql) {
             Ok(session) => session,
-            Err(error) => return gone(&error),
+            Err(error) => return ending.explains(&error),
         };
         loop {
             let left = match until {
@@ -72,14 +78,14 @@ impl Worker {
                 marks.sent(self.number, self.book.sent.len())?;
             }
             if let Err(error) = session.send(&texts) {
-                return gone(&error);
+                return ending.explains(&error);
             }
             for text in &texts {
                 match session.reply() {
                     Ok(Reply::Ok) => self.book.acknowledged += 1,
                     // A server that is stopping may refuse what it cannot store any more.
-                    Ok(Reply::Refused(500)) => return Ok(()),
-                    Err(error) => return gone(&error),
+                    Ok(Reply::Refused(500)) if ending.has_begun() => return Ok(()),
+                    Err(error) => return ending.explains(&error),
                     Ok(reply) => return Err(format!("{text}: {reply:?}")),
                 }
                 if let Some(marks) = marks {

@@ -18,7 +18,7 @@ use crate::disk::{Disk, Inode};
 use crate::files::Mounted;
 use crate::load::{self, Until, Worker};
 use crate::marks::{self, Entry, Marks};
-use crate::process::{self, Launch};
+use crate::process::{self, Ending, Launch};
 use crate::report::Report;
 use crate::sql::Session;
 use crate::statement::Book;
@@ -64,10 +64,12 @@ fn record(launch: &Launch, log: &Path, workers: &mut [Worker], life: u64) -> Res
             worker.check(&mut session)?;
         }
     }
+    // Which has not begun: whoever is hung up on while he works has found something.
+    let (until, ending) = (Until::Count(STATEMENTS), Ending::default());
     let outcome: Result<(), String> = std::thread::scope(|scope| {
         let hands: Vec<_> = workers
             .iter_mut()
-            .map(|worker| scope.spawn(|| worker.work(addresses, Until::Count(STATEMENTS), Some(&marks))))
+            .map(|worker| scope.spawn(|| worker.work(addresses, until, &ending, Some(&marks))))
             .collect();
         hands
             .into_iter()

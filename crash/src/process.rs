@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -208,24 +210,39 @@ pub(crate) fn server(named: Option<&Path>) -> Result<PathBuf, String> {
     ))
 }
 
-/// What the end of a connection means: that it broke is how a client sees that the server is gone. An answer that makes no
-/// sense, or none in all our patience, is a finding.
-pub(crate) fn gone(error: &io::Error) -> Result<(), String> {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, UnexpectedEof,
-    };
-    let broken = [
-        BrokenPipe,
-        ConnectionAborted,
-        ConnectionRefused,
-        ConnectionReset,
-        NotConnected,
-        UnexpectedEof,
-    ];
-    if broken.contains(&error.kind()) {
-        return Ok(());
+/// Whether we have begun to end the server. Until then it may neither hang up nor refuse anything.
+#[derive(Debug, Default)]
+pub(crate) struct Ending(AtomicBool);
+
+impl Ending {
+    /// Directly before the server is killed or told to stop.
+    pub(crate) fn begin(&self) {
+        self.0.store(true, SeqCst);
     }
-    Err(format!("the server is there, and: {error}"))
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+
+    /// What the end of a connection means: that it broke is how a client sees that the server is gone. An answer that makes
+    /// no sense, none in all our patience, or a connection that a living server broke, is a finding.
+    pub(crate) fn explains(&self, error: &io::Error) -> Result<(), String> {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, UnexpectedEof,
+        };
+        let broken = [
+            BrokenPipe,
+            ConnectionAborted,
+            ConnectionRefused,
+            ConnectionReset,
+            NotConnected,
+            UnexpectedEof,
+        ];
+        if self.has_begun() && broken.contains(&error.kind()) {
+            return Ok(());
+        }
+        Err(format!("the server is there, and: {error}"))
+    }
 }
 
 #[cfg(test)]
@@ -278,10 +295,21 @@ mod tests {
 
     #[test]
     fn only_a_broken_connection_says_that_the_server_is_gone() {
-        assert_eq!(gone(&io::ErrorKind::UnexpectedEof.into()), Ok(()));
-        assert_eq!(gone(&io::ErrorKind::ConnectionReset.into()), Ok(()));
+        let ending = Ending::default();
+        ending.begin();
+        assert_eq!(ending.explains(&io::ErrorKind::UnexpectedEof.into()), Ok(()));
+        assert_eq!(ending.explains(&io::ErrorKind::ConnectionReset.into()), Ok(()));
         for kind in [io::ErrorKind::InvalidData, io::ErrorKind::WouldBlock] {
-            assert!(gone(&kind.into()).is_err());
+            assert!(ending.explains(&kind.into()).is_err());
+        }
+    }
+
+    /// A server that hangs up on its clients and goes on must not pass.
+    #[test]
+    fn a_living_server_breaks_no_connection() {
+        let ending = Ending::default();
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionRefused] {
+            assert!(ending.explains(&kind.into()).is_err());
         }
     }
 }

@@ -123,7 +123,7 @@ impl Session {
     }
 }
 
-/// A server that is stopping takes no more sessions.
+/// A server that is stopping takes no more sessions; a living one that refuses us is not excused (`Ending::explains`).
 fn refused(answer: &[u8]) -> io::Result<()> {
     match answer {
         [0xFF, ..] => Err(io::ErrorKind::ConnectionRefused.into()),

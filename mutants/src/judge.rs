@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -29,10 +30,20 @@ pub(crate) enum Verdict {
     NeverMet,
 }
 
-/// Tests that take longer are asked when all others have passed.
-const QUICK: Duration = Duration::from_millis(600);
+impl Verdict {
+    /// By a test.
+    const fn is_noticed(self) -> bool {
+        match self {
+            Self::Caught | Self::TimedOut => true,
+            Self::Survived | Self::NeverMet => false,
+        }
+    }
+}
+
 /// So many tests are tried alone, the best first, before the rest of each program is run in one process.
 const ALONE: usize = 3;
+/// With a time budget so many mutants are judged to the end before the next ones begin.
+const CHUNK: usize = 64;
 
 /// How often which test caught a mutant of which file.
 type Catches = BTreeMap<(String, String), u32>;
@@ -46,8 +57,8 @@ struct Court<'m> {
     jobs: usize,
 }
 
-/// Judges them, several at a time: first all by the quick tests, then those that are left by the slow ones. What the time
-/// budget does not allow is missing from the result.
+/// Judges them, several at a time. What the time budget does not allow is missing from the result: whole chunks, because
+/// of one that was begun only those would be missing that are hard to catch.
 pub(crate) fn judge<'m>(
     mutants: &[&'m Mutant],
     killers: &'m [Killer],
@@ -62,28 +73,33 @@ pub(crate) fn judge<'m>(
         ends: time_budget.map(|most| Instant::now() + Duration::from_secs(most)),
         jobs,
     };
-    let (left, mut verdicts): (Vec<_>, Vec<_>) = court
-        .each(mutants, |mutant| court.quick(mutant))
-        .into_iter()
-        .partition(|(_, verdict)| *verdict == Verdict::Survived);
-    println!(
-        "{} of {} are left for the slow tests",
-        left.len(),
-        left.len() + verdicts.len()
-    );
-    let left: Vec<&Mutant> = left.into_iter().map(|(mutant, _)| mutant).collect();
-    verdicts.extend(court.each(&left, |mutant| court.slow(mutant)));
+    let chunk = time_budget.map_or_else(|| mutants.len().max(1), |_| CHUNK);
+    let chunks = mutants.chunks(chunk).map_while(|chunk| court.verdicts(chunk));
+    let mut verdicts: Vec<_> = chunks.flatten().collect();
     verdicts.sort_by_key(|(mutant, _)| mutant.id);
     verdicts
 }
 
 impl<'m> Court<'m> {
-    /// The verdict about each, as far as there is time.
+    /// The verdicts about all of them: first by the quick tests, then about those that are left by the slow ones. `None`
+    /// if there is no time for that.
+    fn verdicts(&self, mutants: &[&'m Mutant]) -> Option<Vec<(&'m Mutant, Verdict)>> {
+        let (left, mut verdicts): (Vec<_>, Vec<_>) = self
+            .each(mutants, |mutant| self.quick(mutant))?
+            .into_iter()
+            .partition(|(_, verdict)| *verdict == Verdict::Survived);
+        println!("{} of {} are left for the slow tests", left.len(), mutants.len());
+        let left: Vec<&Mutant> = left.into_iter().map(|(mutant, _)| mutant).collect();
+        verdicts.extend(self.each(&left, |mutant| self.slow(mutant))?);
+        Some(verdicts)
+    }
+
+    /// The verdict about each. `None` if there is no time for all of them.
     fn each(
         &self,
         mutants: &[&'m Mutant],
         verdict: impl Fn(&Mutant) -> Verdict + Sync,
-    ) -> Vec<(&'m Mutant, Verdict)> {
+    ) -> Option<Vec<(&'m Mutant, Verdict)>> {
         let next = AtomicUsize::new(0);
         let verdicts = Mutex::new(Vec::new());
         thread::scope(|scope| {
@@ -100,7 +116,8 @@ impl<'m> Court<'m> {
                 });
             }
         });
-        verdicts.into_inner().unwrap_or_default()
+        let verdicts = verdicts.into_inner().unwrap_or_default();
+        (verdicts.len() == mutants.len()).then_some(verdicts)
     }
 
     /// The test that caught it before, then the quick ones.
@@ -111,10 +128,10 @@ impl<'m> Court<'m> {
             return Verdict::NeverMet;
         }
         let hint = self.hints.of(&mutant.key);
-        let is_wanted = |killer: &&Killer| killer.takes <= QUICK || hint == Some(&killer.name);
+        let is_wanted = |killer: &&Killer| killer.is_quick() || hint == Some(&killer.name);
         let order: Vec<&Killer> = order.into_iter().filter(is_wanted).collect();
         let (alone, rest) = order.split_at(order.len().min(ALONE));
-        let mut programs: BTreeMap<&str, Vec<&Killer>> = BTreeMap::new();
+        let mut programs: BTreeMap<&Path, Vec<&Killer>> = BTreeMap::new();
         for &killer in rest {
             programs.entry(killer.program()).or_default().push(killer);
         }
@@ -131,7 +148,7 @@ impl<'m> Court<'m> {
 
     fn slow(&self, mutant: &Mutant) -> Verdict {
         let order = self.order(mutant);
-        let slow: Vec<&Killer> = order.into_iter().filter(|killer| killer.takes > QUICK).collect();
+        let slow: Vec<&Killer> = order.into_iter().filter(|killer| !killer.is_quick()).collect();
         let verdict = self.first(mutant, slow.iter().map(core::slice::from_ref));
         if verdict == Verdict::Survived {
             println!("{}:{} survives: {}", mutant.file, mutant.line, mutant.key);
@@ -157,29 +174,38 @@ impl<'m> Court<'m> {
         order
     }
 
-    /// Runs sets of tests until one fails.
+    /// Asks sets of tests until one notices.
     fn first<'k>(&self, mutant: &Mutant, sets: impl Iterator<Item = &'k [&'k Killer]>) -> Verdict {
-        for tests in sets {
-            let (verdict, printed) = outcome(mutant, tests);
-            match verdict {
-                Verdict::Survived | Verdict::NeverMet => continue,
-                Verdict::Caught | Verdict::TimedOut => {}
-            }
-            let failed: Vec<&str> = killers::failed(&printed).collect();
-            let catcher = tests
-                .iter()
-                .find(|killer| tests.len() == 1 || failed.contains(&killer.test()));
-            if let Some(killer) = catcher {
-                self.hints.note(&mutant.key, &killer.name);
-                if let Ok(mut catches) = self.catches.lock() {
-                    *catches
-                        .entry((mutant.file.clone(), killer.name.clone()))
-                        .or_default() += 1;
-                }
-            }
+        let mut verdicts = sets.map(|tests| self.ask(mutant, tests));
+        verdicts
+            .find(|verdict| verdict.is_noticed())
+            .unwrap_or(Verdict::Survived)
+    }
+
+    /// Several tests in one process may end for a reason that is none of theirs: if none of them is named as failed, each
+    /// is asked alone.
+    fn ask(&self, mutant: &Mutant, tests: &[&Killer]) -> Verdict {
+        let (verdict, printed) = outcome(mutant, tests);
+        if !verdict.is_noticed() {
             return verdict;
         }
-        Verdict::Survived
+        let failed: Vec<&str> = killers::failed(&printed).collect();
+        let named = tests.iter().find(|killer| failed.contains(&killer.test()));
+        match (tests, named) {
+            ([catcher], _) | (_, Some(catcher)) => {
+                self.note(mutant, catcher);
+                verdict
+            }
+            (_, None) => self.first(mutant, tests.iter().map(core::slice::from_ref)),
+        }
+    }
+
+    fn note(&self, mutant: &Mutant, catcher: &Killer) {
+        self.hints.note(&mutant.key, &catcher.name);
+        if let Ok(mut catches) = self.catches.lock() {
+            let of_file = (mutant.file.clone(), catcher.name.clone());
+            *catches.entry(of_file).or_default() += 1;
+        }
     }
 }
 
@@ -215,4 +241,50 @@ fn outcome(mutant: &Mutant, tests: &[&Killer]) -> (Verdict, String) {
     // Without it the next run knows less, nothing else.
     let _ = output.rewind().and_then(|()| output.read_to_end(&mut printed));
     (verdict, String::from_utf8_lossy(&printed).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mutants(count: u32) -> Vec<Mutant> {
+        let mutant = |id: u32| Mutant {
+            id,
+            file: "core/src/a.rs".to_owned(),
+            line: 1,
+            key: format!("core/src/a.rs | a | {id}"),
+        };
+        (0..count).map(mutant).collect()
+    }
+
+    /// The court works for as long as `work` lets it, a mutant at a time.
+    fn judged(budget: Duration, count: u32, work: impl Fn(&Mutant) -> Verdict + Sync) -> Option<usize> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hints = Hints::read(folder.path()).expect("nothing is known");
+        let court = Court {
+            killers: &[],
+            hints: &hints,
+            catches: Mutex::default(),
+            ends: Some(Instant::now() + budget),
+            jobs: 1,
+        };
+        let mutants = mutants(count);
+        let mutants: Vec<&Mutant> = mutants.iter().collect();
+        court.each(&mutants, work).map(|verdicts| verdicts.len())
+    }
+
+    #[test]
+    fn a_chunk_that_was_not_judged_to_its_end_says_nothing() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(judged(day, 9, |_| Verdict::Caught), Some(9));
+        assert_eq!(judged(Duration::ZERO, 9, |_| Verdict::Caught), None);
+        let moment = Duration::from_millis(20);
+        let slow = |mutant: &Mutant| {
+            if mutant.id == 7 {
+                thread::sleep(2 * moment);
+            }
+            Verdict::Caught
+        };
+        assert_eq!(judged(moment, 9, slow), None);
+    }
 }

@@ -1,6 +1,6 @@
 //! The tests that have to notice: those of the core, the simulator's first seeds, and the golden transcripts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +17,9 @@ const MEMORY_MAX_KIB: u32 = 6 * 1024 * 1024;
 
 /// It asks whether the simulator sees other mistakes, and takes long.
 const NO_JUDGE: &str = "planted_bugs_are_found";
+
+/// Tests that take longer are asked when all others have passed, and each in a process of its own.
+const QUICK: Duration = Duration::from_millis(600);
 
 /// So many tests are named with their time.
 const SLOWEST_TOLD: usize = 8;
@@ -63,14 +66,18 @@ impl Killer {
         true
     }
 
+    pub(crate) fn is_quick(&self) -> bool {
+        self.takes <= QUICK
+    }
+
     /// Its name in its program.
     pub(crate) fn test(&self) -> &str {
         &self.test
     }
 
-    /// The program it is part of.
-    pub(crate) fn program(&self) -> &str {
-        &self.program.name
+    /// The program it is part of; two packages may have one of the same name.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program.path
     }
 }
 
@@ -233,7 +240,35 @@ pub(crate) fn reach(killers: Vec<Killer>, mutants: usize, jobs: usize) -> Result
             killer.reaches.len()
         );
     }
+    pass_together(&useful)?;
     Ok(useful)
+}
+
+/// Quick tests of one program are asked in one process. One that minds that would catch every mutant.
+fn pass_together(killers: &[Killer]) -> Result<(), String> {
+    let mut programs: BTreeMap<&Path, Vec<&Killer>> = BTreeMap::new();
+    for killer in killers.iter().filter(|killer| killer.is_quick()) {
+        programs.entry(killer.program()).or_default().push(killer);
+    }
+    for (program, tests) in programs {
+        let Some(mut together) = command(&tests) else {
+            continue;
+        };
+        let output = together
+            .stdout(Stdio::piped())
+            .output()
+            .map_err(|error| format!("{}: {error}", program.display()))?;
+        if !output.status.success() {
+            let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+            let failed: Vec<&str> = failed(&printed).collect();
+            return Err(format!(
+                "{}: these pass alone, and not with the others: {}",
+                program.display(),
+                failed.join(", ")
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

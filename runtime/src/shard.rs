@@ -224,17 +224,14 @@ impl Shard {
     }
 
     /// Closes those connections that have more than half as much waiting as the one with most, and at least `min` bytes.
-    /// Who has not been written to since something came for him waits for us, not we for him.
+    /// Who has not been written to since something came for him waits for us, not we for him: he is not closed, but with
+    /// most waiting he is the measure all the same, or somebody small would go in his place.
     pub(crate) fn cut_largest(&self, min: usize) {
         let conns = self.conns.borrow();
-        let open = || {
-            conns
-                .iter()
-                .filter(|conn| conn.end().is_none() && !conn.is_marked())
-        };
+        let open = || conns.iter().filter(|conn| conn.end().is_none());
         let most = open().map(|conn| conn.waiting()).max().unwrap_or(0);
         let bound = min.max(most / 2);
-        for conn in open().filter(|conn| conn.waiting() >= bound) {
+        for conn in open().filter(|conn| !conn.is_marked() && conn.waiting() >= bound) {
             self.shared.metrics.turned_away("slow_connection");
             conn.close(End::Now(CloseCause::SlowConsumer));
         }

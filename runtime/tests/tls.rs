@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use comet_server::config::{Settings, TlsFiles};
 use harness::browser::{ANONYMOUS, Browser, request};
@@ -183,10 +184,15 @@ fn dribbling_over_tls_has_an_end() {
     request
         .write_all(b"GET /ws/sesion=&myid=0 HTTP/1.1\r\nX-Slow: ")
         .unwrap();
-    let dribble =
-        |stream: &mut dyn Write| while stream.write_all(&[0x20]).and_then(|()| stream.flush()).is_ok() {};
-    dribble(&mut greeting);
-    dribble(&mut request);
+    // So few that no record and no line becomes whole, nor too long: only time can end it.
+    let ends = |stream: &mut dyn Write| {
+        (0..400).any(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            stream.write_all(&[0x20]).and_then(|()| stream.flush()).is_err()
+        })
+    };
+    assert!(ends(&mut greeting), "half a greeting is kept");
+    assert!(ends(&mut request), "half a request is kept");
     browser(server.ws(), &trusted).subscribe("web_a");
 }
 

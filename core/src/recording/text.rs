@@ -78,6 +78,7 @@ mod tests {
                 r#"{"name":"Ann \"A\" \u00e9","age":30.5e2,"ok":true,"no":null}"#,
                 r#"{"xxxx":"xxx \"x\" \u0078","xxx":10.1e1,"xx":true,"xx":null}"#,
             ),
+            (r#"["at 18:30",1830]"#, r#"["xx 00:00",1110]"#),
             ("A::12;secret", "A::00;xxxxxx"),
             ("007", "000"),
             ("", ""),

@@ -121,7 +121,7 @@ mod tests {
         let elsewhere = clients.enter(&browser("Firefox", Some("https://b.example")));
         let nowhere = clients.enter(&browser("Firefox", None));
         assert!(Arc::ptr_eq(&first.headers, &second.headers) && Arc::ptr_eq(&second.headers, &third.headers));
-        assert_eq!(clients.known.len(), 3);
+        assert_eq!(clients.len(), 3);
         for client in [second, first] {
             clients.leave(client);
             clients.check();
@@ -137,5 +137,25 @@ mod tests {
         clients.leave(elsewhere);
         clients.leave(nowhere);
         assert!(clients.known.is_empty());
+    }
+
+    /// `SHOW MEMORY` tells every text that browsers brought.
+    #[test]
+    fn each_text_of_the_headers_is_counted() {
+        let mut clients = Clients::default();
+        let bytes = |agent: usize, language: usize| cost::HEADERS + text(agent) + text(language);
+        let mut info = browser(&"a".repeat(200), None);
+        let first = clients.enter(&info);
+        assert_eq!(clients.bytes(), bytes(200, 0));
+        clients.leave(first);
+        info.language = "de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7".into();
+        let second = clients.enter(&info);
+        assert_eq!(clients.bytes(), bytes(200, 35));
+        clients.leave(second);
+        info.origin = Some("https://a.example".into());
+        let third = clients.enter(&info);
+        assert_eq!(clients.bytes(), bytes(200, 35) + text(17));
+        clients.leave(third);
+        assert_eq!(clients.bytes(), 0);
     }
 }

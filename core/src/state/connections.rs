@@ -179,4 +179,21 @@ mod tests {
         }
         assert!(connections.is_empty());
     }
+
+    /// `SHOW MEMORY`: a single device takes nothing of its own, of several each is counted, retired or not.
+    #[test]
+    fn each_of_several_connections_is_counted() {
+        let mut connections = Connections::default();
+        assert_eq!(connections.bytes(), 0);
+        connections.register(A, 2);
+        assert_eq!(connections.bytes(), 0);
+        for (conn, count) in [(B, 2), (C, 3)] {
+            connections.register(conn, 2);
+            assert_eq!(connections.bytes(), cost::SEVERAL + count * cost::ONE_OF_SEVERAL);
+        }
+        connections.unregister(A);
+        assert_eq!(connections.bytes(), cost::SEVERAL + 2 * cost::ONE_OF_SEVERAL);
+        connections.unregister(B);
+        assert_eq!(connections.bytes(), 0);
+    }
 }

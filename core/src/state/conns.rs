@@ -358,6 +358,37 @@ impl Conns {
 mod tests {
     use super::*;
 
+    const PROBE: Probe = Probe {
+        id: MessageId(1),
+        upto: Seq(1),
+        deadline: Mono::from_micros(0),
+    };
+
+    fn reading() -> Reading {
+        Reading {
+            channel: ChannelName::from_browser("web_chat").expect("a name"),
+            marker: Marker::parse("").expect("a marker"),
+            number: None,
+            sent: 0,
+            after: Seq::START,
+            upto: Seq(9),
+        }
+    }
+
+    /// What a page waits for is kept, whichever part of it is all there is.
+    #[test]
+    fn each_part_of_what_is_on_its_way_is_something() {
+        let some = |change: fn(&mut Pending)| {
+            let mut pending = Pending::default();
+            assert!(pending.is_nothing());
+            change(&mut pending);
+            !pending.is_nothing()
+        };
+        assert!(some(|pending| pending.unsent.extend([Seq(1)])));
+        assert!(some(|pending| pending.probe = Some(PROBE)));
+        assert!(some(|pending| pending.replay.begin(reading())));
+    }
+
     /// `SHOW MEMORY` tells what is on its way to a page: each message, each deadline, each history it reads.
     #[test]
     fn what_is_on_its_way_is_counted() {
@@ -365,20 +396,8 @@ mod tests {
         assert_eq!(pending.bytes(), cost::PENDING);
         pending.unsent.extend([Seq(1), Seq(2)]);
         assert_eq!(pending.bytes(), cost::PENDING + 2 * cost::OWED);
-        pending.probe = Some(Probe {
-            id: MessageId(1),
-            upto: Seq(1),
-            deadline: Mono::default(),
-        });
+        pending.probe = Some(PROBE);
         assert_eq!(pending.bytes(), cost::PENDING + 2 * cost::OWED + cost::TIMER);
-        let reading = || Reading {
-            channel: ChannelName::from_browser("web_chat").expect("a name"),
-            marker: Marker::parse("").expect("a marker"),
-            number: None,
-            sent: 0,
-            after: Seq::START,
-            upto: Seq(9),
-        };
         assert_eq!(reading().bytes(), cost::READING + text(8) + text(0));
         let before = pending.bytes();
         pending.replay.begin(reading());

@@ -340,6 +340,20 @@ mod tests {
     }
 
     #[test]
+    fn facts_that_fill_the_journal_to_its_last_byte_are_kept() {
+        for count in 1..=2 {
+            let started = UnixMillis(1);
+            let mut journal = Journal::new(count * size_of::<Entry>(), started);
+            for n in 1..=count as u64 {
+                let to = Address::User(UserId::new(7).expect("a user"));
+                journal.note(AT, DevId(0), message(n, to), What::Paid);
+                journal.check();
+            }
+            assert_eq!((journal.entries().count(), journal.since()), (count, started));
+        }
+    }
+
+    #[test]
     fn a_history_that_is_read_is_one_fact_for_each_page() {
         let mut journal = Journal::new(10_000, UnixMillis(1));
         for seq in 1..=99 {
@@ -373,8 +387,11 @@ mod tests {
         let to = Address::User(UserId::new(7).expect("a user"));
         journal.note(AT, DevId(0), message(1, to), what);
         journal.note_not_stored(AT, OpId(3), OpId(4));
+        journal.note_stored(AT, OpId(3), OpId(3));
         journal.note_stored(AT, OpId(3), OpId(5));
+        journal.note_stored(AT, OpId(4), OpId(9));
         journal.note_stored(AT, OpId(5), OpId(9));
+        journal.note_not_stored(AT, OpId(4), OpId(9));
         let facts: Vec<_> = journal
             .entries()
             .skip(1)

@@ -279,7 +279,6 @@ mod tests {
         2 * (size_of::<K>() + size_of::<V>()) as u64
     }
 
-    /// The constants stay as they are while structures change a little; a transcript of SHOW MEMORY is the same then.
     /// A ring that was long once gives its room back, and one that is in use keeps it.
     #[test]
     fn rings_give_back_what_they_do_not_need() {
@@ -293,6 +292,7 @@ mod tests {
         assert!((10..=40).contains(&ring.capacity()), "{}", ring.capacity());
     }
 
+    /// The constants stay as they are while structures change a little; a transcript of SHOW MEMORY is the same then.
     #[test]
     fn the_constants_are_about_what_the_structures_take() {
         let user = entry::<UserId, Box<DurableUser>>() + block(size_of::<DurableUser>());

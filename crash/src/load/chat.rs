@@ -11,7 +11,7 @@ use std::io;
 use serde_json::Value;
 
 use crate::page::Page;
-use crate::process::{Addresses, gone};
+use crate::process::{Addresses, Ending};
 use crate::sql::{Reply, Session};
 
 const USER: u32 = 500;
@@ -54,18 +54,23 @@ impl Chat {
         Ok(())
     }
 
+    /// What was sent, by the page and to it.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent + self.queued
+    }
+
     /// What was told to be safe so far.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.reported + self.acknowledged.len() as u64
     }
 
     /// Both sides at once, until the server is gone.
-    pub(crate) fn work(&mut self, to: Addresses) -> Result<(), String> {
+    pub(crate) fn work(&mut self, to: Addresses, ending: &Ending) -> Result<(), String> {
         let (first, mut sent) = (self.queued, self.queued);
         let mut acknowledged = BTreeSet::new();
         let outcome = std::thread::scope(|scope| {
-            let back_end = scope.spawn(|| back_end(to, first, &mut sent, &mut acknowledged));
-            let outcome = self.page(to);
+            let back_end = scope.spawn(|| back_end(to, ending, first, &mut sent, &mut acknowledged));
+            let outcome = self.page(to, ending);
             let other = back_end
                 .join()
                 .unwrap_or_else(|_| Err("the back end failed".to_owned()));
@@ -76,15 +81,15 @@ impl Chat {
         outcome
     }
 
-    fn page(&mut self, to: Addresses) -> Result<(), String> {
+    fn page(&mut self, to: Addresses, ending: &Ending) -> Result<(), String> {
         let mut page = match Page::open(to.ws, USER, "pagekey", "crashing-tab") {
             Ok(page) => page,
-            Err(error) => return gone(&error),
+            Err(error) => return ending.explains(&error),
         };
         // Nothing of the old connection will be answered any more: it is sent again, under the same send key.
         for number in self.open.clone() {
             if let Err(error) = page.send(&command(number)) {
-                return gone(&error);
+                return ending.explains(&error);
             }
         }
         loop {
@@ -92,23 +97,23 @@ impl Chat {
                 self.sent += 1;
                 self.open.push_back(self.sent);
                 if let Err(error) = page.send(&command(self.sent)) {
-                    return gone(&error);
+                    return ending.explains(&error);
                 }
             }
             let frame = match page.next() {
                 Ok(frame) => frame,
-                Err(error) => return gone(&error),
+                Err(error) => return ending.explains(&error),
             };
-            self.frame(&frame, &mut page)?;
+            self.frame(&frame, &mut page, ending)?;
         }
     }
 
-    fn frame(&mut self, frame: &Value, page: &mut Page) -> Result<(), String> {
+    fn frame(&mut self, frame: &Value, page: &mut Page, ending: &Ending) -> Result<(), String> {
         if frame["authorized"] == true {
             self.was_online = true;
         }
         if let Some(number) = frame["re"].as_u64() {
-            return self.reported(number, frame);
+            return self.reported(number, frame, ending);
         }
         let (Some(id), Some(number)) = (frame["uuid"].as_str(), frame["data"].as_u64()) else {
             return Ok(());
@@ -125,15 +130,17 @@ impl Chat {
         Ok(())
     }
 
-    fn reported(&mut self, number: u64, frame: &Value) -> Result<(), String> {
+    fn reported(&mut self, number: u64, frame: &Value, ending: &Ending) -> Result<(), String> {
         if frame["event"] != "answer" {
             return Err(format!("number {number} was answered {frame}"));
         }
-        // A server that is stopping, or cannot write, says so, and the message is sent again later.
-        if frame["data"]["error"] == "" {
-            self.open.retain(|open| *open != number);
-            self.reported = self.open.front().map_or(self.sent, |first| first - 1);
+        // A server that is stopping says so, and the message is sent again later.
+        if frame["data"]["error"] != "" {
+            let finding = || format!("number {number} was refused: {frame}");
+            return ending.has_begun().then_some(()).ok_or_else(finding);
         }
+        self.open.retain(|open| *open != number);
+        self.reported = self.open.front().map_or(self.sent, |first| first - 1);
         Ok(())
     }
 
@@ -212,27 +219,28 @@ fn command(number: u64) -> String {
 /// Sends numbered private messages until the server is gone.
 fn back_end(
     to: Addresses,
+    ending: &Ending,
     first: u64,
     sent: &mut u64,
     acknowledged: &mut BTreeSet<u64>,
 ) -> Result<(), String> {
     let mut session = match Session::connect(to.sql) {
         Ok(session) => session,
-        Err(error) => return gone(&error),
+        Err(error) => return ending.explains(&error),
     };
     for number in first + 1.. {
         *sent = number;
         let insert =
             format!("INSERT INTO users_messages (id, event, message) VALUES ({USER}, 'n', '{number}')");
         if let Err(error) = session.send(&[insert]) {
-            return gone(&error);
+            return ending.explains(&error);
         }
         match session.reply() {
             Ok(Reply::Ok) => acknowledged.insert(number),
             // 11: the queue is full, because the page is slower than we are; the number is simply missing.
             Ok(Reply::Refused(11)) => continue,
-            Ok(Reply::Refused(500)) => return Ok(()),
-            Err(error) => return gone(&error),
+            Ok(Reply::Refused(500)) if ending.has_begun() => return Ok(()),
+            Err(error) => return ending.explains(&error),
             Ok(reply) => return Err(format!("private message {number}: {reply:?}")),
         };
     }

@@ -185,6 +185,29 @@ async fn who_waits_for_the_shard_is_not_slow() {
     assert!(conn.end().is_some(), "it does not read");
 }
 
+/// 8.7: nor is somebody cut in the place of one with far more, who just happens not to have been written to yet.
+#[tokio::test]
+async fn nobody_is_cut_for_a_larger_one_that_waits_for_the_shard() {
+    let mut setup = setup(2, &[("COMET_WS_SEND_BUFFER", "67108864")]).await;
+    let large: &'static str = "x".repeat(8 << 20).leak();
+    let larger: &'static str = "x".repeat(32 << 20).leak();
+    setup.give(vec![setup.message(large, 0..1)]);
+    setup.delivery.queue_frames();
+    setup.delivery.write();
+    setup.give(vec![setup.message(larger, 1..2)]);
+    setup.delivery.queue_frames();
+    let shard = setup.delivery.shard.clone();
+    let mut conns = Vec::new();
+    shard.for_each(&setup.list, None, |found| conns.push(found.clone()));
+    assert!(conns[0].waiting() > 0 && !conns[0].is_marked());
+    assert!(conns[1].waiting() > 2 * conns[0].waiting() && conns[1].is_marked());
+    shard.cut_largest(1);
+    assert!(conns[0].end().is_none() && conns[1].end().is_none());
+    setup.delivery.write();
+    shard.cut_largest(1);
+    assert!(conns[0].end().is_none() && conns[1].end().is_some());
+}
+
 /// Receivers that are gone count, too, or a shard would do nothing but look for them.
 #[tokio::test]
 async fn looking_for_the_gone_has_an_end() {

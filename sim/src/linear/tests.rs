@@ -232,17 +232,3 @@ fn the_search_finds_an_order_that_was_not_suggested() {
     wrong[4].op = read(&[2, 1, 3]);
     refused(&queue(), &wrong);
 }
-
-/// What pages send is never acknowledged, so that a crash may bring back hundreds of earlier contents, at each of the
-/// places where a search without an answer gives up. They fit into memory.
-#[test]
-fn a_search_that_gives_up_stays_small() {
-    let mut calls: Vec<Call> = (1..=50).map(|n| maybe(2 * n, 2 * n + 1, append(n))).collect();
-    calls.push(call(600, 601, read(&[2, 1])));
-    calls.push(crash(602));
-    assert_eq!(explain(&history(99), &calls), Verdict::Undecided);
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak_kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    assert!(peak_kib.is_some_and(|kib| kib < 1 << 18), "{peak_kib:?} KiB");
-}

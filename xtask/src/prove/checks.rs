@@ -231,6 +231,7 @@ fn crashes(amount: &Amount, start: u64) -> Vec<Check> {
                 ("kills", "kills"),
                 ("steps", "statements"),
                 ("acknowledged", "acknowledged"),
+                ("acknowledged_by_page", "confirmed to the page or for it"),
             ],
         )
     };

@@ -205,6 +205,28 @@ fn friends_are_bounded_and_the_oldest_become_strangers() {
     assert!(throttle.friends.contains_key(&(Network::of(nth(1)), tenant(1))));
 }
 
+/// Whoever was right once more is a new friend, however old.
+#[test]
+fn a_friend_is_as_old_as_the_last_time_he_was_right() {
+    let mut throttle = throttle();
+    let mut right = |n: u32, seconds: u64| {
+        assert_eq!(
+            throttle.attempt(nth(n), tenant(1), at(seconds), RIGHT),
+            Ok(Some(()))
+        );
+    };
+    right(0, 0);
+    right(1, 1);
+    right(0, 2);
+    for n in 2..=u32::try_from(FRIENDS_MAX).unwrap() {
+        right(n, 3);
+    }
+    assert_eq!(throttle.friends.len(), FRIENDS_MAX);
+    assert_eq!(throttle.friends_by_age.len(), FRIENDS_MAX);
+    assert!(throttle.friends.contains_key(&(Network::of(nth(0)), tenant(1))));
+    assert!(!throttle.friends.contains_key(&(Network::of(nth(1)), tenant(1))));
+}
+
 #[test]
 fn private_addresses_count_only_where_no_unknown_proxy_can_be() {
     let account = Account::user(DevId(1), UserId::new(7).unwrap());
