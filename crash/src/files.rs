@@ -72,6 +72,14 @@ impl Files for Mounted {
         self.disk.read_all(inode).map(Some).map_err(system)
     }
 
+    fn read_at(&self, path: &Path, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let inode = self.disk.open(name(path)?, false).map_err(system)?;
+        let mut bytes = vec![0; length];
+        let count = self.disk.read(inode, at as usize, &mut bytes).map_err(system)?;
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+
     fn settle(&self, path: &Path) -> io::Result<()> {
         let Some(inode) = self.disk.find(name(path)?).map_err(system)? else {
             return Ok(());

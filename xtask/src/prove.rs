@@ -276,9 +276,11 @@ fn wait(program: &mut Command, time_max: Duration) -> Verdict {
             Ok(Some(status)) => return Verdict::Failed(status.to_string()),
             Ok(None) if begin.elapsed() < time_max => thread::sleep(Duration::from_millis(50)),
             Ok(None) => {
-                // What a verb of this program has started would go on for ever.
-                let children = ["-KILL", "-P", &child.id().to_string()];
-                let _ = Command::new("pkill").args(children).status();
+                // What a verb of this program has started would go on for ever. Stopped first, it starts nothing new when
+                // its child ends.
+                let id = child.id().to_string();
+                let _ = Command::new("kill").args(["-STOP", &id]).status();
+                let _ = Command::new("pkill").args(["-KILL", "-P", &id]).status();
                 let _ = child.kill();
                 let _ = child.wait();
                 return Verdict::Failed(format!("not done after {} s", time_max.as_secs()));

@@ -2,11 +2,12 @@
 //! segments in order. Files are for their owner alone (mode 0600), as they hold what users said, and keys.
 //!
 //! The oldest file of too many becomes the next one and is written over, which costs the system a fraction of what a new
-//! file costs. Only files of the same recording: what was written in clear must not be found behind what is redacted.
+//! file costs. Only files of the same recording: what was written in clear must not be found behind what is redacted. And
+//! only files without another name: with one, somebody keeps them.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,11 +77,9 @@ impl Shelf {
         for old in self.too_many()? {
             let name = old.file_stem().unwrap_or_default();
             if !reused && name.to_string_lossy().starts_with(&own) {
-                std::fs::rename(old, &path)?;
-                reused = true;
-            } else {
-                remove(&old)?;
+                reused = reuse(&old, &path)?;
             }
+            remove(&old)?;
         }
         let file = OpenOptions::new()
             .write(true)
@@ -145,6 +144,21 @@ impl Shelf {
         files.sort();
         files.truncate((files.len() + 1).saturating_sub(self.segments));
         Ok(files)
+    }
+}
+
+/// Gives an old file the next name. Not if somebody has saved it under a name of his own, which would be written over, too,
+/// or was faster.
+fn reuse(old: &Path, next: &Path) -> io::Result<bool> {
+    let outcome = match std::fs::metadata(old) {
+        Ok(found) if found.nlink() > 1 => return Ok(false),
+        Ok(_) => std::fs::rename(old, next),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -133,6 +133,34 @@ fn old_segments_become_new_ones() {
     }
 }
 
+/// Somebody links a segment that he wants to keep into another folder; it is neither written over nor missed.
+#[test]
+fn a_segment_with_another_name_is_kept() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let settings = RecordSettings {
+        segments: 2,
+        ..settings(&dir, false)
+    };
+    let mut core = core();
+    let mut recorder =
+        Recorder::start(&settings, &core, now(0), [1; 32], Arc::new(Metrics::new())).expect("a place");
+    let fill = |recorder: &mut Recorder, core: &mut Core, numbers: std::ops::RangeInclusive<u64>| {
+        numbers.for_each(|number| tell(recorder, core, number));
+        recorder.desk.flush();
+    };
+    fill(&mut recorder, &mut core, 1..=500);
+    let saved = dir.path().join("saved");
+    let first = files(&settings).remove(0);
+    std::fs::hard_link(&first, &saved).expect("a second name");
+    let content = std::fs::read(&saved).expect("a segment");
+    fill(&mut recorder, &mut core, 501..=3000);
+    drop(recorder);
+    assert!(!first.exists());
+    assert!(std::fs::read(&saved).expect("it is there") == content);
+    assert_eq!(files(&settings).len(), 2);
+    assert_eq!(recorded(&settings).last(), Some(&(3000, true)));
+}
+
 /// The event that a core does not survive is what somebody will want to see.
 #[test]
 fn a_panic_writes_what_was_told_before() {

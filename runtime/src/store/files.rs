@@ -3,7 +3,7 @@
 //! `comet-crash`, which loses power.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -19,6 +19,9 @@ pub trait Files {
 
     /// The whole content of a file; `None` if there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+
+    /// So many bytes of a file that is there, from an offset on; fewer where it ends.
+    fn read_at(&self, path: &Path, at: u64, length: usize) -> io::Result<Vec<u8>>;
 
     /// Brings the content of a file, if there is one, to the disk, and has it read from there from now on: the system may
     /// go on showing what it could not write when somebody before us synced it.
@@ -52,6 +55,14 @@ impl Files for SystemFiles {
 
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         present(fs::read(path))
+    }
+
+    fn read_at(&self, path: &Path, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(at))?;
+        let mut bytes = Vec::with_capacity(length);
+        file.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn settle(&self, path: &Path) -> io::Result<()> {

@@ -208,9 +208,13 @@ fn check_log(
     path: &Path,
     durability: Durability,
 ) -> Result<Option<usize>, StoreError> {
-    let read = |path: &Path| files.read(path).map_err(|cause| io_error(path, cause));
-    let log = read(path)?.unwrap_or_default();
-    let inspection = wal::inspect(&log, || read(database).map(Option::unwrap_or_default))?;
+    let log = files.read(path).map_err(|cause| io_error(path, cause))?;
+    let log = log.unwrap_or_default();
+    let inspection = wal::inspect(&log, |at, length| {
+        files
+            .read_at(database, at, length)
+            .map_err(|cause| io_error(database, cause))
+    })?;
     match (inspection.damage, durability) {
         (None, _) => {}
         (Some(what), Durability::Fsync) => {

@@ -24,14 +24,21 @@ pub(super) struct Inspection {
     pub(super) sound: usize,
 }
 
-/// Looks at a log. `database` reads the main file, which is hardly ever needed.
-pub(super) fn inspect<E>(log: &[u8], database: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Inspection, E> {
+/// Looks at a log. `database` reads so many bytes of the main file from an offset on, as far as there are some; that is
+/// hardly ever needed.
+pub(super) fn inspect<E>(
+    log: &[u8],
+    mut database: impl FnMut(u64, usize) -> Result<Vec<u8>, E>,
+) -> Result<Inspection, E> {
     // The header reaches the disk before the first frame, so nothing was acknowledged yet.
     if log.len() <= HEADER {
         return Ok(Inspection::default());
     }
     let Some(reader) = Reader::new(log) else {
-        let lost = Headless::new(log, &database()?).is_none_or(|log| log.holds_more());
+        let lost = match Headless::new(log, &database(0, 100)?) {
+            Some(log) => log.holds_more(database)?,
+            None => true,
+        };
         return Ok(Inspection {
             damage: lost.then(|| "its header is unreadable".to_owned()),
             sound: 0,
@@ -120,23 +127,19 @@ impl<'a> Reader<'a> {
 /// power may then leave garbage there. Everything behind it is by then in the main file too, or was never acknowledged.
 struct Headless<'a> {
     frames: Vec<&'a [u8]>,
-    database: &'a [u8],
     page: usize,
 }
 
 impl<'a> Headless<'a> {
-    fn new(log: &'a [u8], database: &'a [u8]) -> Option<Self> {
+    /// `database`: how the main file begins.
+    fn new(log: &'a [u8], database: &[u8]) -> Option<Self> {
         let page = match database.get(16..18)?.try_into().map(u16::from_be_bytes).ok()? {
             1 => 65_536,
             size => usize::from(size),
         };
         let sound = page >= 512 && page.is_power_of_two();
         let frames = log.get(HEADER..)?.chunks_exact(FRAME_HEADER + page).collect();
-        sound.then_some(Self {
-            frames,
-            database,
-            page,
-        })
+        sound.then_some(Self { frames, page })
     }
 
     /// Whether there is something acknowledged that the main file does not have.
@@ -144,7 +147,7 @@ impl<'a> Headless<'a> {
     /// All transactions of a chain but the last are known to have been acknowledged: another one continues them. The last
     /// may have changed the same pages again. Whatever made the header unreadable may have destroyed frames, too, so that a
     /// chain counts wherever it begins.
-    fn holds_more(&self) -> bool {
+    fn holds_more<E>(&self, mut database: impl FnMut(u64, usize) -> Result<Vec<u8>, E>) -> Result<bool, E> {
         let mut pages = BTreeMap::new();
         for chain in self.newest_chains() {
             let transactions = chain.split_last().map_or(&[][..], |(_, before)| before);
@@ -159,9 +162,18 @@ impl<'a> Headless<'a> {
                 }
             }
         }
-        !pages
-            .values()
-            .all(|(acknowledged, last)| self.is_folded(acknowledged) || self.is_folded(last))
+        // Pages are counted from 1.
+        for (number, (acknowledged, last)) in pages {
+            let Some(at) = number.and_then(|number| number.checked_sub(1)) else {
+                return Ok(true);
+            };
+            let there = database(u64::from(at) * self.page as u64, self.page)?;
+            let is_folded = |frame: &[u8]| frame.get(FRAME_HEADER..) == Some(&there);
+            if !is_folded(acknowledged) && !is_folded(last) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Frames that continue one another, of the newest round alone. With each round the first half of the salt grows by
@@ -178,14 +190,6 @@ impl<'a> Headless<'a> {
             sum.is_some_and(|sum| continues(false, frame, sum) || continues(true, frame, sum))
         });
         chains.filter(move |chain| chain.first().is_some_and(|frame| is_newest(frame)))
-    }
-
-    /// Whether the main file has the page as the frame has it. Pages are counted from 1.
-    fn is_folded(&self, frame: &[u8]) -> bool {
-        let number = word(frame, 0).and_then(|number| usize::try_from(number).ok());
-        let at = number.and_then(|number| number.checked_sub(1)?.checked_mul(self.page));
-        let there = at.and_then(|at| self.database.get(at..at.checked_add(self.page)?));
-        there.is_some() && there == frame.get(FRAME_HEADER..)
     }
 }
 
