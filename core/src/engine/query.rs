@@ -180,6 +180,11 @@ impl Core {
                 let of_quota = matches!(error.code, ErrorCode::TooManySessions | ErrorCode::QuotaExceeded);
                 self.statistics.refused.quota += u64::from(of_quota);
                 out.push(reply(Err(error)));
+                // Behind the answer, so that it can still be written.
+                let has_no_place = |state: &Session| !state.is_admitted && state.login != Login::HealthCheck;
+                if self.sessions.get(&session).is_some_and(has_no_place) {
+                    out.push(Action::CloseSession { session });
+                }
             }
         }
     }
@@ -197,7 +202,6 @@ impl Core {
             return Err(ErrorCode::AccessDenied.into());
         }
         if !state.is_admitted {
-            out.push(Action::CloseSession { session });
             return Err(ErrorCode::TooManySessions.into());
         }
         let dev = state.dev;
