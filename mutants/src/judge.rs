@@ -273,6 +273,31 @@ mod tests {
         court.each(&mutants, work).map(|verdicts| verdicts.len())
     }
 
+    /// What a court says that asks two tests of this program in one process.
+    fn asked(script: &str) -> Verdict {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hints = Hints::read(folder.path()).expect("nothing is known");
+        let killers = killers::scripted(folder.path(), script, &["a", "b"]);
+        let court = Court {
+            killers: &killers,
+            hints: &hints,
+            catches: Mutex::default(),
+            ends: None,
+            jobs: 1,
+        };
+        let tests: Vec<&Killer> = killers.iter().collect();
+        court.ask(&mutants(1)[0], &tests)
+    }
+
+    #[test]
+    fn tests_of_one_process_are_believed_if_one_is_named() {
+        assert_eq!(asked("exit 0"), Verdict::Survived);
+        let named = "[ $# -lt 4 ] || { printf '\\nfailures:\\n    b\\n'; exit 101; }";
+        assert_eq!(asked(named), Verdict::Caught);
+        assert_eq!(asked("[ $# -lt 4 ]"), Verdict::Survived, "none fails alone");
+        assert_eq!(asked("[ $3 = a ] && [ $# -lt 4 ]"), Verdict::Caught, "one does");
+    }
+
     #[test]
     fn a_chunk_that_was_not_judged_to_its_end_says_nothing() {
         let day = Duration::from_secs(86_400);

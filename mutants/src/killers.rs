@@ -271,9 +271,43 @@ fn pass_together(killers: &[Killer]) -> Result<(), String> {
     Ok(())
 }
 
+/// Quick tests of a program that is a shell script: after `-q --exact` come the names of those to run.
+#[cfg(test)]
+pub(crate) fn scripted(folder: &Path, script: &str, tests: &[&str]) -> Vec<Killer> {
+    // Another process writes it: what a process begun meanwhile has open for writing cannot be run.
+    let write = "printf '#!/bin/sh\\n%s\\n' \"$0\" > program && chmod +x program";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", write, script]).current_dir(folder);
+    assert!(shell.status().is_ok_and(|status| status.success()));
+    let program = Arc::new(Program {
+        name: "program".to_owned(),
+        path: folder.join("program"),
+        folder: folder.to_owned(),
+    });
+    let killer = |test: &&str| Killer {
+        name: format!("program {test}"),
+        program: Arc::clone(&program),
+        test: (*test).to_owned(),
+        takes: Duration::ZERO,
+        reaches: BTreeSet::from([0]),
+    };
+    tests.iter().map(killer).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_that_mind_their_neighbours_are_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let killers = |script: &str| scripted(folder.path(), script, &["a", "b"]);
+        assert_eq!(pass_together(&killers("exit 0")), Ok(()));
+        let minds = killers("[ $# -lt 4 ] || { printf '\\nfailures:\\n    b\\n'; exit 101; }");
+        assert_eq!(pass_together(&minds[..1]), Ok(()));
+        let told = pass_together(&minds).expect_err("it fails with another");
+        assert!(told.ends_with("not with the others: b"), "{told}");
+    }
 
     #[test]
     fn the_last_list_names_what_failed() {

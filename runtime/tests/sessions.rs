@@ -158,6 +158,19 @@ fn too_long_a_query_is_an_error_and_the_session_lives() {
     assert_eq!(client.run(&format!("SET {}", "x".repeat(996))), "");
 }
 
+/// protocol.md 8.6: the first statement says why, then the session is closed, whatever else was sent with it.
+#[test]
+fn a_session_beyond_the_quota_is_told_so_and_closed() {
+    let server = server_with(|settings| settings.core.rules.quota.sessions = 1);
+    let _first = Client::open(server.cometql());
+    for _ in 0..50 {
+        let mut beyond = Client::open(server.cometql());
+        beyond.write(&query_packet(&insert(1)).repeat(100));
+        assert_eq!(error_code(&beyond.read()), 1203);
+        read_to_end(&mut beyond.stream);
+    }
+}
+
 /// Q37: the flag "in transaction" and nothing else changes.
 #[test]
 fn status_flags() {

@@ -327,6 +327,8 @@ pub struct Model {
     emptied: Option<(u32, u32)>,
     /// What happened to messages, in order.
     happened: Vec<delivery::Happened>,
+    /// What pages were sent as history, in order.
+    reads: Vec<delivery::Happened>,
     /// Session and connection that act in this step; 0 = none.
     actor: (u64, u64),
     /// Monotonic time of the step before.
@@ -386,6 +388,7 @@ impl Model {
             turned_away: None,
             emptied: None,
             happened: Vec::new(),
+            reads: Vec::new(),
             actor: (0, 0),
             previous: 0,
             compared: 0,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::exit;
 
-use comet_core::recording::{Entry, ReadError, Segment};
+use comet_core::recording::Entry;
 use comet_sim::recording::law::{Law, Verdict, play};
 use comet_sim::recording::script::Recorded;
 use comet_sim::recording::{Totals, files, shrink};
@@ -86,7 +86,9 @@ pub(crate) fn make_script(from: &Path, laws: &[Law], output: Option<&Path>) -> !
     let files = files::segments(from).unwrap_or_else(|failed| fail(from, &failed));
     let mut chosen = None;
     for file in &files {
-        let Some(mut recorded) = read(file) else { continue };
+        let Some(mut recorded) = read(file, from.is_dir()) else {
+            continue;
+        };
         recorded.laws = laws.to_vec();
         // A crash is noticed when the script runs.
         let verdict = if files.len() > 1 {
@@ -117,14 +119,11 @@ pub(crate) fn make_script(from: &Path, laws: &[Law], output: Option<&Path>) -> !
     exit(0)
 }
 
-/// `None` if the server died before the checkpoint was written.
-fn read(file: &Path) -> Option<Recorded> {
+/// `None` if nothing of it is to be played.
+fn read(file: &Path, is_one_of_many: bool) -> Option<Recorded> {
     let bytes = std::fs::read(file).unwrap_or_else(|error| fail(file, &error));
-    match Segment::read(&bytes) {
-        Ok(segment) => Some(Recorded::from(&segment)),
-        Err(ReadError::NoCheckpoint) => None,
-        Err(error) => fail(file, &error),
-    }
+    let segment = files::read(file, &bytes, is_one_of_many).unwrap_or_else(|error| fail(file, &error));
+    segment.map(|segment| Recorded::from(&segment))
 }
 
 /// Plays a recording as text, makes it small if it fails, and ends the program.

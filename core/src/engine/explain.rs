@@ -11,12 +11,21 @@ use alloc::vec::Vec;
 
 use super::Core;
 use crate::cometql::{self, Keys, Rows};
+use crate::error::{ErrorCode, QueryError};
 use crate::id::{ConnId, DevId, MessageId, Seq, UserId};
 use crate::state::{Address, Fact, Held, LastSeen};
 use crate::time::{UnixMillis, UnixSeconds};
 
 use found::{Asked, Found, Gathered};
 pub(super) use line::{Line, PRIVATE};
+
+/// An answer about several messages has at most so many rows …
+const ROWS_MAX: usize = 20_000;
+/// … and compares at most so many readings of histories with messages: some ten milliseconds.
+const COMPARISONS_MAX: usize = 5_000_000;
+
+/// What a statement is told that asks for more.
+const TOO_MANY: QueryError = QueryError::new(ErrorCode::TooLong, "too much to tell; ask for fewer messages");
 
 /// All that is known of a message, in the order in which it happened.
 #[derive(Debug)]
@@ -28,8 +37,8 @@ pub(super) struct Story {
 
 impl Core {
     /// EXPLAIN DELIVERY: always says something.
-    pub(super) fn explain(&self, dev: DevId, message: Option<MessageId>) -> Rows {
-        let stories = self.stories(dev, &Keys::Messages(message.into_iter().collect()));
+    pub(super) fn explain(&self, dev: DevId, message: Option<MessageId>) -> Result<Rows, QueryError> {
+        let stories = self.stories(dev, &Keys::Messages(message.into_iter().collect()))?;
         let mut rows: Vec<_> = stories
             .iter()
             .flat_map(|story| &story.lines)
@@ -39,7 +48,7 @@ impl Core {
             rows.push(Line::new(self.now.unix, "unknown", self.nothing_known()).told());
         }
         let columns = cometql::explain_columns();
-        Rows { columns, rows }
+        Ok(Rows { columns, rows })
     }
 
     fn nothing_known(&self) -> String {
@@ -53,23 +62,39 @@ impl Core {
 
     /// What is known of the messages that the keys mean, in the order listed, else in that of their ids. Walks once over the
     /// journal, and over queues and histories where messages can be that the journal does not know.
-    pub(super) fn stories(&self, dev: DevId, keys: &Keys) -> Vec<Story> {
+    ///
+    /// # Errors
+    /// [`ErrorCode::TooLong`] if it is about more than one message and more than `ROWS_MAX` or `COMPARISONS_MAX`.
+    pub(super) fn stories(&self, dev: DevId, keys: &Keys) -> Result<Vec<Story>, QueryError> {
         let own = self.journal.entries().filter(|entry| entry.dev == dev);
         let asked = Asked::new(keys, own);
         let mut gathered = self.gather(dev, &asked);
-        self.find_kept(dev, &asked, &mut gathered);
-        let story = |id: MessageId| {
-            let found = gathered.found.get(&id)?;
-            let lines = self.lines(dev, found, &gathered);
-            let to = found.to.clone();
-            Some(Story { id, to, lines })
-        };
-        match keys {
-            Keys::Messages(ids) => ids.iter().copied().filter_map(story).collect(),
+        self.find_kept(dev, &asked, &mut gathered)?;
+        let ids: Vec<MessageId> = match keys {
+            Keys::Messages(ids) => ids.clone(),
             Keys::All | Keys::Users(_) | Keys::Channels(_) | Keys::Tokens(_) => {
-                gathered.found.keys().copied().filter_map(story).collect()
+                gathered.found.keys().copied().collect()
             }
+        };
+        let (mut rows, mut comparisons) = (0, 0);
+        let mut stories = Vec::new();
+        for id in ids {
+            let Some(found) = gathered.found.get(&id) else {
+                continue;
+            };
+            comparisons += gathered.comparisons(found);
+            if comparisons > COMPARISONS_MAX && !stories.is_empty() {
+                return Err(TOO_MANY);
+            }
+            let lines = self.lines(dev, found, &gathered);
+            rows += lines.len();
+            if rows > ROWS_MAX && !stories.is_empty() {
+                return Err(TOO_MANY);
+            }
+            let to = found.to.clone();
+            stories.push(Story { id, to, lines });
         }
+        Ok(stories)
     }
 
     /// The facts about the messages that are asked for.
@@ -96,9 +121,14 @@ impl Core {
     }
 
     /// The messages that are in queue or history at present, whether the journal knows them or not.
-    fn find_kept(&self, dev: DevId, asked: &Asked<'_>, gathered: &mut Gathered<'_>) {
+    fn find_kept(
+        &self,
+        dev: DevId,
+        asked: &Asked<'_>,
+        gathered: &mut Gathered<'_>,
+    ) -> Result<(), QueryError> {
         let Some(tenant) = self.durable.tenant(dev) else {
-            return;
+            return Ok(());
         };
         let anywhere = asked.is_anywhere(gathered);
         for (&user, stored) in &tenant.users {
@@ -106,6 +136,9 @@ impl Core {
             if anywhere || asked.means_all_of(&to) || gathered.mentions(&to) {
                 for kept in &stored.queue {
                     gathered.is_kept(asked, &to, (kept.id, kept.seq, kept.time));
+                }
+                if gathered.found.len() > ROWS_MAX {
+                    return Err(TOO_MANY);
                 }
             }
         }
@@ -115,8 +148,12 @@ impl Core {
                 for kept in &stored.history {
                     gathered.is_kept(asked, &to, (kept.id, kept.seq, kept.time));
                 }
+                if gathered.found.len() > ROWS_MAX {
+                    return Err(TOO_MANY);
+                }
             }
         }
+        Ok(())
     }
 
     /// What is known of one message.
@@ -154,8 +191,7 @@ impl Core {
             Address::User(user) => self.why_it_waits(dev, *user, found.seq),
             Address::Channel(channel) => {
                 let stored = self.durable.channel(dev, channel);
-                let history = stored.into_iter().flat_map(|stored| &stored.history);
-                let newer = history.filter(|kept| kept.seq > found.seq).count();
+                let newer = stored.map_or(0, |stored| stored.newer_than(found.seq));
                 let length = self.history_length(dev, channel);
                 let detail = format!("in the history of {length} messages; newer ones: {newer}");
                 vec![Line::new(self.now.unix, "kept", detail)]
@@ -208,10 +244,6 @@ impl Core {
     }
 
     fn why_nobody_gets_it(&self, dev: DevId, user: UserId) -> String {
-        let live = self.tenants.user(dev, user);
-        if live.is_some_and(|live| !live.connections.devices().is_empty()) {
-            return "for the next connection of this user".into();
-        }
         match self.durable.user(dev, user).and_then(|stored| stored.last_seen) {
             Some(LastSeen::Offline(time)) => {
                 format!("the user has had no authorized connection since {}", millis(time))

@@ -180,6 +180,11 @@ impl Core {
                 let of_quota = matches!(error.code, ErrorCode::TooManySessions | ErrorCode::QuotaExceeded);
                 self.statistics.refused.quota += u64::from(of_quota);
                 out.push(reply(Err(error)));
+                // Behind the answer, so that it can still be written.
+                let has_no_place = |state: &Session| !state.is_admitted && state.login != Login::HealthCheck;
+                if self.sessions.get(&session).is_some_and(has_no_place) {
+                    out.push(Action::CloseSession { session });
+                }
             }
         }
     }
@@ -197,7 +202,6 @@ impl Core {
             return Err(ErrorCode::AccessDenied.into());
         }
         if !state.is_admitted {
-            out.push(Action::CloseSession { session });
             return Err(ErrorCode::TooManySessions.into());
         }
         let dev = state.dev;
@@ -242,12 +246,12 @@ impl Core {
                 self.delete((dev, session), &delete, out)
             }
             Statement::Select(select) => {
-                let candidates = self.rows_of(dev, select.table, &select.keys);
+                let candidates = self.rows_of(dev, select.table, &select.keys)?;
                 let rows = candidates.into_iter().map(|(_, row)| row).collect();
                 Ok(cometql::select(&select, rows).into())
             }
             Statement::Constants { columns, limit } => Ok(self.constants(session, &columns, limit).into()),
-            Statement::Explain { message } => Ok(self.explain(dev, message).into()),
+            Statement::Explain { message } => Ok(self.explain(dev, message)?.into()),
             Statement::Show(show) => Ok(self.show(dev, &show).into()),
             Statement::ShowHost { scope: _, facts } => {
                 Ok(pairs(facts.iter().map(|(n, v)| (&**n, v.as_str()))).into())

@@ -75,8 +75,13 @@ impl Core {
     }
 
     /// The rows a statement may look at, in the order of the listed keys, else in key order.
-    pub(super) fn rows_of(&self, dev: DevId, table: Table, keys: &Keys) -> Vec<(RowId, Row)> {
-        match table {
+    pub(super) fn rows_of(
+        &self,
+        dev: DevId,
+        table: Table,
+        keys: &Keys,
+    ) -> Result<Vec<(RowId, Row)>, QueryError> {
+        Ok(match table {
             Table::UsersAuth => self.rows_of_users_auth(dev, keys),
             Table::UsersTime => self.rows_of_users_time(dev, keys),
             Table::UsersData => self.rows_of_users_data(dev, keys),
@@ -86,10 +91,10 @@ impl Core {
             Table::UsersInPipes => self.rows_of_users_in_pipes(dev, keys),
             Table::PipesSettings => self.rows_of_pipes_settings(dev, keys),
             Table::RevokedTokens => self.rows_of_revoked_tokens(dev, keys),
-            Table::MessagesDelivery => self.rows_of_messages_delivery(dev, keys),
+            Table::MessagesDelivery => self.rows_of_messages_delivery(dev, keys)?,
             // Without a video server there is no conference, and nothing is profiled (7.14, 7.15).
             Table::Conference | Table::ConferenceMembers | Table::Dialogs | Table::Profiler => Vec::new(),
-        }
+        })
     }
 
     /// DELETE: the rows that the whole WHERE, ORDER BY and LIMIT choose (Q42).
@@ -99,7 +104,7 @@ impl Core {
         delete: &Delete,
         out: &mut Vec<Action>,
     ) -> Result<Outcome, QueryError> {
-        let mut candidates = self.rows_of(dev, delete.table, &delete.keys);
+        let mut candidates = self.rows_of(dev, delete.table, &delete.keys)?;
         if delete.table == Table::UsersAuth {
             candidates.extend(self.keyless_users(dev, &delete.keys));
         }

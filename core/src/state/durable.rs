@@ -164,6 +164,11 @@ impl DurableChannel {
         self.history.get(at).filter(|message| message.seq <= upto)
     }
 
+    /// How many messages are behind this place.
+    pub fn newer_than(&self, seq: Seq) -> usize {
+        self.history.len() - self.history.partition_point(|message| message.seq <= seq)
+    }
+
     /// How many messages are kept: `trust_*` channels always keep the maximum (Q67).
     pub fn kept(&self, name: &ChannelName) -> usize {
         effective_length(name, self.setting)

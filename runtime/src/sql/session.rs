@@ -5,6 +5,7 @@
 //! delays only itself. A SELECT waits until its result is on its way before the next statement is taken, so that a
 //! client cannot make the server hold many large results.
 
+mod answers;
 mod io;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,10 +20,10 @@ use comet_core::cometql::{self, Prepared, Statement};
 use comet_core::{DevId, ErrorCode, Event, Login, Mono, QueryError, Reply, RequestId, SessionId};
 use comet_mysql::{Connection, ErrorPacket, Input, StatementId};
 
-use super::login::{NotLetIn, PIPELINE_MAX, decide, error_packet, greeting, may_come, refusal};
+use super::login::{NotLetIn, PIPELINE_MAX, decide, greeting, may_come, refusal};
 use super::mailbox::Mailbox;
 use super::params::params;
-use super::reply::{self, Streaming};
+use super::reply::Streaming;
 use super::statement;
 use crate::memory::{Taken, Use};
 use crate::rt::TcpStream;
@@ -184,14 +185,13 @@ impl Session {
         if left == Some(Duration::ZERO) {
             return Step::Break(End::Over);
         }
-        for (req, reply) in self.mailbox.take() {
-            self.place(req, reply);
-        }
-        let answered = self.answer();
+        let answered = self.take_replies();
         let taken = self.take_inputs()?;
         self.count();
         let events = std::mem::take(&mut self.events);
         if self.shard.shared.events.send(events, |_| {}).await.is_err() || self.mailbox.is_closed() {
+            // What was said before the end is said.
+            self.take_replies();
             return Step::Break(End::Over);
         }
         if taken || (answered && !self.is_full()) {
@@ -393,93 +393,6 @@ impl Session {
             req,
             statement,
         });
-    }
-
-    // Output.
-
-    /// Puts a reply where it belongs; the core may answer a later statement first.
-    fn place(&mut self, req: RequestId, reply: Reply) {
-        if let Err(error) = &reply.result {
-            self.shard.shared.metrics.query_error(error.code);
-        }
-        let index = req
-            .0
-            .checked_sub(self.first)
-            .and_then(|index| usize::try_from(index).ok());
-        match index.and_then(|index| self.slots.get_mut(index)) {
-            Some(slot @ Slot::Waiting) => {
-                self.rows_bytes += reply::bytes(&reply);
-                *slot = Slot::Replied(reply);
-            }
-            Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics | Slot::Refused)
-            | None => {}
-        }
-    }
-
-    /// Turns what is ready into output. True: something was.
-    fn answer(&mut self) -> bool {
-        let mut any = false;
-        while !self.is_full() || self.broken {
-            if let Some(streaming) = &mut self.streaming {
-                any = true;
-                if !streaming.continue_until(&mut self.mysql, OUTPUT_MAX) {
-                    break;
-                }
-                self.streaming = None;
-                self.rows_bytes = 0;
-            } else if !self.answer_next() {
-                break;
-            } else {
-                any = true;
-            }
-            self.drop_output_if_broken();
-        }
-        if self.slots.is_empty() && self.streaming.is_none() {
-            self.barrier = false;
-        }
-        any
-    }
-
-    fn answer_next(&mut self) -> bool {
-        match self.slots.front() {
-            None | Some(Slot::Waiting) => return false,
-            Some(Slot::Replied(_) | Slot::Ignored | Slot::Prepared(_) | Slot::Statistics | Slot::Refused) => {
-            }
-        }
-        let Some(slot) = self.slots.pop_front() else {
-            return false;
-        };
-        self.first += 1;
-        match slot {
-            Slot::Waiting | Slot::Ignored => {}
-            Slot::Replied(reply) => self.streaming = reply::begin(&mut self.mysql, reply),
-            Slot::Prepared(statement) => {
-                if let Some((id, prepared)) = reply::prepared(&mut self.mysql, statement) {
-                    self.prepared_bytes += prepared.memory();
-                    self.prepared.insert(id, prepared);
-                }
-            }
-            Slot::Statistics => self.mysql.statistics(&self.statistics()),
-            Slot::Refused => self.mysql.error(&error_packet(ErrorCode::AccessDenied.into())),
-        }
-        true
-    }
-
-    fn statistics(&self) -> String {
-        let metrics = &self.shard.shared.metrics;
-        let uptime = self.shard.shared.clock.mono().micros() / 1_000_000;
-        let (sessions, browsers) = (metrics.sessions.get(), metrics.connections.get());
-        format!(
-            "Uptime: {uptime}  Sessions: {sessions}  Browsers: {browsers}  Events: {}",
-            metrics.events.get()
-        )
-    }
-
-    fn drop_output_if_broken(&mut self) {
-        if self.broken {
-            self.out.clear();
-            drop(self.mysql.take_output());
-        }
     }
 
     fn open(&self) {

@@ -204,9 +204,8 @@ impl Recorder {
                 call.is_likely |=
                     matches!(&call.op, Op::Append(rows) if rows.iter().all(|n| self.stored.contains(n)));
             }
-            self.explained += calls.len() as u64;
             match explain(&rules, &calls) {
-                Verdict::Explained => {}
+                Verdict::Explained => self.explained += calls.len() as u64,
                 Verdict::Undecided => self.undecided += 1,
                 Verdict::Unexplained(upto) => {
                     let around = &calls[upto.saturating_sub(4)..calls.len().min(upto + 3)];

@@ -27,6 +27,8 @@ pub(super) struct Happened {
 pub(super) struct Story {
     id: String,
     happened: Vec<Happened>,
+    /// The pages that were sent it as history.
+    reads: Vec<Happened>,
     /// The word for where it is, if it is anywhere.
     present: Option<&'static str>,
     /// So many of what happened last must be told.
@@ -74,10 +76,27 @@ impl Model {
     }
 
     /// Something happened to a message.
-    pub(super) fn happened(&mut self, id: String, dev: u32, what: &'static str, (session, conn): (u64, u64)) {
+    pub(super) fn happened(&mut self, id: String, dev: u32, what: &'static str, by: (u64, u64)) {
+        let happened = self.now_happened(id, dev, what, by);
+        self.happened.push(happened);
+    }
+
+    /// A message was sent to a page as history.
+    pub(super) fn was_read(&mut self, id: String, dev: u32, conn: ConnId) {
+        let read = self.now_happened(id, dev, "read", (0, conn.0));
+        self.reads.push(read);
+    }
+
+    fn now_happened(
+        &self,
+        id: String,
+        dev: u32,
+        what: &'static str,
+        (session, conn): (u64, u64),
+    ) -> Happened {
         // A timer sees its own time, which may be that of any moment since the step before.
         let slack = 3 * (self.now - self.previous) / 1000 + 1;
-        self.happened.push(Happened {
+        Happened {
             id,
             dev,
             what,
@@ -85,7 +104,7 @@ impl Model {
             conn,
             between: (self.unix.saturating_sub(slack), self.unix),
             life: self.life,
-        });
+        }
     }
 
     /// Something happened to a private message that is owed, and to a connection.
@@ -167,13 +186,21 @@ impl Model {
         }
     }
 
-    /// The id of some message, mostly a late one, or of none.
+    /// The id of some message, mostly a late one or one that was deleted lately, or of none.
     pub fn some_id(&self, number: u64) -> String {
         let back = (number / 4) as usize * (1 + (number % 4) as usize * 7);
-        match self.happened.len().checked_sub(back + 1) {
-            Some(at) if !number.is_multiple_of(11) => self.happened[at].id.clone(),
-            Some(_) | None => comet_core::MessageId(number.into()).to_string(),
-        }
+        // A page may send a deleted message again, and it is accepted although nobody keeps it; that is not concluded here.
+        let is_sent = |id: &str| self.identities.iter().any(|(_, sent)| sent == id);
+        let is_deleted = |happened: &&Happened| happened.what == "deleted" && !is_sent(&happened.id);
+        let chosen = match number % 11 {
+            0 => None,
+            1..4 => self.happened.iter().rfind(is_deleted),
+            _ => self.happened.iter().rev().nth(back),
+        };
+        chosen.map_or_else(
+            || comet_core::MessageId(number.into()).to_string(),
+            |happened| happened.id.clone(),
+        )
     }
 
     /// What a tenant must be told of a message.
@@ -190,10 +217,9 @@ impl Model {
         } else {
             None
         };
-        let happened = if window == 0 {
-            Vec::new()
-        } else {
-            self.happened.iter().filter(own).cloned().collect()
+        let of = |all: &[Happened]| match window {
+            0 => Vec::new(),
+            _ => all.iter().filter(own).cloned().collect(),
         };
         // How much of a small window other things take, like the reading of histories, cannot be known.
         let certain = if window < Knob::DeliveryWindow.calm() {
@@ -204,7 +230,8 @@ impl Model {
         let newest = self.happened.iter().rev().take(certain);
         Story {
             id: id.to_owned(),
-            happened,
+            happened: of(&self.happened),
+            reads: of(&self.reads),
             present,
             must: newest.filter(own).count(),
         }
@@ -278,6 +305,9 @@ fn is_told(story: &Story, rows: &[&Told], words: bool) -> bool {
             rows.is_empty()
         };
     }
+    if !reads_are_told(story, rows) {
+        return false;
+    }
     let told: Vec<&&Told> = rows
         .iter()
         .filter(|told| HAPPENED.contains(&told.what.as_str()))
@@ -297,6 +327,18 @@ fn is_told(story: &Story, rows: &[&Told], words: bool) -> bool {
     let complete = story.must == story.happened.len();
     let from_store = story.present.is_some() && told.first().is_some_and(is_stores);
     is_end_of(story, &told) || (from_store && !(begun && complete) && is_end_of(story, &told[1..]))
+}
+
+/// True if those who are told to have read it did, and nobody else later. The window may have forgotten all of them.
+fn reads_are_told(story: &Story, rows: &[&Told]) -> bool {
+    // A row without a connection counts older ones.
+    let is_one = |told: &&&Told| told.what == "read" && told.facts.is_none_or(|(_, conn, _)| conn != 0);
+    let told: Vec<&&Told> = rows.iter().filter(is_one).collect();
+    let Some(forgotten) = story.reads.len().checked_sub(told.len()) else {
+        return false;
+    };
+    let reads = story.reads[forgotten..].iter();
+    reads.zip(told).all(|(read, told)| is_same(read, told))
 }
 
 /// True if this is what happened last, and enough of it.

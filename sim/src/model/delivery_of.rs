@@ -4,6 +4,7 @@
 use comet_core::cometql::{Cell, Rows};
 
 use super::delivery::tells;
+use super::sends::Identity;
 use super::{Failure, Model, wrong};
 
 impl Model {
@@ -28,14 +29,18 @@ impl Model {
             Some(Cell::Text(id)) => id.to_string(),
             Some(Cell::Int(_)) | None => String::new(),
         };
+        let is_his = |row: &&Vec<Cell>| channel != "msg" || ids.contains(&id(row));
+        if let Some(row) = seen.rows.iter().find(|row| !is_his(row)) {
+            return wrong("delivery", format!("{row:?} is not of {user:?} of tenant {dev}"));
+        }
         ids.extend(seen.rows.iter().map(id));
         ids.sort();
         ids.dedup();
         for told in &ids {
             // What a page sent under a send key may have been accepted before under the same id, and kept by nobody: what is
             // told of that is not known here.
-            let is_sent = || self.identities.iter().any(|(_, sent)| sent == told);
-            if channel != "msg" && is_sent() {
+            let is_sent = |(by, sent): &(_, String)| sent == told && Identity::is_of(by, dev, channel);
+            if channel != "msg" && self.identities.iter().any(is_sent) {
                 continue;
             }
             let story = self.story(dev, told);

@@ -20,6 +20,13 @@ pub(super) struct Identity {
     key: String,
 }
 
+impl Identity {
+    /// True if it was sent to this channel.
+    pub(super) fn is_of(&self, dev: u32, channel: &str) -> bool {
+        self.dev == dev && self.channel == channel
+    }
+}
+
 /// A message the server remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {

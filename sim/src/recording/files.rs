@@ -22,7 +22,7 @@ pub struct Failed {
 pub enum Why {
     /// The system does not give it.
     Io(io::Error),
-    /// There is no recording.
+    /// There is no recording, or none of which anything can be replayed.
     Nothing,
     /// It cannot be read.
     Read(ReadError),
@@ -35,7 +35,7 @@ impl fmt::Display for Failed {
         write!(f, "{}: ", self.file.display())?;
         match &self.why {
             Why::Io(error) => error.fmt(f),
-            Why::Nothing => f.write_str("there is no recording"),
+            Why::Nothing => f.write_str("there is no recording that can be replayed"),
             Why::Read(error) => error.fmt(f),
             Why::Difference(difference) => difference.fmt(f),
         }
@@ -70,13 +70,28 @@ pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Failed> {
     Ok(files)
 }
 
-/// Replays the segments of a file or directory up to the first difference. `watch` is told file, number and event
-/// before the core is. A segment that ends before its checkpoint does, because the server died then, has nothing to
-/// replay and is passed over; so is, in a directory, one of another name than it should have, because the server died
-/// when it was about to write it over.
+/// What a file holds; `None` if nothing of it is to be played: it ends before its checkpoint does, because the server died
+/// then, or it is one of a directory and has another name than it should, because the server was about to write it over.
 ///
 /// # Errors
-/// See [`Failed`].
+/// It is not a recording, or damaged.
+pub fn read<'b>(
+    file: &Path,
+    bytes: &'b [u8],
+    is_one_of_many: bool,
+) -> Result<Option<Segment<'b>>, ReadError> {
+    match Segment::read(bytes) {
+        Err(ReadError::NoCheckpoint) => Ok(None),
+        Ok(segment) if is_one_of_many && file.file_stem() != Some(segment.head.name().as_ref()) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Replays the segments of a file or directory up to the first difference. `watch` is told file, number and event
+/// before the core is.
+///
+/// # Errors
+/// See [`Failed`]; also if nothing was replayed.
 pub fn replay(path: &Path, watch: &mut dyn FnMut(&Path, usize, &Entry)) -> Result<Totals, Failed> {
     let mut replay = Replay::default();
     for file in segments(path)? {
@@ -85,21 +100,20 @@ pub fn replay(path: &Path, watch: &mut dyn FnMut(&Path, usize, &Entry)) -> Resul
             why,
         };
         let bytes = std::fs::read(&file).map_err(|error| failed(Why::Io(error)))?;
-        let segment = match Segment::read(&bytes) {
-            Err(ReadError::NoCheckpoint) => {
-                replay.totals.torn += 1;
-                continue;
-            }
-            read => read.map_err(|error| failed(Why::Read(error)))?,
-        };
-        if path.is_dir() && file.file_stem() != Some(segment.head.name().as_ref()) {
+        let read = read(&file, &bytes, path.is_dir()).map_err(|error| failed(Why::Read(error)))?;
+        let Some(segment) = read else {
             replay.totals.torn += 1;
             continue;
-        }
+        };
         let played = replay.segment(&segment, &mut |number, entry| watch(&file, number, entry));
         if let Some(difference) = played.map_err(|error| failed(Why::Read(error)))? {
             return Err(failed(Why::Difference(difference)));
         }
+    }
+    if replay.totals.segments == 0 {
+        let file = path.to_owned();
+        let why = Why::Nothing;
+        return Err(Failed { file, why });
     }
     Ok(replay.totals)
 }

@@ -108,6 +108,7 @@ const SIMULATOR: Figures = &[
     ("simulated_ms", "simulated hours"),
     ("faults", "faults injected"),
     ("comparisons", "comparisons"),
+    ("undecided", "histories left undecided"),
     ("digest", "digest"),
 ];
 

@@ -113,6 +113,24 @@ impl Found<'_> {
         let mut whats = self.facts.iter().map(|(_, _, what)| what);
         whats.any(|what| matches!(what, What::Accepted { .. }))
     }
+
+    /// Where in the journal it left the history: who read later did not get it. `usize::MAX` = it has not left.
+    fn left(&self) -> usize {
+        let leaves = |what: &What| match what {
+            What::Overwritten | What::Deleted { .. } | What::Shortened { .. } => true,
+            What::Accepted { .. }
+            | What::Repeated { .. }
+            | What::Sent { .. }
+            | What::Acknowledged { .. }
+            | What::Unacknowledged { .. }
+            | What::Paid
+            | What::Expired => false,
+        };
+        let mut facts = self.facts.iter();
+        facts
+            .find(|(_, _, what)| leaves(what))
+            .map_or(usize::MAX, |(place, _, _)| *place)
+    }
 }
 
 /// A page that was sent a part of a history.
@@ -197,6 +215,19 @@ impl<'a> Gathered<'a> {
         found
     }
 
+    /// Who was sent a part of this history, in order.
+    fn readers_of(&self, channel: &ChannelName) -> &[Reader<'a>] {
+        self.readers.get(channel).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many readings have to be compared to tell what happened to a message.
+    pub(super) fn comparisons(&self, found: &Found<'_>) -> usize {
+        match &found.to {
+            Address::User(_) => 0,
+            Address::Channel(channel) => self.readers_of(channel).len(),
+        }
+    }
+
     /// True if one of the messages was sent there.
     pub(super) fn mentions(&self, to: &Address) -> bool {
         self.addresses.contains(to)
@@ -212,7 +243,7 @@ impl<'a> Gathered<'a> {
             }
         }
         if let Address::Channel(channel) = &found.to {
-            self.tell_readers(channel, found.seq, &mut lines);
+            self.tell_readers(channel, found, &mut lines);
         }
         lines.sort_by_key(|(place, _)| *place);
         lines.into_iter().map(|(_, line)| line).collect()
@@ -235,9 +266,15 @@ impl<'a> Gathered<'a> {
     }
 
     /// The pages that were sent a message as history.
-    fn tell_readers(&self, channel: &ChannelName, seq: Seq, lines: &mut Vec<(usize, Line)>) {
-        let all = self.readers.get(channel).into_iter().flatten();
-        let of: Vec<&Reader<'_>> = all.filter(|reader| reader.seqs.contains(&seq)).collect();
+    fn tell_readers(&self, channel: &ChannelName, found: &Found<'_>, lines: &mut Vec<(usize, Line)>) {
+        let left = found.left();
+        let until_then = self
+            .readers_of(channel)
+            .iter()
+            .take_while(|reader| reader.place < left);
+        let of: Vec<&Reader<'_>> = until_then
+            .filter(|reader| reader.seqs.contains(&found.seq))
+            .collect();
         let (older, newest) = of.split_at(of.len().saturating_sub(READERS_MAX));
         if let Some(last) = older.last() {
             let line = Line::new(

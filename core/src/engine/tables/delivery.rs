@@ -7,17 +7,22 @@ use alloc::vec::Vec;
 use super::{Core, RowId};
 use crate::cometql::{Cell, Keys, Row};
 use crate::engine::explain::{Line, PRIVATE, Story};
+use crate::error::QueryError;
 use crate::id::{DevId, UserId};
 use crate::state::Address;
 
 impl Core {
     /// A row for everything that is known of the messages, in order.
-    pub(super) fn rows_of_messages_delivery(&self, dev: DevId, keys: &Keys) -> Vec<(RowId, Row)> {
-        let stories = self.stories(dev, keys);
+    pub(super) fn rows_of_messages_delivery(
+        &self,
+        dev: DevId,
+        keys: &Keys,
+    ) -> Result<Vec<(RowId, Row)>, QueryError> {
+        let stories = self.stories(dev, keys)?;
         let rows = stories
             .iter()
             .flat_map(|story| story.lines.iter().map(|line| (RowId::ReadOnly, row(story, line))));
-        rows.collect()
+        Ok(rows.collect())
     }
 }
 
