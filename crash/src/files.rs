@@ -80,12 +80,18 @@ impl Files for Mounted {
         Ok(bytes)
     }
 
-    fn settle(&self, path: &Path) -> io::Result<()> {
-        let Some(inode) = self.disk.find(name(path)?).map_err(system)? else {
-            return Ok(());
-        };
-        self.disk.sync(inode).map_err(system)?;
-        self.disk.reread(inode).map_err(system)
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        match self.disk.find(name(path)?).map_err(system)? {
+            Some(inode) => self.disk.sync(inode).map_err(system),
+            None => Ok(()),
+        }
+    }
+
+    fn forget(&self, path: &Path) -> io::Result<()> {
+        match self.disk.find(name(path)?).map_err(system)? {
+            Some(inode) => self.disk.reread(inode).map_err(system),
+            None => Ok(()),
+        }
     }
 
     fn cut(&self, path: &Path, length: u64) -> io::Result<()> {

@@ -23,9 +23,12 @@ pub trait Files {
     /// So many bytes of a file that is there, from an offset on; fewer where it ends.
     fn read_at(&self, path: &Path, at: u64, length: usize) -> io::Result<Vec<u8>>;
 
-    /// Brings the content of a file, if there is one, to the disk, and has it read from there from now on: the system may
-    /// go on showing what it could not write when somebody before us synced it.
-    fn settle(&self, path: &Path) -> io::Result<()>;
+    /// Brings the content of a file, if there is one, to the disk.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
+    /// Has a file, if there is one, read from the disk from now on: the system may go on showing what it could not write
+    /// when somebody before us synced it.
+    fn forget(&self, path: &Path) -> io::Result<()>;
 
     /// Shortens a file that is there, if it is longer, and brings that to the disk.
     fn cut(&self, path: &Path, length: u64) -> io::Result<()>;
@@ -65,13 +68,18 @@ impl Files for SystemFiles {
         Ok(bytes)
     }
 
-    fn settle(&self, path: &Path) -> io::Result<()> {
-        let Some(file) = present(File::open(path))? else {
-            return Ok(());
-        };
-        file.sync_all()?;
-        // A file system that keeps nothing to forget may refuse.
-        let _ = fadvise(&file, 0, None, Advice::DontNeed);
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        match present(File::open(path))? {
+            Some(file) => file.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    fn forget(&self, path: &Path) -> io::Result<()> {
+        if let Some(file) = present(File::open(path))? {
+            // A file system that keeps nothing to forget may refuse.
+            let _ = fadvise(&file, 0, None, Advice::DontNeed);
+        }
         Ok(())
     }
 

@@ -58,8 +58,7 @@ pub fn open_on(
         create(files, dir, &path)?;
     }
     let log = path.with_extension("db-wal");
-    // What a killed process wrote there and did not sync. Nothing may follow it before it is safe itself.
-    files.settle(&log).map_err(|cause| io_error(&log, cause))?;
+    settle(files, &log, durability).map_err(|cause| io_error(&log, cause))?;
     let left = check_log(files, &path, &log, durability)?;
     let mut connection = connect(files, &path, durability, checkpoint_pages)?;
     check(files, &connection, &path, left == Some(0))?;
@@ -195,6 +194,17 @@ fn connection(files: &impl Files, path: &Path) -> rusqlite::Result<Connection> {
     match files.layer() {
         Some(layer) => Connection::open_with_flags_and_vfs(path, flags, layer),
         None => Connection::open_with_flags(path, flags),
+    }
+}
+
+/// Brings what a killed process wrote to the log and did not sync to the disk: nothing may follow it before it is safe
+/// itself. With `fsync` nothing of it was acknowledged if that fails, now or at an earlier start, and it is gone. With `os`
+/// it was, so that it is kept for as long as the system has it.
+fn settle(files: &impl Files, log: &Path, durability: Durability) -> io::Result<()> {
+    files.sync(log)?;
+    match durability {
+        Durability::Fsync => files.forget(log),
+        Durability::Os => Ok(()),
     }
 }
 
