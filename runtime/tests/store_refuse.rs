@@ -401,6 +401,31 @@ fn what_an_unfinished_attempt_left_does_not_stay() {
     drop(store);
 }
 
+/// Both files are left to whoever wants to save what is in them: the log is neither cut nor folded by a start that ends with
+/// a refusal.
+#[test]
+fn a_refused_store_keeps_its_log() {
+    let image = killed_after(3);
+    let (main, log) = (image.path().join(FILE_NAME), image.path().join(LOG_NAME));
+    let sound = fs::read(&main).unwrap();
+    let mut longer = fs::read(&log).unwrap();
+    longer.extend_from_within(longer.len() - (4096 + 24)..);
+    let mut refused = 0;
+    for page in 1..sound.len() as u64 / 4096 {
+        fs::write(&main, &sound).unwrap();
+        overwrite(&main, page * 4096, &[0xff; 64]);
+        fs::write(&log, &longer).unwrap();
+        let damaged = fs::read(&main).unwrap();
+        // The log may hold the page.
+        if read(image.path()).is_err() {
+            refused += 1;
+            assert!(fs::read(&log).unwrap() == longer, "page {page}: the log");
+            assert!(fs::read(&main).unwrap() == damaged, "page {page}: the file");
+        }
+    }
+    assert!(refused > 10, "{refused}");
+}
+
 /// SQLite writes the header again when it begins with the first frame, and the power may fail at that moment. What is behind
 /// it is then in the main file, too.
 #[test]

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use comet_core::Durable;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::files::{Files, SystemFiles};
@@ -69,10 +70,11 @@ pub fn open_on(
             Err(error) => from_sqlite(&path, error),
         }
     })?;
-    // Only now: a start that is refused cuts nothing.
+    // Only now: a store that is refused is left as it is.
     if let Some(length) = left {
         cut_log(files, &mut connection, &path, &log, length)?;
     }
+    fold_when_closed(&connection, true).map_err(|error| from_sqlite(&path, error))?;
     // SQLite has made its log by now, unless the change to it failed after it was confirmed. Without a log it would work
     // on, and a loss of power could take back what was acknowledged.
     if !exists(files, &log)? {
@@ -266,6 +268,7 @@ fn connect(
 ) -> Result<Connection, StoreError> {
     let sqlite = |error| from_sqlite(path, error);
     let connection = connection(files, path).map_err(sqlite)?;
+    fold_when_closed(&connection, false).map_err(sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     // SQLite falls back to reading only when it may not write.
     if connection.is_readonly("main").map_err(sqlite)? {
@@ -299,6 +302,14 @@ fn connect(
     }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Whether SQLite folds the log into the main file and takes it away when the connection ends. Not before everything was
+/// found to be sound: a start that is refused ends it, too.
+fn fold_when_closed(connection: &Connection, fold: bool) -> rusqlite::Result<()> {
+    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !fold)?;
+    debug_assert_eq!(kept, !fold);
+    Ok(())
 }
 
 /// Ours, and of a version we know? Asked before anything is written.
