@@ -7,12 +7,11 @@ use comet_core::Durable;
 use super::*;
 
 fn open(mounted: &Mounted) -> Result<(Group, Durable), StoreError> {
-    store::open_on(
-        mounted,
-        &mounted.dir(),
-        Durability::Fsync,
-        store::CHECKPOINT_PAGES,
-    )
+    open_with(mounted, Durability::Fsync)
+}
+
+fn open_with(mounted: &Mounted, durability: Durability) -> Result<(Group, Durable), StoreError> {
+    store::open_on(mounted, &mounted.dir(), durability, store::CHECKPOINT_PAGES)
 }
 
 /// SQLite does not tell when it could not sync the name of its new log, so the store must have done it before.
@@ -147,4 +146,27 @@ fn an_error_at_any_operation_of_a_start_costs_nothing_later() {
             }
         }
     }
+}
+
+/// With `os` nothing is missing after the death of the process, also if the disk then refuses what only memory has.
+#[test]
+fn a_start_that_cannot_sync_forgets_nothing_that_was_acknowledged_without() {
+    let story = Story::of(1, 30);
+    let record = story.get(0).unwrap();
+    let mounted = Mounted::new(Disk::new(Prng::new(5)));
+    let (mut group, _) = open_with(&mounted, Durability::Os).unwrap();
+    group.take(OpId(1), record.clone());
+    group.attempt().unwrap();
+    mounted.disk.die();
+    drop(group);
+    mounted.disk.restart();
+    mounted.disk.set_faults(Faults {
+        syncs_fail: true,
+        ..Faults::default()
+    });
+    open_with(&mounted, Durability::Os).unwrap_err();
+    mounted.disk.set_faults(Faults::default());
+    let mut expected = Durable::default();
+    expected.apply(record);
+    assert!(open_with(&mounted, Durability::Os).unwrap().1 == expected);
 }
