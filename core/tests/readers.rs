@@ -235,3 +235,56 @@ fn a_message_is_found_by_its_place_though_its_beginning_is_forgotten() {
     let rows = run(&mut w, "SELECT what FROM messages_delivery WHERE name = 'web_a'");
     assert_eq!(rows.unwrap().concat(), ["accepted", "repeated", "read", "kept"]);
 }
+
+/// A message that was deleted, and that its page sent again when its send key was forgotten, is in the history once more.
+#[test]
+fn a_message_that_came_back_is_read_again() {
+    let mut w = World::new();
+    w.history("web_a", 3);
+    w.open_as(1, 0, None, "", "page", Dialect::V5);
+    let send = |w: &mut World, number: u64| {
+        w.text(
+            1,
+            &format!("web_pipe2 {number}\nweb_a\ne\nkey-of-this-send\n\"hi\""),
+        );
+    };
+    send(&mut w, 1);
+    w.text(1, "pipe_log 2\nweb_a");
+    run(&mut w, "DELETE FROM pipes_messages WHERE name = 'web_a'").unwrap();
+    w.sleep(w.config.send_memory_ms + 1);
+    send(&mut w, 3);
+    w.text(1, "pipe_log 4\nweb_a");
+    let rows = run(&mut w, "SELECT what FROM messages_delivery WHERE name = 'web_a'");
+    let told = rows.unwrap().concat();
+    assert_eq!(
+        told,
+        [
+            "accepted", "stored", "deleted", "accepted", "stored", "read", "kept"
+        ]
+    );
+}
+
+/// What a page sent into a channel without a history is told in one row.
+#[test]
+fn an_answer_may_be_as_long_as_it_may_be() {
+    let mut w = wide();
+    w.key(7, "k7");
+    w.history("web_b", 3);
+    w.open_as(1, 0, Some(7), "k7", "page", Dialect::V5);
+    let send = |w: &mut World, n: u64| {
+        w.text(1, &format!("web_pipe2 {n}\nweb_a\ne\nkey-of-send-{n}\n\"hi\""));
+        w.take();
+    };
+    for n in 1..=20_000 {
+        send(&mut w, n);
+    }
+    let of_user = "SELECT id FROM messages_delivery WHERE user_id = 7";
+    let of_channels = "SELECT id FROM messages_delivery WHERE name IN ('web_a', 'web_b')";
+    for question in [of_user, of_channels] {
+        assert_eq!(run(&mut w, question).map(|rows| rows.len()), Ok(20_000));
+    }
+    send(&mut w, 20_001);
+    for question in [of_user, of_channels] {
+        assert_eq!(code(&mut w, question), Some(ErrorCode::TooLong));
+    }
+}

@@ -200,8 +200,8 @@ fn connection(files: &impl Files, path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Brings what a killed process wrote to the log and did not sync to the disk: nothing may follow it before it is safe
-/// itself. With `fsync` nothing of it was acknowledged if that fails, now or at an earlier start, and it is gone. With `os`
-/// it was, so that it is kept for as long as the system has it.
+/// itself. With `fsync` nothing of it was acknowledged if that fails, now or at an earlier start, and it is gone; unless it was
+/// written with `os`. With `os` it was acknowledged, so that it is kept for as long as the system has it.
 fn settle(files: &impl Files, log: &Path, durability: Durability) -> io::Result<()> {
     files.sync(log)?;
     match durability {

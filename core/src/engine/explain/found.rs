@@ -126,7 +126,10 @@ impl Found<'_> {
             | What::Paid
             | What::Expired => false,
         };
-        let mut facts = self.facts.iter();
+        // A page may have sent it again after it left: only its last stay counts.
+        let is_kept = |what: &What| matches!(what, What::Accepted { op: Some(_), .. });
+        let stay = self.facts.iter().rposition(|(_, _, what)| is_kept(what));
+        let mut facts = self.facts.iter().skip(stay.unwrap_or(0));
         facts
             .find(|(_, _, what)| leaves(what))
             .map_or(usize::MAX, |(place, _, _)| *place)
