@@ -22,6 +22,13 @@ pub(super) struct Happened {
     life: u32,
 }
 
+impl Happened {
+    /// True if it happened in this life of the server, to a message of this tenant.
+    pub(super) fn is_of(&self, dev: u32, life: u32) -> bool {
+        self.dev == dev && self.life == life
+    }
+}
+
 /// What is known of a message.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Story {
@@ -206,8 +213,7 @@ impl Model {
     /// What a tenant must be told of a message.
     pub(super) fn story(&self, dev: u32, id: &str) -> Story {
         let window = self.profile.get(Knob::DeliveryWindow);
-        let own =
-            |happened: &&Happened| happened.dev == dev && happened.id == id && happened.life == self.life;
+        let own = |happened: &&Happened| happened.is_of(dev, self.life) && happened.id == id;
         let queued = |m: &super::Private| m.dev == dev && m.id.as_deref() == Some(id) && m.fate == Fate::Owed;
         let kept = |kept: &super::facts::Kept| kept.dev == dev && kept.id == id;
         let present = if self.private.iter().any(queued) {

@@ -7,6 +7,9 @@ use super::delivery::tells;
 use super::sends::Identity;
 use super::{Failure, Model, wrong};
 
+/// An answer about several messages has at most so many rows.
+const ROWS_MAX: usize = 20_000;
+
 impl Model {
     /// The answer tells of every message that is still there and of every private one, and of each as if it had been asked
     /// for. `channel` is `msg` for private messages.
@@ -17,6 +20,9 @@ impl Model {
         user: Option<u32>,
         seen: &Rows,
     ) -> Result<(), Failure> {
+        if seen.rows.len() > ROWS_MAX && seen.rows.iter().any(|row| row.first() != seen.rows[0].first()) {
+            return wrong("delivery", format!("{} rows", seen.rows.len()));
+        }
         let mut ids: Vec<String> = if channel == "msg" {
             let of = |m: &&super::Private| m.dev == dev && user.is_none_or(|user| m.user == user);
             let all = self.private.iter().filter(of);
@@ -55,5 +61,13 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// True if there may be more to tell of a tenant's messages than an answer may have: two rows for each thing that
+    /// happened, and three for each message that waits.
+    pub(super) fn is_too_much_to_tell(&self, dev: u32) -> bool {
+        let own = |happened: &&super::delivery::Happened| happened.is_of(dev, self.life);
+        let happened = self.happened.iter().chain(&self.reads).filter(own).count();
+        2 * happened + 3 * self.private.len() > ROWS_MAX
     }
 }
