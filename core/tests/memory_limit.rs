@@ -289,3 +289,29 @@ fn what_expires_makes_room_for_what_wakes_the_server() {
     w.private(8, &"x".repeat(500)).unwrap().unwrap();
     assert_eq!((w.queue_len(7), w.queue_len(8)), (0, 1));
 }
+
+/// Whoever has a stolen token may fill the memory with it; it can be revoked all the same, within an eighth of the limit.
+#[test]
+fn a_revocation_has_room_of_its_own() {
+    let mut w = world();
+    let refused = |w: &mut World, number: u32, length: usize| {
+        let token = format!("{number:0length$}");
+        let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')");
+        let limits = Limits::of(&w.config.clone().check().unwrap());
+        let statement = cometql::parse(sql.as_bytes(), &limits).unwrap();
+        w.statement(statement).unwrap().err().map(|error| error.code)
+    };
+    outside(&mut w, LIMIT);
+    let tokens = |w: &World| w.core.memory().get(Category::Tokens).bytes;
+    let mut number = 0;
+    while tokens(&w) + 600 < LIMIT / 8 {
+        number += 1;
+        assert_eq!(refused(&mut w, number, 500), None, "{number}");
+    }
+    // The last one begins below the eighth.
+    assert_eq!(refused(&mut w, 0, 600), None);
+    assert!(tokens(&w) >= LIMIT / 8);
+    assert_eq!(refused(&mut w, 0, 500), Some(ErrorCode::Full));
+    outside(&mut w, 0);
+    assert_eq!(refused(&mut w, 0, 500), None, "there is room again");
+}

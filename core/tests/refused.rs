@@ -286,3 +286,24 @@ fn subscriptions_of_a_connection() {
     w.text(1, "subscribe 4\nweb_c");
     assert_eq!((errors(&w, 1), w.core.refused().rate), (1, 1));
 }
+
+/// Whoever has a stolen token may fill the quota with it; it can be revoked all the same.
+#[test]
+fn for_a_revocation_only_revocations_count() {
+    let mut w = with_quota(|quota| quota.bytes = 100);
+    let revoke = |length: usize| {
+        let token = "t".repeat(length);
+        format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')")
+    };
+    let data = format!(
+        "INSERT INTO users_data (id, data) VALUES (5, '{}')",
+        "x".repeat(100)
+    );
+    assert_eq!(code(&mut w, &data), None);
+    assert_eq!(code(&mut w, &revoke(60)), None);
+    assert_eq!(code(&mut w, &revoke(41)), Some(ErrorCode::QuotaExceeded));
+    assert_eq!(code(&mut w, &revoke(40)), None);
+    assert_eq!(code(&mut w, &revoke(1)), Some(ErrorCode::QuotaExceeded));
+    let private = "INSERT INTO users_messages (id, event, message) VALUES (5, 'e', 'x')";
+    assert_eq!(code(&mut w, private), Some(ErrorCode::QuotaExceeded));
+}

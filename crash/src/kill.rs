@@ -13,6 +13,9 @@ use crate::process::{self, Addresses, Ending, Launch, Process};
 use crate::report::Report;
 use crate::sql::Session;
 
+/// After so many cycles the page must have been answered.
+const CYCLES_OF_A_CHAT: u64 = 20;
+
 /// When the server is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Moment {
@@ -183,7 +186,8 @@ pub(crate) fn run(args: &Kill) -> Result<bool, String> {
         let (mut process, addresses) = siege.launch.up()?;
         finding = siege.check(addresses).and_then(|()| process.stop()).err();
     }
-    if finding.is_none() && siege.chat.acknowledged() == 0 {
+    // A few cycles may be over before the page has said anything.
+    if finding.is_none() && cycles >= CYCLES_OF_A_CHAT && siege.chat.acknowledged() == 0 {
         finding = Some("nothing was ever confirmed to the page or for it".to_owned());
     }
     if let Some(finding) = &finding {

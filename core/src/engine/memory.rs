@@ -116,6 +116,12 @@ impl Core {
         self.budget.room != Room::Enough
     }
 
+    /// Whoever has a stolen token may fill the memory with it, and must not keep it by that: revocations have an eighth of
+    /// the limit to themselves.
+    fn may_revoke(&self) -> bool {
+        self.memory().get(Category::Tokens).bytes < self.config.memory_limit_bytes / KEPT_SHARE
+    }
+
     pub(super) fn count_refused(&mut self, things: usize) {
         self.budget.refused += things as u64;
     }
@@ -134,9 +140,16 @@ impl Core {
             | Insert::RevokedTokens(_)
             | Insert::Conference => false,
         };
-        let refused =
-            (self.is_full() && is_long) || (self.may_not_store() && self.stores_something(dev, insert));
-        if refused {
+        let may_not_store = match insert {
+            Insert::RevokedTokens(_) => self.may_not_store() && !self.may_revoke(),
+            Insert::UsersAuth(_)
+            | Insert::UsersData(_)
+            | Insert::UsersMessages(_)
+            | Insert::PipesMessages(_)
+            | Insert::PipesSettings(_)
+            | Insert::Conference => self.may_not_store(),
+        };
+        if (self.is_full() && is_long) || (may_not_store && self.stores_something(dev, insert)) {
             self.count_refused(insert.rows());
             return Err(FULL);
         }

@@ -73,7 +73,28 @@ impl Core {
             return Ok(());
         }
         let growth = self.growth(dev, insert);
-        self.check_growth(dev, &growth)
+        match insert {
+            Insert::RevokedTokens(_) if self.may_revoke_within(quota.bytes, dev, &growth) => Ok(()),
+            Insert::UsersAuth(_)
+            | Insert::UsersData(_)
+            | Insert::UsersMessages(_)
+            | Insert::PipesMessages(_)
+            | Insert::PipesSettings(_)
+            | Insert::RevokedTokens(_)
+            | Insert::Conference => self.check_growth(dev, &growth),
+        }
+    }
+
+    /// Whoever has a stolen token may fill the quota with it, and must not keep it by that: for a revocation only other
+    /// revocations count.
+    fn may_revoke_within(&self, max: u64, dev: DevId, growth: &Growth) -> bool {
+        let revoked = self.durable.tenant(dev).map(|tenant| tenant.revoked.keys());
+        let bytes: usize = revoked
+            .into_iter()
+            .flatten()
+            .map(|token| token.reveal().len())
+            .sum();
+        fits(max, bytes as u64, u64::try_from(growth.bytes).unwrap_or(0))
     }
 
     /// Room for a message in the history of a channel.

@@ -137,7 +137,7 @@ impl Shelf {
         let mut files = Vec::new();
         for entry in self.dir.read_dir()? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            if is_segment(&path) {
                 files.push(path);
             }
         }
@@ -147,16 +147,23 @@ impl Shelf {
     }
 }
 
+/// True if its name is one that we give. What somebody has saved beside it under a name of his own is his.
+fn is_segment(path: &Path) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    path.extension().is_some_and(|extension| extension == EXTENSION)
+        && stem
+            .and_then(|stem| stem.split_once('-'))
+            .is_some_and(|(recording, number)| is_number(recording) && is_number(number))
+}
+
 /// Gives an old file the next name. Not if somebody has saved it under a name of his own, which would be written over, too,
 /// or was faster.
 fn reuse(old: &Path, next: &Path) -> io::Result<bool> {
-    let outcome = match std::fs::metadata(old) {
-        Ok(found) if found.nlink() > 1 => return Ok(false),
-        Ok(_) => std::fs::rename(old, next),
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(()) => Ok(true),
+    // Under its next name nobody can link it any more as the old one.
+    match std::fs::rename(old, next).and_then(|()| std::fs::metadata(next)) {
+        Ok(found) if found.nlink() > 1 => remove(next).map(|()| false),
+        Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }

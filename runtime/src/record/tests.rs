@@ -151,13 +151,18 @@ fn a_segment_with_another_name_is_kept() {
     fill(&mut recorder, &mut core, 1..=500);
     let saved = dir.path().join("saved");
     let first = files(&settings).remove(0);
-    std::fs::hard_link(&first, &saved).expect("a second name");
+    let beside = settings.dir.join("0-kept.cometrec");
+    for name in [&saved, &beside] {
+        std::fs::hard_link(&first, name).expect("a second name");
+    }
     let content = std::fs::read(&saved).expect("a segment");
     fill(&mut recorder, &mut core, 501..=3000);
     drop(recorder);
     assert!(!first.exists());
-    assert!(std::fs::read(&saved).expect("it is there") == content);
-    assert_eq!(files(&settings).len(), 2);
+    for name in [&saved, &beside] {
+        assert!(std::fs::read(name).expect("it is there") == content);
+    }
+    assert_eq!(files(&settings).len(), 2 + 1);
     assert_eq!(recorded(&settings).last(), Some(&(3000, true)));
 }
 

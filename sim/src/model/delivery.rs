@@ -40,10 +40,15 @@ pub(super) struct Story {
     present: Option<&'static str>,
     /// So many of what happened last must be told.
     must: usize,
+    /// So many of those who read it last must be told.
+    must_read: usize,
 }
 
 /// More bytes of the window than a fact takes, together with what is remembered beside it and not concluded here.
 const BYTES_OF_FACT: u64 = 512;
+
+/// Of the pages that read a message the newest so many are told one by one.
+const READERS_MAX: usize = 100;
 
 /// The words for what happened; others tell where a message is, or cannot be concluded from outside.
 const HAPPENED: [&str; 8] = [
@@ -196,9 +201,7 @@ impl Model {
     /// The id of some message, mostly a late one or one that was deleted lately, or of none.
     pub fn some_id(&self, number: u64) -> String {
         let back = (number / 4) as usize * (1 + (number % 4) as usize * 7);
-        // A page may send a deleted message again, and it is accepted although nobody keeps it; that is not concluded here.
-        let is_sent = |id: &str| self.identities.iter().any(|(_, sent)| sent == id);
-        let is_deleted = |happened: &&Happened| happened.what == "deleted" && !is_sent(&happened.id);
+        let is_deleted = |happened: &&Happened| happened.what == "deleted";
         let chosen = match number % 11 {
             0 => None,
             1..4 => self.happened.iter().rfind(is_deleted),
@@ -234,10 +237,19 @@ impl Model {
             (window / BYTES_OF_FACT) as usize
         };
         let newest = self.happened.iter().rev().take(certain);
+        let reads = of(&self.reads);
+        // Of a message that a page sent again after it was gone, only the last stay is told.
+        let is_sent = self.identities.iter().any(|(_, sent)| sent == id);
+        let all_are_there = self.happened.len() + self.reads.len() <= certain && !is_sent;
         Story {
             id: id.to_owned(),
             happened: of(&self.happened),
-            reads: of(&self.reads),
+            must_read: if all_are_there {
+                reads.len().min(READERS_MAX)
+            } else {
+                0
+            },
+            reads,
             present,
             must: newest.filter(own).count(),
         }
@@ -335,7 +347,7 @@ fn is_told(story: &Story, rows: &[&Told], words: bool) -> bool {
     is_end_of(story, &told) || (from_store && !(begun && complete) && is_end_of(story, &told[1..]))
 }
 
-/// True if those who are told to have read it did, and nobody else later. The window may have forgotten all of them.
+/// True if those who are told to have read it did, and nobody else later. A small window may have forgotten all of them.
 fn reads_are_told(story: &Story, rows: &[&Told]) -> bool {
     // A row without a connection counts older ones.
     let is_one = |told: &&&Told| told.what == "read" && told.facts.is_none_or(|(_, conn, _)| conn != 0);
@@ -343,8 +355,9 @@ fn reads_are_told(story: &Story, rows: &[&Told]) -> bool {
     let Some(forgotten) = story.reads.len().checked_sub(told.len()) else {
         return false;
     };
+    let is_enough = told.len() >= story.must_read;
     let reads = story.reads[forgotten..].iter();
-    reads.zip(told).all(|(read, told)| is_same(read, told))
+    is_enough && reads.zip(told).all(|(read, told)| is_same(read, told))
 }
 
 /// True if this is what happened last, and enough of it.

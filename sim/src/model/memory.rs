@@ -77,8 +77,12 @@ impl Facts {
         });
         let histories: u64 = histories.sum();
         let kept: u64 = self.history.iter().map(|k| text(&k.event) + text(&k.body)).sum();
-        let tokens: u64 = self.revoked.iter().map(|row| 56 + text(&row.1)).sum();
-        144 * users.len() as u64 + data + queued + rings + histories + kept + tokens
+        144 * users.len() as u64 + data + queued + rings + histories + kept + self.bytes_of_tokens()
+    }
+
+    /// Bytes of what is revoked.
+    fn bytes_of_tokens(&self) -> u64 {
+        self.revoked.iter().map(|row| 56 + text(&row.1)).sum()
     }
 }
 
@@ -94,11 +98,13 @@ impl Model {
     /// True if the statement is refused for want of room.
     pub(super) fn no_room_for(&self, dev: u32, ask: &Ask) -> bool {
         match ask {
-            Ask::Private(_)
-            | Ask::SetKey { .. }
-            | Ask::SetData { .. }
-            | Ask::SetLength { .. }
-            | Ask::Revoke { .. } => self.stores_nothing(),
+            Ask::Private(_) | Ask::SetKey { .. } | Ask::SetData { .. } | Ask::SetLength { .. } => {
+                self.stores_nothing()
+            }
+            // A thief must not keep a token by filling the memory with it.
+            Ask::Revoke { .. } => {
+                self.stores_nothing() && self.told.bytes_of_tokens() >= self.profile.memory_limit() / 8
+            }
             Ask::Publish(rows) => {
                 let kept = rows.iter().any(|row| self.told.length(dev, &row.channel) > 0);
                 let long = rows.iter().any(|row| row.body.len() > SHORT);

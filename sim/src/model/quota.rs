@@ -75,12 +75,14 @@ impl Model {
         }
         let before = self.present();
         let after = self.with(before.clone(), dev, ask);
-        let (before, mut after) = (Stock::of(&before, dev), Stock::of(&after, dev));
-        if let Ask::Revoke { token } = ask {
-            // Whether it is revoked already is not asked.
-            after.bytes = before.bytes + token.len() as u64;
-        }
+        let (before, after) = (Stock::of(&before, dev), Stock::of(&after, dev));
         let max = |knob| self.profile.get(knob);
+        if let Ask::Revoke { token } = ask {
+            // For a revocation only others count; whether it is revoked already is not asked.
+            let own = self.told.revoked.iter().filter(|row| row.0 == dev);
+            let revoked: u64 = own.map(|row| row.1.len() as u64).sum();
+            return exceeds(max(Knob::QuotaBytes), revoked, revoked + token.len() as u64);
+        }
         exceeds(max(Knob::QuotaUsers), before.users, after.users)
             || exceeds(max(Knob::QuotaChannels), before.channels, after.channels)
             || exceeds(max(Knob::QuotaMessages), before.messages, after.messages)

@@ -20,13 +20,6 @@ pub(super) struct Identity {
     key: String,
 }
 
-impl Identity {
-    /// True if it was sent to this channel.
-    pub(super) fn is_of(&self, dev: u32, channel: &str) -> bool {
-        self.dev == dev && self.channel == channel
-    }
-}
-
 /// A message the server remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
@@ -169,6 +162,10 @@ impl Model {
         });
         if let Some(id) = published.id.clone().filter(|_| identity.is_some()) {
             self.copies.push((message.n, id.clone()));
+            // What is kept is noted where its record is.
+            if !kept {
+                self.happened(id.clone(), dev, "accepted", (0, asked.conn.0));
+            }
             self.accepted.push(Accepted {
                 dev,
                 id,
