@@ -210,6 +210,14 @@ fn a_question_that_compares_too_much_is_refused() {
     );
 }
 
+/// Connection 1 sends with the same send key each time.
+fn send(w: &mut World, number: u64) {
+    w.text(
+        1,
+        &format!("web_pipe2 {number}\nweb_a\ne\nkey-of-this-send\n\"hi\""),
+    );
+}
+
 /// A repetition does not know the place of its message; whoever remembers nothing before it is told all the same who read it.
 #[test]
 fn a_message_is_found_by_its_place_though_its_beginning_is_forgotten() {
@@ -220,12 +228,6 @@ fn a_message_is_found_by_its_place_though_its_beginning_is_forgotten() {
     w.history("web_a", 3);
     w.history("web_b", 3);
     w.open_as(1, 0, None, "", "page", Dialect::V5);
-    let send = |w: &mut World, number: u64| {
-        w.text(
-            1,
-            &format!("web_pipe2 {number}\nweb_a\ne\nkey-of-this-send\n\"hi\""),
-        );
-    };
     send(&mut w, 1);
     for n in 0..50 {
         w.publish("web_b", &n.to_string());
@@ -242,12 +244,6 @@ fn a_message_that_came_back_is_read_again() {
     let mut w = World::new();
     w.history("web_a", 3);
     w.open_as(1, 0, None, "", "page", Dialect::V5);
-    let send = |w: &mut World, number: u64| {
-        w.text(
-            1,
-            &format!("web_pipe2 {number}\nweb_a\ne\nkey-of-this-send\n\"hi\""),
-        );
-    };
     send(&mut w, 1);
     w.text(1, "pipe_log 2\nweb_a");
     run(&mut w, "DELETE FROM pipes_messages WHERE name = 'web_a'").unwrap();
