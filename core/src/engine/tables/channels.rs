@@ -99,7 +99,11 @@ impl Core {
                 length,
                 keep_from,
             };
-            last = Some(self.commit(record, out));
+            let op = self.commit(record, out);
+            if keep == 0 {
+                self.tenants.entry(dev).history_ended = op;
+            }
+            last = Some(op);
             affected += 1;
         }
         Outcome::after(
@@ -123,9 +127,19 @@ impl Core {
         for id in ids {
             if let RowId::Setting(channel) = id {
                 self.note_deleted(dev, &channel, by, |_| true);
-                last = Some(self.commit(Record::HistorySettingDeleted { dev, channel }, out));
+                let op = self.commit(Record::HistorySettingDeleted { dev, channel }, out);
+                self.tenants.entry(dev).history_ended = op;
+                last = Some(op);
             }
         }
         last
+    }
+
+    /// The newest record by which a channel of the tenant lost its history. Until it is safe, what was not kept because
+    /// of it is not acknowledged: the server could die, and come back with the history and without the message.
+    pub(in crate::engine) fn history_ended(&self, dev: DevId) -> OpId {
+        self.tenants
+            .get(dev)
+            .map_or_else(OpId::default, |tenant| tenant.history_ended)
     }
 }
