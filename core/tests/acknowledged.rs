@@ -1,5 +1,5 @@
-//! What an OK promises while the disk is behind: a statement that found nothing to do because of another one is not
-//! acknowledged before that one (protocol.md 7.2, S52, S54).
+//! What is told while the disk is behind, or refuses: a statement that found nothing to do because of another one is not
+//! acknowledged before that one (protocol.md appendix B).
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
 
 mod harness;
 
-use comet_core::cometql::{self, Limits};
+use comet_core::cometql::{self, Cell, Limits};
 use comet_core::{Answer, DevId, ErrorCode, Event, Login, QueryError, RequestId, SessionId};
 use harness::{World, user};
 
@@ -110,6 +110,7 @@ fn only_the_end_of_a_history_holds_up_what_is_not_kept() {
     for other in [
         "INSERT INTO pipes_settings (name, length) VALUES ('web_a', 1)",
         "INSERT INTO pipes_settings (name, length) VALUES ('trust_a', 0)",
+        "DELETE FROM pipes_settings WHERE name = 'trust_a'",
         "INSERT INTO users_auth (id, hash) VALUES (5, 'k5')",
         "DELETE FROM users_auth WHERE id = 5",
     ] {
@@ -150,4 +151,35 @@ fn what_is_not_kept_is_refused_while_the_end_of_the_history_cannot_be_stored() {
     assert_eq!(affected(run(&mut w, LIVE)), 1);
     assert!(w.private(5, "goes on").is_none());
     assert_eq!(w.core.durable().user(DevId(0), user(5)).unwrap().queue.len(), 1);
+}
+
+/// 7.17: a disk that refuses for a day leaves in the window what happened before.
+#[test]
+fn a_store_that_goes_on_failing_does_not_fill_the_journal() {
+    let mut w = World::new();
+    w.history("web_a", 5);
+    w.publish("web_a", "before");
+    w.writes_at_once = false;
+    w.publish("web_a", "while it fails");
+    let upto = w.unwritten.last().unwrap().0;
+    w.checks = false;
+    for _ in 0..200_000 {
+        w.event(Event::PersistFailed { upto });
+    }
+    w.write();
+    let answer = run(&mut w, "SELECT what FROM messages_delivery WHERE name = 'web_a'");
+    let Some(Ok(Answer::Rows(rows))) = answer else {
+        panic!("{answer:?}")
+    };
+    let what: Vec<_> = rows.rows.into_iter().map(|mut row| row.swap_remove(0)).collect();
+    let expected = [
+        "accepted",
+        "stored",
+        "kept",
+        "accepted",
+        "not stored",
+        "stored",
+        "kept",
+    ];
+    assert_eq!(what, expected.map(Cell::text));
 }

@@ -161,7 +161,8 @@ impl Model {
             self.copies.push((message.n, id.clone()));
             // What is kept is noted where its record is.
             if !kept {
-                self.happened(id.clone(), dev, "accepted", (0, asked.conn.0));
+                let at = (dev, message.channel.as_str());
+                self.happened(id.clone(), at, "accepted", (0, asked.conn.0));
             }
             self.accepted.push(Accepted {
                 dev,
