@@ -239,9 +239,7 @@ impl Model {
         };
         let certain = self.certain();
         let reads = of(&self.reads);
-        // Of a message that a page sent again after it was gone, only the last stay is told.
-        let is_sent = self.identities.iter().any(|(_, sent)| sent == id);
-        let all_are_there = self.happened.len() + self.reads.len() <= certain && !is_sent;
+        let all_are_there = self.happened.len() + self.reads.len() <= certain;
         Story {
             id: id.to_owned(),
             happened: of(&self.happened),
