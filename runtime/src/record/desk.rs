@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use comet_core::recording::{self, Head};
 
-/// The writer is called when so many bytes have come together, which the processor's cache still holds, …
-const SHEET_BYTES: usize = 256 << 10;
+/// The writer is called when so many bytes have come together: waking it costs more than what leaves the processor's cache
+/// by then, …
+const SHEET_BYTES: usize = 1 << 20;
 /// Sheets that are kept to be written on again.
-const SPARE_SHEETS: usize = 16;
+const SPARE_SHEETS: usize = 4;
 /// … and looks by itself this often.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a panicking process waits for the disk.
