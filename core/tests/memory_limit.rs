@@ -290,19 +290,25 @@ fn what_expires_makes_room_for_what_wakes_the_server() {
     assert_eq!((w.queue_len(7), w.queue_len(8)), (0, 1));
 }
 
+/// Bytes of revoked tokens.
+fn tokens(world: &World) -> u64 {
+    world.core.memory().get(Category::Tokens).bytes
+}
+
+/// The code with which the revocation of a token of this length is refused.
+fn refused(world: &mut World, number: u32, length: usize) -> Option<ErrorCode> {
+    let token = format!("{number:0length$}");
+    let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')");
+    let limits = Limits::of(&world.config.clone().check().unwrap());
+    let statement = cometql::parse(sql.as_bytes(), &limits).unwrap();
+    world.statement(statement).unwrap().err().map(|error| error.code)
+}
+
 /// Whoever has a stolen token may fill the memory with it; it can be revoked all the same, within an eighth of the limit.
 #[test]
 fn a_revocation_has_room_of_its_own() {
     let mut w = world();
-    let refused = |w: &mut World, number: u32, length: usize| {
-        let token = format!("{number:0length$}");
-        let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')");
-        let limits = Limits::of(&w.config.clone().check().unwrap());
-        let statement = cometql::parse(sql.as_bytes(), &limits).unwrap();
-        w.statement(statement).unwrap().err().map(|error| error.code)
-    };
     outside(&mut w, LIMIT);
-    let tokens = |w: &World| w.core.memory().get(Category::Tokens).bytes;
     let mut number = 0;
     while tokens(&w) + 600 < LIMIT / 8 {
         number += 1;
@@ -314,4 +320,22 @@ fn a_revocation_has_room_of_its_own() {
     assert_eq!(refused(&mut w, 0, 500), Some(ErrorCode::Full));
     outside(&mut w, 0);
     assert_eq!(refused(&mut w, 0, 500), None, "there is room again");
+}
+
+/// 8.7: less than an eighth of the limit, not an eighth.
+#[test]
+fn revocations_that_take_exactly_an_eighth_of_the_limit_leave_no_room() {
+    let mut first = world();
+    assert_eq!(refused(&mut first, 0, 500), None);
+    let limit = 8 * 10 * tokens(&first);
+    let mut w = World::with(Config {
+        memory_limit_bytes: limit,
+        ..config()
+    });
+    outside(&mut w, limit);
+    for number in 0..10 {
+        assert_eq!(refused(&mut w, number, 500), None, "{number}");
+    }
+    assert_eq!(tokens(&w), limit / 8);
+    assert_eq!(refused(&mut w, 10, 500), Some(ErrorCode::Full));
 }
