@@ -17,7 +17,7 @@ impl ConnId {
     /// Bits below the shard number: 2^48 connections per shard and server run.
     pub const SHARD_SHIFT: u32 = 48;
 
-    /// The `serial`-th connection of a shard.
+    /// The `serial`-th connection of a shard, from 1: where connections are told of, 0 is nobody (protocol.md 7.17).
     pub const fn new(shard: u16, serial: u64) -> Self {
         assert!(serial < 1 << Self::SHARD_SHIFT);
         Self(((shard as u64) << Self::SHARD_SHIFT) | serial)

@@ -255,8 +255,28 @@ fn a_message_that_came_back_is_read_again() {
     assert_eq!(
         told,
         [
-            "accepted", "stored", "deleted", "accepted", "stored", "read", "kept"
+            "accepted", "stored", "read", "deleted", "accepted", "stored", "read", "kept"
         ]
+    );
+}
+
+/// The same where the server does not know any more how it was accepted for the first time.
+#[test]
+fn the_beginning_of_a_message_that_came_back_may_be_forgotten() {
+    let mut w = World::new();
+    w.history("web_a", 3);
+    w.open_as(1, 0, None, "", "page", Dialect::V5);
+    send(&mut w, 1);
+    w.crash_and_restart(1_000);
+    w.open_as(2, 0, None, "", "page", Dialect::V5);
+    w.text(2, "pipe_log 1\nweb_a");
+    run(&mut w, "DELETE FROM pipes_messages WHERE name = 'web_a'").unwrap();
+    w.text(2, "web_pipe2 2\nweb_a\ne\nkey-of-this-send\n\"hi\"");
+    let rows = run(&mut w, "SELECT what FROM messages_delivery WHERE name = 'web_a'");
+    let told = rows.unwrap().concat();
+    assert_eq!(
+        told,
+        ["forgotten", "read", "deleted", "accepted", "stored", "kept"]
     );
 }
 

@@ -215,6 +215,23 @@ fn tokens_fill_the_quota_of_bytes() {
     assert_eq!(revoke(&mut w, 60, "b"), None);
     assert_eq!(revoke(&mut w, 41, "c"), Some(ErrorCode::QuotaExceeded));
     assert_eq!(revoke(&mut w, 40, "d"), None);
+    // What stores nothing new is taken at the limit.
+    assert_eq!(revoke(&mut w, 60, "b"), None);
+    assert_eq!(revoke(&mut w, 1, "e"), Some(ErrorCode::QuotaExceeded));
+}
+
+/// 8.6: a statement may list a token twice, or one that is revoked already.
+#[test]
+fn a_token_counts_once_in_the_quota_of_bytes() {
+    let mut config = config();
+    config.rules.quota.bytes = 5;
+    let mut w = World::with(config);
+    for tokens in ["('abc'), ('abc')", "('abc'), ('de')"] {
+        let revoke = format!("INSERT INTO revoked_tokens (token) VALUES {tokens}");
+        assert_eq!(code(&mut w, &revoke), None, "{tokens}");
+    }
+    let more = "INSERT INTO revoked_tokens (token) VALUES ('de'), ('f')";
+    assert_eq!(code(&mut w, more), Some(ErrorCode::QuotaExceeded));
 }
 
 /// protocol.md 2.2: what browsers say of themselves is cut between characters.

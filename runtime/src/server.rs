@@ -117,7 +117,6 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     )?);
 
     let (store, durable) = store::open(&settings.data_dir, settings.durability)?;
-    store::check(&settings.data_dir, &durable)?;
     let (store_sender, store_events) = mpsc::unbounded_channel();
     let report = move |event| {
         // The core's thread is gone only when nobody waits for the disk any more.

@@ -16,9 +16,9 @@ mod write;
 
 use std::fmt;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use comet_core::{Durable, OpId};
+use comet_core::OpId;
 
 pub use commit::{Group, StatsHandle, StoreStats, Writer};
 pub use files::{Files, SystemFiles};
@@ -43,17 +43,6 @@ impl fmt::Debug for Store {
         f.debug_struct("Store")
             .field("group", &self.group)
             .finish_non_exhaustive()
-    }
-}
-
-/// Refuses what each row for itself cannot show, and no core could have made.
-pub(crate) fn check(dir: &Path, durable: &Durable) -> Result<(), StoreError> {
-    match durable.flaw() {
-        None => Ok(()),
-        Some(flaw) => Err(StoreError::Damaged {
-            path: dir.join(FILE_NAME),
-            what: format!("it has {flaw}"),
-        }),
     }
 }
 
@@ -162,60 +151,4 @@ pub enum StoreError {
         /// The last failure.
         cause: String,
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use comet_core::{
-        Body, ChannelName, DevId, EventName, HistoryMessage, MessageId, QueuedMessage, Record, Seq,
-        UnixSeconds, UserId,
-    };
-
-    use super::*;
-
-    #[test]
-    fn what_no_core_could_have_made_is_refused() {
-        let (id, time) = (MessageId(7), UnixSeconds(1));
-        let (event, body) = (EventName::parse("e").unwrap(), Body::new("x"));
-        let history = Record::HistoryAppended {
-            dev: DevId(0),
-            channel: ChannelName::from_browser("web_x").unwrap(),
-            message: HistoryMessage {
-                seq: Seq(1),
-                id,
-                time,
-                event: event.clone(),
-                body: body.clone(),
-                sender: None,
-            },
-            keep_from: Seq(0),
-        };
-        let message = |seq| Record::MessageQueued {
-            dev: DevId(0),
-            user: UserId::new(1).unwrap(),
-            message: QueuedMessage {
-                seq,
-                id,
-                time,
-                event: event.clone(),
-                body: body.clone(),
-            },
-        };
-        let told = |record: &Record| {
-            let mut durable = Durable::default();
-            durable.apply(record);
-            check(Path::new("dir"), &durable).map_err(|error| error.to_string())
-        };
-        assert_eq!(told(&message(Seq(Seq::END.0 - 1))), Ok(()));
-        for (record, flaw) in [
-            (history, "a history longer than its setting"),
-            (message(Seq::END), "a position behind which there is none"),
-        ] {
-            let line = told(&record).unwrap_err();
-            assert!(
-                line.contains("dir/comet.db is damaged") && line.contains(flaw),
-                "{line}"
-            );
-        }
-    }
 }

@@ -290,6 +290,18 @@ fn statements(program: &mut Program, session: &mut Client) {
         sessions.push(other);
     }
     println!("{turned_away} sessions were turned away");
+    wait_for(session, "statements", |state| state == "full");
+    let prepare = |session: &mut Client, text: &str| {
+        session.write(&packet(0, &[&[COM_STMT_PREPARE], text.as_bytes()].concat()));
+        session.read()
+    };
+    let revocation = "INSERT INTO revoked_tokens (token) VALUES (?)";
+    // No rows, one parameter: its definition, and the end of the definitions.
+    assert_eq!(prepare(session, revocation)[0], 0, "back ends still revoke");
+    let definitions = [session.read(), session.read()];
+    assert_eq!(definitions[1][0], 0xFE);
+    let long = format!("{revocation} /* {} */", "x".repeat(1_000));
+    assert_eq!(error_code(&prepare(session, &long)), FULL);
     program.check("statements");
     drop(sessions);
     wait_for(session, "statements", |state| state == "normal");

@@ -8,7 +8,9 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use comet_core::{Body, DevId, HistoryLength, OpId, Record, Removal, Seq, Token, UnixSeconds, UserId};
+use comet_core::{
+    Body, DevId, Durable, HistoryLength, OpId, Record, Removal, Seq, Token, UnixSeconds, UserId,
+};
 use comet_server::config::Durability;
 use comet_server::store::{self, StoreEvent};
 use proptest::prelude::*;
@@ -19,7 +21,8 @@ proptest! {
 
     #[test]
     fn the_store_is_the_fold_of_its_records(dice in prop::collection::vec(any::<u32>(), 0..300)) {
-        let records: Vec<Record> = dice.iter().enumerate().map(|(n, dice)| record(n as u64, *dice)).collect();
+        let records = dice.iter().enumerate().map(|(n, dice)| record(n as u64, *dice));
+        let records = without_flaws(records);
         let dir = tempfile::tempdir().unwrap();
         // Two runs of the server: the second one continues on what the first one left.
         let (first, second) = records.split_at(records.len() / 2);
@@ -28,6 +31,21 @@ proptest! {
         write(dir.path(), second);
         prop_assert_eq!(read(dir.path()).unwrap(), fold(&records));
     }
+}
+
+/// Leaves out what no core does: a start refuses a history longer than its setting.
+fn without_flaws(records: impl Iterator<Item = Record>) -> Vec<Record> {
+    let mut state = Durable::default();
+    let is_possible = |record: &Record| {
+        let mut next = state.clone();
+        next.apply(record);
+        let is_sound = next.flaw().is_none();
+        if is_sound {
+            state = next;
+        }
+        is_sound
+    };
+    records.filter(is_possible).collect()
 }
 
 /// After every step the store equals the fold.
@@ -154,8 +172,9 @@ fn every_record_about_channels_survives_a_restart() {
             channel: name.clone(),
             seqs: vec![Seq(6), Seq(9)],
         },
-        set(0, 9),
+        set(1, 9),
         append(DEV, "web_chat-1", 10, None, 0),
+        set(0, 11),
         Record::HistorySettingDeleted {
             dev: DEV,
             channel: name,
@@ -178,12 +197,20 @@ fn append(dev: DevId, name: &str, seq: u64, sender: Option<u32>, keep_from: u64)
 fn short_channel_names_can_be_stored() {
     let dir = tempfile::tempdir().unwrap();
     let name = comet_core::ChannelName::from_browser("ab").unwrap();
-    let records = [Record::HistoryAppended {
-        dev: DevId(0),
-        channel: name,
-        message: in_history(1, "x", None),
-        keep_from: Seq(0),
-    }];
+    let records = [
+        Record::HistoryLengthSet {
+            dev: DevId(0),
+            channel: name.clone(),
+            length: HistoryLength::clamped(1),
+            keep_from: Seq(0),
+        },
+        Record::HistoryAppended {
+            dev: DevId(0),
+            channel: name,
+            message: in_history(1, "x", None),
+            keep_from: Seq(0),
+        },
+    ];
     write(dir.path(), &records);
     assert_eq!(read(dir.path()).unwrap(), fold(&records));
 }

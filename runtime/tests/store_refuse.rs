@@ -10,9 +10,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use comet_core::{Durable, OpId, Record};
+use comet_core::{Durable, OpId, Record, Seq};
 use comet_server::config::Durability;
 use comet_server::store::{self, FILE_NAME, LOCK_NAME, StoreError, StoreEvent};
+use rusqlite::config::DbConfig;
 use support::{fold, key, message, read, refusal, write};
 
 fn sample() -> Vec<Record> {
@@ -424,6 +425,37 @@ fn a_refused_store_keeps_its_log() {
         }
     }
     assert!(refused > 10, "{refused}");
+}
+
+/// Changes what a killed server left, and leaves the log as long as it is.
+fn change(image: &Path, sql: &str) {
+    let db = rusqlite::Connection::open(image.join(FILE_NAME)).unwrap();
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .unwrap();
+    assert_eq!(db.execute(sql, []).unwrap(), 1);
+}
+
+/// Rows that are sound each for itself, and that no server could have written together.
+#[test]
+fn what_no_core_could_have_made_is_refused_and_left_alone() {
+    let lost_setting = "INSERT INTO pipe_messages (dev_id, name, seq, uuid, time, event, message, user_id)
+        VALUES (0, 'web_x', 9, '00000000-0000-0000-0000-000000000007', 1, 'e', 'm', 0)";
+    let move_to = |seq: Seq| format!("UPDATE users_messages SET seq = {} WHERE seq = 1003", seq.0);
+    for (sql, flaw) in [
+        (lost_setting, "a history longer than its setting"),
+        (&*move_to(Seq::END), "a position behind which there is none"),
+    ] {
+        let image = killed_after(3);
+        change(image.path(), sql);
+        let files = || [FILE_NAME, LOG_NAME].map(|name| fs::read(image.path().join(name)).unwrap());
+        let before = files();
+        let line = refusal(image.path());
+        assert!(line.contains(flaw), "{line}");
+        assert!(before == files(), "{flaw}");
+    }
+    let image = killed_after(3);
+    change(image.path(), &move_to(Seq(Seq::END.0 - 1)));
+    assert!(read(image.path()).is_ok(), "the last position");
 }
 
 /// SQLite writes the header again when it begins with the first frame, and the power may fail at that moment. What is behind

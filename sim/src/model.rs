@@ -24,7 +24,7 @@ mod restart;
 mod sends;
 mod sessions;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use comet_core::{CloseCause, ConnId, OpId};
@@ -206,7 +206,7 @@ struct Due {
     session: u64,
     req: u64,
     expected: Expected,
-    /// The newest record of the statement.
+    /// The record that has to be safe before an OK.
     op: Option<OpId>,
     /// The private messages it inserted.
     messages: Vec<u64>,
@@ -301,6 +301,8 @@ pub struct Model {
     trouble: Option<Failure>,
     last_op: OpId,
     persisted: OpId,
+    /// The newest record by which a tenant's channel stopped to keep messages.
+    history_ended: BTreeMap<u32, OpId>,
     failing: bool,
     /// The newest record when the facts were compared last.
     checked: Option<OpId>,
@@ -373,6 +375,7 @@ impl Model {
             trouble: None,
             last_op: OpId(0),
             persisted: OpId(0),
+            history_ended: BTreeMap::new(),
             failing: false,
             checked: None,
             ready: true,

@@ -225,7 +225,10 @@ impl Core {
             out.push(Action::Ready(false));
         }
         let safe = self.durability.persisted;
-        self.journal.note_not_stored(self.now.unix, safe, upto);
+        // Only the first failure is told: a disk that refuses for a day must not fill the journal.
+        if self.durability.failed < Some(upto) {
+            self.journal.note_not_stored(self.now.unix, safe, upto);
+        }
         self.durability.failed = self.durability.failed.max(Some(upto));
         for waiter in self.take_waiting(upto) {
             match waiter {

@@ -176,7 +176,7 @@ impl Core {
 
     /// The journal does not know any more how it began.
     fn beginning(&self, found: &Found<'_>) -> Line {
-        match found.kept {
+        match found.kept.filter(|_| !found.was_accepted()) {
             Some(time) => {
                 let detail = format!("for {}; by whom is forgotten", line::destination(&found.to));
                 Line::new(millis(time), "accepted", detail)

@@ -210,6 +210,18 @@ impl Core {
         self.apply_statement(session, dev, statement, out)
     }
 
+    /// What makes no record of its own is answered behind the records it was decided by: if the server dies before `seen`
+    /// is safe, the answer has not been given.
+    fn behind(&self, seen: OpId, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Now(answer) if !self.durability.is_safe(seen) => {
+                // What was made since may be waited for too: it comes late in the line.
+                Outcome::After(self.durability.newest(), answer)
+            }
+            Outcome::Now(_) | Outcome::After(..) => outcome,
+        }
+    }
+
     fn apply_statement(
         &mut self,
         session: SessionId,
@@ -232,18 +244,24 @@ impl Core {
                 Ok(Outcome::done())
             }
             Statement::Insert(insert) => {
-                if !self.durability.is_healthy() && self.stores_something(dev, &insert) {
+                let seen = self.history_ended(dev);
+                let needs_store = self.stores_something(dev, &insert) || !self.durability.is_safe(seen);
+                if needs_store && !self.durability.is_healthy() {
                     return Err(STORE_FAILED);
                 }
                 self.check_quota(dev, &insert)?;
                 self.check_room(dev, &insert)?;
-                self.insert((dev, session), insert, out)
+                let outcome = self.insert((dev, session), insert, out)?;
+                Ok(self.behind(seen, outcome))
             }
             Statement::Delete(delete) => {
                 if !self.durability.is_healthy() {
                     return Err(STORE_FAILED);
                 }
-                self.delete((dev, session), &delete, out)
+                // What it does not find may have been taken by any of them.
+                let seen = self.durability.newest();
+                let outcome = self.delete((dev, session), &delete, out)?;
+                Ok(self.behind(seen, outcome))
             }
             Statement::Select(select) => {
                 let candidates = self.rows_of(dev, select.table, &select.keys)?;

@@ -8,7 +8,7 @@ use super::Core;
 use crate::cometql::Insert;
 use crate::error::{ErrorCode, QueryError};
 use crate::id::{DevId, UserId};
-use crate::name::{Body, ChannelName};
+use crate::name::{Body, ChannelName, Token};
 use crate::rules::fits;
 
 const SESSIONS: QueryError = QueryError::new(ErrorCode::TooManySessions, "quota of this dev_id: sessions");
@@ -73,15 +73,11 @@ impl Core {
             return Ok(());
         }
         let growth = self.growth(dev, insert);
-        match insert {
-            Insert::RevokedTokens(_) if self.may_revoke_within(quota.bytes, dev, &growth) => Ok(()),
-            Insert::UsersAuth(_)
-            | Insert::UsersData(_)
-            | Insert::UsersMessages(_)
-            | Insert::PipesMessages(_)
-            | Insert::PipesSettings(_)
-            | Insert::RevokedTokens(_)
-            | Insert::Conference => self.check_growth(dev, &growth),
+        let is_revocation = matches!(insert, Insert::RevokedTokens(_));
+        match self.check_growth(dev, &growth) {
+            // Asked only now, for it looks at every revoked token.
+            Err(_) if is_revocation && self.may_revoke_within(quota.bytes, dev, &growth) => Ok(()),
+            checked => checked,
         }
     }
 
@@ -174,7 +170,10 @@ impl Core {
                 growth.channels = new.count() as u64;
             }
             Insert::RevokedTokens(tokens) => {
-                let bytes = tokens.iter().map(|token| token.reveal().len()).sum::<usize>();
+                let revoked = self.durable.tenant(dev).map(|tenant| &tenant.revoked);
+                let is_new = |token: &&Token| !revoked.is_some_and(|known| known.contains_key(*token));
+                let new: BTreeSet<&Token> = tokens.iter().filter(is_new).collect();
+                let bytes = new.into_iter().map(|token| token.reveal().len()).sum::<usize>();
                 growth.bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
             }
             Insert::Conference => {}

@@ -40,7 +40,7 @@ pub(super) enum RowId {
 }
 
 impl Core {
-    /// True if the INSERT has to write something, which it cannot while the store fails.
+    /// True if the INSERT has to write something.
     pub(super) fn stores_something(&self, dev: DevId, insert: &Insert) -> bool {
         match insert {
             Insert::PipesMessages(rows) => rows.iter().any(|row| self.history_length(dev, &row.channel) > 0),

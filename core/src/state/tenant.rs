@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::{Account, Category, Usage, cost, text};
 use super::{Connections, Debts, Subscribers};
-use crate::id::{ConnId, DevId, UserId};
+use crate::id::{ConnId, DevId, OpId, UserId};
 use crate::name::ChannelName;
 use crate::time::Mono;
 use crate::wire::Dialect;
@@ -37,6 +37,8 @@ pub(crate) struct LiveTenant {
     pub(crate) sessions: u64,
     /// Incoming commands and frames sent.
     pub(crate) messages: u64,
+    /// The newest record by which one of its channels lost its history.
+    pub(crate) history_ended: OpId,
     /// What it takes.
     pub(crate) memory: Account,
 }

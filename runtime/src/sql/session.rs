@@ -36,6 +36,9 @@ use crate::unfinished::Ticket;
 const OUTPUT_MAX: usize = 256 * 1024;
 /// Statements handed to the core at once.
 const BATCH_MAX: usize = 128;
+/// While there is no memory only statements up to this length are prepared, bytes: with DELETE and revocations the back end
+/// makes room, or ends what a thief does (protocol.md 8.7).
+const SHORT_STATEMENT_BYTES: usize = 1024;
 /// What a session takes beside its buffers.
 const SESSION_BYTES: usize = 2048;
 
@@ -359,7 +362,8 @@ impl Session {
     }
 
     fn prepare(&mut self, text: &[u8]) {
-        let prepared = if self.shard.shared.metrics.memory.is_full() {
+        let is_long = text.len() > SHORT_STATEMENT_BYTES;
+        let prepared = if is_long && self.shard.shared.metrics.memory.is_full() {
             Err(ErrorCode::Full.into())
         } else {
             cometql::prepare(text, &self.shard.shared.limits)

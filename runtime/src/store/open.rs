@@ -70,6 +70,10 @@ pub fn open_on(
             Err(error) => from_sqlite(&path, error),
         }
     })?;
+    // What each row for itself cannot show, and no core could have made.
+    if let Some(flaw) = durable.flaw() {
+        return Err(damaged(&path, format!("it has {flaw}")));
+    }
     // Only now: a store that is refused is left as it is.
     if let Some(length) = left {
         cut_log(files, &mut connection, &path, &log, length)?;

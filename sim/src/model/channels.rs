@@ -5,6 +5,7 @@ use comet_core::{ConnId, OpId, Record, Removal};
 use super::facts::Kept;
 use super::sends::{Identity, Published};
 use super::{Model, Out};
+use crate::backend::Ask;
 use crate::browser::Version;
 use crate::names::view;
 use crate::seen::Seen;
@@ -49,6 +50,42 @@ pub(super) fn newest_record(outs: &[Out]) -> Option<OpId> {
 }
 
 impl Model {
+    /// The newest record of all, those of this step included.
+    pub(super) fn newest(&self, outs: &[Out]) -> OpId {
+        let ops = outs.iter().filter_map(|out| {
+            let Out::Record { op, .. } = out else {
+                return None;
+            };
+            Some(*op)
+        });
+        ops.fold(self.last_op, OpId::max)
+    }
+
+    /// The record that has to be safe before this statement may be answered OK: its own, or, if it made none, all by
+    /// which there may be nothing left for it to do.
+    pub(super) fn waits_for(&self, dev: u32, ask: &Ask, outs: &[Out]) -> Option<OpId> {
+        if !ask.writes() {
+            return None;
+        }
+        let before = if matches!(ask, Ask::Publish(_)) {
+            self.history_ended.get(&dev).copied()
+        } else {
+            Some(self.last_op)
+        };
+        let is_unsafe = before > Some(self.persisted);
+        newest_record(outs).or_else(|| is_unsafe.then(|| self.newest(outs)))
+    }
+
+    /// Notes the records by which a tenant's channels stop to keep messages.
+    pub(super) fn note_end_of_history(&mut self, op: OpId, record: &Record) {
+        if let Record::HistorySettingDeleted { dev, channel } | Record::HistoryLengthSet { dev, channel, .. } =
+            record
+            && self.written.length(dev.0, channel.as_str()) == 0
+        {
+            self.history_ended.insert(dev.0, op);
+        }
+    }
+
     /// Delivers and keeps a message.
     pub(super) fn publish(&mut self, message: &Publication<'_>) -> Published {
         let time = self.unix / 1000;

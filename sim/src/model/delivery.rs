@@ -12,6 +12,8 @@ use crate::profile::Knob;
 pub(super) struct Happened {
     id: String,
     dev: u32,
+    /// Where it was sent; `msg` is the name of all queues.
+    channel: String,
     what: &'static str,
     /// The session that did it, else 0.
     session: u64,
@@ -46,6 +48,9 @@ pub(super) struct Story {
 
 /// More bytes of the window than a fact takes, together with what is remembered beside it and not concluded here.
 const BYTES_OF_FACT: u64 = 512;
+
+/// The name of all queues.
+pub(super) const PRIVATE: &str = "msg";
 
 /// Of the pages that read a message the newest so many are told one by one.
 const READERS_MAX: usize = 100;
@@ -87,22 +92,22 @@ impl Model {
         self.previous = self.now;
     }
 
-    /// Something happened to a message.
-    pub(super) fn happened(&mut self, id: String, dev: u32, what: &'static str, by: (u64, u64)) {
-        let happened = self.now_happened(id, dev, what, by);
+    /// Something happened to a message of a channel.
+    pub(super) fn happened(&mut self, id: String, at: (u32, &str), what: &'static str, by: (u64, u64)) {
+        let happened = self.now_happened(id, at, what, by);
         self.happened.push(happened);
     }
 
     /// A message was sent to a page as history.
-    pub(super) fn was_read(&mut self, id: String, dev: u32, conn: ConnId) {
-        let read = self.now_happened(id, dev, "read", (0, conn.0));
+    pub(super) fn was_read(&mut self, id: String, at: (u32, &str), conn: ConnId) {
+        let read = self.now_happened(id, at, "read", (0, conn.0));
         self.reads.push(read);
     }
 
     fn now_happened(
         &self,
         id: String,
-        dev: u32,
+        (dev, channel): (u32, &str),
         what: &'static str,
         (session, conn): (u64, u64),
     ) -> Happened {
@@ -111,6 +116,7 @@ impl Model {
         Happened {
             id,
             dev,
+            channel: channel.to_owned(),
             what,
             session,
             conn,
@@ -127,7 +133,7 @@ impl Model {
         if message.fate == Fate::Owed
             && let Some(id) = message.id.clone()
         {
-            self.happened(id, message.dev, what, (0, conn.0));
+            self.happened(id, (message.dev, PRIVATE), what, (0, conn.0));
         }
     }
 
@@ -136,7 +142,7 @@ impl Model {
         let actor = self.actor;
         match record {
             Record::MessageQueued { dev, message, .. } => {
-                self.happened(message.id.to_string(), dev.0, "accepted", actor);
+                self.happened(message.id.to_string(), (dev.0, PRIVATE), "accepted", actor);
             }
             Record::HistoryAppended {
                 dev,
@@ -147,7 +153,8 @@ impl Model {
                 self.history_happened(dev.0, channel.as_str(), "overwritten", (0, 0), |seq| {
                     seq < keep_from.0
                 });
-                self.happened(message.id.to_string(), dev.0, "accepted", actor);
+                let at = (dev.0, channel.as_str());
+                self.happened(message.id.to_string(), at, "accepted", actor);
             }
             // Noted where it is known which message each number means.
             Record::MessagesRemoved { .. } => {}
@@ -194,7 +201,7 @@ impl Model {
             .map(|kept| kept.id.clone())
             .collect();
         for id in ids {
-            self.happened(id, dev, what, by);
+            self.happened(id, (dev, channel), what, by);
         }
     }
 
@@ -230,17 +237,9 @@ impl Model {
             0 => Vec::new(),
             _ => all.iter().filter(own).cloned().collect(),
         };
-        // How much of a small window other things take, like the reading of histories, cannot be known.
-        let certain = if window < Knob::DeliveryWindow.calm() {
-            0
-        } else {
-            (window / BYTES_OF_FACT) as usize
-        };
-        let newest = self.happened.iter().rev().take(certain);
+        let certain = self.certain();
         let reads = of(&self.reads);
-        // Of a message that a page sent again after it was gone, only the last stay is told.
-        let is_sent = self.identities.iter().any(|(_, sent)| sent == id);
-        let all_are_there = self.happened.len() + self.reads.len() <= certain && !is_sent;
+        let all_are_there = self.happened.len() + self.reads.len() <= certain;
         Story {
             id: id.to_owned(),
             happened: of(&self.happened),
@@ -251,8 +250,32 @@ impl Model {
             },
             reads,
             present,
-            must: newest.filter(own).count(),
+            must: self.certain_facts().filter(own).count(),
         }
+    }
+
+    /// So many facts are certainly remembered. How much of a small window other things take, like the reading of histories,
+    /// cannot be known.
+    fn certain(&self) -> usize {
+        let window = self.profile.get(Knob::DeliveryWindow);
+        if window < Knob::DeliveryWindow.calm() {
+            return 0;
+        }
+        (window / BYTES_OF_FACT) as usize
+    }
+
+    /// What happened last, and is certainly remembered.
+    fn certain_facts(&self) -> impl Iterator<Item = &Happened> {
+        self.happened.iter().rev().take(self.certain())
+    }
+
+    /// The messages of a channel about which a tenant must be told something.
+    pub(super) fn remembered_of(&self, dev: u32, channel: &str) -> Vec<String> {
+        let own = |happened: &&Happened| happened.is_of(dev, self.life) && happened.channel == channel;
+        self.certain_facts()
+            .filter(own)
+            .map(|happened| happened.id.clone())
+            .collect()
     }
 }
 

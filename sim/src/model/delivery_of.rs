@@ -3,15 +3,15 @@
 
 use comet_core::cometql::{Cell, Rows};
 
-use super::delivery::tells;
-use super::{Failure, Model, wrong};
+use super::delivery::{PRIVATE, tells};
+use super::{Failure, Fate, Model, wrong};
 
 /// An answer about several messages has at most so many rows.
 const ROWS_MAX: usize = 20_000;
 
 impl Model {
-    /// The answer tells of every message that is still there and of every private one, and of each as if it had been asked
-    /// for. `channel` is `msg` for private messages.
+    /// The answer tells of every message that is still there, of every private one, and of every other one that is
+    /// remembered; and of each as if it had been asked for. `channel` is `msg` for private messages.
     pub(super) fn delivery_of(
         &self,
         dev: u32,
@@ -22,19 +22,20 @@ impl Model {
         if seen.rows.len() > ROWS_MAX && seen.rows.iter().any(|row| row.first() != seen.rows[0].first()) {
             return wrong("delivery", format!("{} rows", seen.rows.len()));
         }
-        let mut ids: Vec<String> = if channel == "msg" {
+        let mut ids: Vec<String> = if channel == PRIVATE {
             let of = |m: &&super::Private| m.dev == dev && user.is_none_or(|user| m.user == user);
             let all = self.private.iter().filter(of);
             all.filter_map(|message| message.id.clone()).collect()
         } else {
             let kept = self.written.history_of(dev, channel);
-            kept.map(|kept| kept.id.clone()).collect()
+            let kept = kept.map(|kept| kept.id.clone());
+            kept.chain(self.remembered_of(dev, channel)).collect()
         };
         let id = |row: &Vec<Cell>| match row.first() {
             Some(Cell::Text(id)) => id.to_string(),
             Some(Cell::Int(_)) | None => String::new(),
         };
-        let is_his = |row: &&Vec<Cell>| channel != "msg" || ids.contains(&id(row));
+        let is_his = |row: &&Vec<Cell>| channel != PRIVATE || ids.contains(&id(row));
         if let Some(row) = seen.rows.iter().find(|row| !is_his(row)) {
             return wrong("delivery", format!("{row:?} is not of {user:?} of tenant {dev}"));
         }
@@ -56,11 +57,12 @@ impl Model {
         Ok(())
     }
 
-    /// True if there may be more to tell of a tenant's messages than an answer may have: two rows for each thing that
-    /// happened, and three for each message that waits.
+    /// True if there may be more to tell of a tenant's messages than an answer may have: three rows for each thing that
+    /// happened (accepted, not stored, stored), and for each message that waits.
     pub(super) fn is_too_much_to_tell(&self, dev: u32) -> bool {
         let own = |happened: &&super::delivery::Happened| happened.is_of(dev, self.life);
         let happened = self.happened.iter().chain(&self.reads).filter(own).count();
-        2 * happened + 3 * self.private.len() > ROWS_MAX
+        let owed = |message: &&super::Private| message.dev == dev && message.fate == Fate::Owed;
+        3 * (happened + self.private.iter().filter(owed).count()) > ROWS_MAX
     }
 }

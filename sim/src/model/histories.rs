@@ -22,16 +22,6 @@ pub(super) enum Reading {
     End { re: u64, sent: u64 },
 }
 
-impl Reading {
-    /// The message.
-    fn id(&self) -> Option<&str> {
-        match self {
-            Self::Message { id, .. } => Some(id),
-            Self::End { .. } => None,
-        }
-    }
-}
-
 impl Model {
     pub(super) fn history_asked(&mut self, asked: Asked, channel: &str, marker: &str) {
         let Some(conn) = self.alive(asked.conn) else {
@@ -102,7 +92,7 @@ impl Model {
         if expected != told {
             return wrong("history", format!("{told:?} to {id:?}, where {due:?} is due"));
         }
-        let (dev, read) = (conn.dev, due.and_then(Reading::id).map(str::to_owned));
+        let (dev, read) = (conn.dev, due.cloned());
         conn.readings.drain(..=next.unwrap_or(0));
         let end = conn.readings.iter_mut().find_map(|reading| match reading {
             Reading::End { sent, .. } => Some(sent),
@@ -111,8 +101,11 @@ impl Model {
         if let Some(sent) = end.filter(|_| told.re.is_some()) {
             *sent += 1;
         }
-        if let Some(read) = read {
-            self.was_read(read, dev, id);
+        if let Some(Reading::Message {
+            channel, id: read, ..
+        }) = read
+        {
+            self.was_read(read, (dev, &channel), id);
         }
         Ok(())
     }

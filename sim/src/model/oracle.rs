@@ -178,6 +178,7 @@ impl Model {
         }
         self.record_happened(record);
         self.written.apply(record);
+        self.note_end_of_history(op, record);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use comet_core::{ConnId, Removal};
 
+use super::delivery::PRIVATE;
 use super::{Conn, Expected, Failure, Fate, Model, Private, Sent, wrong};
 use crate::backend::NewPrivate;
 use crate::browser::Version;
@@ -360,7 +361,7 @@ impl Model {
             }
             // A message that a crash took before it was stored may have had the same number.
             if let Some(id) = message.id.clone() {
-                self.happened(id, dev, what, by);
+                self.happened(id, (dev, PRIVATE), what, by);
             }
             if let Some(message) = self.private.get_mut(at) {
                 message.fate = fate;

@@ -3,7 +3,7 @@
 use comet_core::cometql::{Cell, Rows};
 use comet_core::{Answer, Record};
 
-use super::channels::{Publication, newest_record};
+use super::channels::Publication;
 use super::delivery::tells;
 use super::facts::{get, set, unset};
 use super::sessions::closes;
@@ -82,7 +82,7 @@ impl Model {
                 }
                 expected
             };
-            due.op = if ask.writes() { newest_record(outs) } else { None };
+            due.op = self.waits_for(dev, ask, outs);
         }
         self.due.push(due);
     }

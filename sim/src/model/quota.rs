@@ -78,10 +78,12 @@ impl Model {
         let (before, after) = (Stock::of(&before, dev), Stock::of(&after, dev));
         let max = |knob| self.profile.get(knob);
         if let Ask::Revoke { token } = ask {
-            // For a revocation only others count; whether it is revoked already is not asked.
+            // For a revocation only others count.
             let own = self.told.revoked.iter().filter(|row| row.0 == dev);
+            let is_new = own.clone().all(|row| row.1 != *token);
             let revoked: u64 = own.map(|row| row.1.len() as u64).sum();
-            return exceeds(max(Knob::QuotaBytes), revoked, revoked + token.len() as u64);
+            let after = revoked + if is_new { token.len() as u64 } else { 0 };
+            return exceeds(max(Knob::QuotaBytes), revoked, after);
         }
         exceeds(max(Knob::QuotaUsers), before.users, after.users)
             || exceeds(max(Knob::QuotaChannels), before.channels, after.channels)

@@ -115,6 +115,7 @@ impl Model {
         self.friends.clear();
         self.last_op = OpId(0);
         self.persisted = OpId(0);
+        self.history_ended.clear();
         self.failing = false;
         self.checked = None;
         self.ready = true;

@@ -68,14 +68,11 @@ impl Model {
             None => (self.accept(asked, user, message, identity, outs), false),
         };
         // Which record kept it may be forgotten; then everything there is must be safe.
-        let ops = outs.iter().filter_map(|out| {
-            let Out::Record { op, .. } = out else {
-                return None;
-            };
-            Some(*op)
-        });
-        let newest = ops.fold(self.last_op, OpId::max);
-        let by = if repeated { Some(newest) } else { published.op };
+        let by = if repeated {
+            Some(self.newest(outs))
+        } else {
+            published.op
+        };
         let seen = report(version, message, &published, repeated);
         self.wanted.push(Wanted {
             conn: asked.conn,
@@ -164,7 +161,8 @@ impl Model {
             self.copies.push((message.n, id.clone()));
             // What is kept is noted where its record is.
             if !kept {
-                self.happened(id.clone(), dev, "accepted", (0, asked.conn.0));
+                let at = (dev, message.channel.as_str());
+                self.happened(id.clone(), at, "accepted", (0, asked.conn.0));
             }
             self.accepted.push(Accepted {
                 dev,

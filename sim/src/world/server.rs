@@ -20,9 +20,10 @@ use crate::network::{Down, ServerSide, Up};
 use crate::prng::Prng;
 use crate::profile::Knob;
 
-/// The connection id of a socket: two shards, so that ids and ages are ordered differently.
+/// The connection id of a socket: two shards, so that ids and ages are ordered differently; numbered from 1, as the real
+/// server does (0 is nobody where connections are told of).
 pub(super) const fn conn_of(link: usize) -> ConnId {
-    ConnId::new((link % 2) as u16, link as u64)
+    ConnId::new((link % 2) as u16, link as u64 + 1)
 }
 
 impl World {
@@ -77,7 +78,8 @@ impl World {
 
     /// The link of a connection of this server.
     pub(super) fn link_of(&self, conn: ConnId) -> Option<usize> {
-        let index = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
+        let serial = (conn.0 & ((1 << ConnId::SHARD_SHIFT) - 1)) as usize;
+        let index = serial.checked_sub(1)?;
         self.links
             .get(index)
             .filter(|link| link.life == self.life)

@@ -97,26 +97,57 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Something that happened to a message.
+struct Happened<'a> {
+    /// Its place in the journal.
+    place: usize,
+    at: UnixMillis,
+    /// The place of the message in queue or history by then; `Seq::START` if it was in none.
+    seq: Seq,
+    what: &'a What,
+}
+
 /// Everything about one message, before it is told.
 pub(super) struct Found<'a> {
     pub(super) to: Address,
+    /// The newest: a page may have sent it again after it left its history.
     pub(super) seq: Seq,
-    /// With their places in the journal.
-    facts: Vec<(usize, UnixMillis, &'a What)>,
+    facts: Vec<Happened<'a>>,
     /// It is in queue or history, since then.
     pub(super) kept: Option<UnixSeconds>,
 }
 
 impl Found<'_> {
-    /// True if the journal knows how it was accepted.
+    /// True if the journal knows how it was accepted, for the first time if it was more than once.
     pub(super) fn begins(&self) -> bool {
-        let mut whats = self.facts.iter().map(|(_, _, what)| what);
-        whats.any(|what| matches!(what, What::Accepted { .. }))
+        self.facts.first().is_some_and(Happened::is_acceptance)
     }
 
-    /// Where in the journal it left the history: who read later did not get it. `usize::MAX` = it has not left.
-    fn left(&self) -> usize {
-        let leaves = |what: &What| match what {
+    /// True if the journal knows that it was accepted, perhaps again.
+    pub(super) fn was_accepted(&self) -> bool {
+        self.facts.iter().any(Happened::is_acceptance)
+    }
+
+    /// Its places in the history, and where in the journal it left each: who read later did not get it. `usize::MAX` = it
+    /// has not left.
+    fn stays(&self) -> BTreeMap<Seq, usize> {
+        let mut stays = BTreeMap::from([(self.seq, usize::MAX)]);
+        for fact in &self.facts {
+            let left = if fact.leaves() { fact.place } else { usize::MAX };
+            stays.insert(fact.seq, left);
+        }
+        stays
+    }
+}
+
+impl Happened<'_> {
+    const fn is_acceptance(&self) -> bool {
+        matches!(self.what, What::Accepted { .. })
+    }
+
+    /// True if it is in the history no more.
+    const fn leaves(&self) -> bool {
+        match self.what {
             What::Overwritten | What::Deleted { .. } | What::Shortened { .. } => true,
             What::Accepted { .. }
             | What::Repeated { .. }
@@ -125,14 +156,7 @@ impl Found<'_> {
             | What::Unacknowledged { .. }
             | What::Paid
             | What::Expired => false,
-        };
-        // A page may have sent it again after it left: only its last stay counts.
-        let is_kept = |what: &What| matches!(what, What::Accepted { op: Some(_), .. });
-        let stay = self.facts.iter().rposition(|(_, _, what)| is_kept(what));
-        let mut facts = self.facts.iter().skip(stay.unwrap_or(0));
-        facts
-            .find(|(_, _, what)| leaves(what))
-            .map_or(usize::MAX, |(place, _, _)| *place)
+        }
     }
 }
 
@@ -188,7 +212,8 @@ impl<'a> Gathered<'a> {
     /// Something happened to a message.
     pub(super) fn happened(&mut self, place: usize, at: UnixMillis, message: &Message, what: &'a What) {
         let found = self.entry(message.id, &message.to, message.seq);
-        found.facts.push((place, at, what));
+        let seq = message.seq;
+        found.facts.push(Happened { place, at, seq, what });
     }
 
     /// A message is in queue or history.
@@ -227,7 +252,7 @@ impl<'a> Gathered<'a> {
     pub(super) fn comparisons(&self, found: &Found<'_>) -> usize {
         match &found.to {
             Address::User(_) => 0,
-            Address::Channel(channel) => self.readers_of(channel).len(),
+            Address::Channel(channel) => self.readers_of(channel).len() * found.stays().len(),
         }
     }
 
@@ -239,7 +264,7 @@ impl<'a> Gathered<'a> {
     /// What happened to a message, in order.
     pub(super) fn tell(&self, found: &Found<'_>) -> Vec<Line> {
         let mut lines = Vec::new();
-        for (place, at, what) in &found.facts {
+        for Happened { place, at, what, .. } in &found.facts {
             lines.push((*place, Line::of(*at, what, &found.to)));
             if let What::Accepted { op: Some(op), .. } = what {
                 self.tell_writing(*place, *op, &mut lines);
@@ -270,14 +295,12 @@ impl<'a> Gathered<'a> {
 
     /// The pages that were sent a message as history.
     fn tell_readers(&self, channel: &ChannelName, found: &Found<'_>, lines: &mut Vec<(usize, Line)>) {
-        let left = found.left();
-        let until_then = self
-            .readers_of(channel)
-            .iter()
-            .take_while(|reader| reader.place < left);
-        let of: Vec<&Reader<'_>> = until_then
-            .filter(|reader| reader.seqs.contains(&found.seq))
-            .collect();
+        let stays = found.stays();
+        let was_sent = |reader: &&Reader<'_>| {
+            let mut stays = stays.iter();
+            stays.any(|(seq, left)| reader.place < *left && reader.seqs.contains(seq))
+        };
+        let of: Vec<&Reader<'_>> = self.readers_of(channel).iter().filter(was_sent).collect();
         let (older, newest) = of.split_at(of.len().saturating_sub(READERS_MAX));
         if let Some(last) = older.last() {
             let line = Line::new(

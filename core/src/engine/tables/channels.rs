@@ -95,11 +95,11 @@ impl Core {
             self.note_shortened(dev, &channel, by, keep_from);
             let record = Record::HistoryLengthSet {
                 dev,
-                channel,
+                channel: channel.clone(),
                 length,
                 keep_from,
             };
-            last = Some(self.commit(record, out));
+            last = Some(self.commit_setting(dev, &channel, record, out));
             affected += 1;
         }
         Outcome::after(
@@ -123,9 +123,35 @@ impl Core {
         for id in ids {
             if let RowId::Setting(channel) = id {
                 self.note_deleted(dev, &channel, by, |_| true);
-                last = Some(self.commit(Record::HistorySettingDeleted { dev, channel }, out));
+                let record = Record::HistorySettingDeleted {
+                    dev,
+                    channel: channel.clone(),
+                };
+                last = Some(self.commit_setting(dev, &channel, record, out));
             }
         }
         last
+    }
+
+    fn commit_setting(
+        &mut self,
+        dev: DevId,
+        channel: &ChannelName,
+        record: Record,
+        out: &mut Vec<Action>,
+    ) -> OpId {
+        let op = self.commit(record, out);
+        if self.history_length(dev, channel) == 0 {
+            self.tenants.entry(dev).history_ended = op;
+        }
+        op
+    }
+
+    /// The newest record by which a channel of the tenant lost its history. Until it is safe, what was not kept because
+    /// of it is not acknowledged: the server could die, and come back with the history and without the message.
+    pub(in crate::engine) fn history_ended(&self, dev: DevId) -> OpId {
+        self.tenants
+            .get(dev)
+            .map_or_else(OpId::default, |tenant| tenant.history_ended)
     }
 }
