@@ -12,6 +12,7 @@ use comet_core::cometql::{self, Cell, Limits, Show, Statement};
 use comet_core::{
     Action, Answer, Category, CloseCause, Config, ErrorCode, Event, Login, Outside, Room, SessionId,
 };
+use harness::sql::{code, run};
 use harness::{World, config};
 
 const LIMIT: u64 = 100_000;
@@ -30,12 +31,6 @@ fn outside(world: &mut World, bytes: u64) {
         input: bytes,
         ..Outside::default()
     }));
-}
-
-fn run(world: &mut World, sql: &str) {
-    let limits = Limits::of(&world.config.clone().check().unwrap());
-    let statement = cometql::parse(sql.as_bytes(), &limits).unwrap();
-    world.statement(statement).unwrap().unwrap();
 }
 
 fn rooms(world: &World) -> Vec<Room> {
@@ -66,7 +61,9 @@ fn what_goes_gives_back_what_it_took() {
     }
     w.history("web_a", 5);
     w.publish("web_a", "kept");
-    run(&mut w, "INSERT INTO revoked_tokens (token) VALUES ('abc')");
+    run(&mut w, "INSERT INTO revoked_tokens (token) VALUES ('abc')")
+        .unwrap()
+        .unwrap();
     assert_eq!(w.core.memory().get(Category::Queues).items, 40);
     assert_eq!(w.core.memory().get(Category::Histories).items, 2);
     w.open(2, Some(99), "abc", "u");
@@ -77,10 +74,16 @@ fn what_goes_gives_back_what_it_took() {
     assert_eq!(w.core.memory().get(Category::Deliveries).bytes, 0);
     w.close(2);
     for n in 1..=20 {
-        run(&mut w, &format!("DELETE FROM users_messages WHERE id = {n}"));
+        run(&mut w, &format!("DELETE FROM users_messages WHERE id = {n}"))
+            .unwrap()
+            .unwrap();
     }
-    run(&mut w, "DELETE FROM pipes_settings WHERE name = 'web_a'");
-    run(&mut w, "DELETE FROM revoked_tokens WHERE token = 'abc'");
+    run(&mut w, "DELETE FROM pipes_settings WHERE name = 'web_a'")
+        .unwrap()
+        .unwrap();
+    run(&mut w, "DELETE FROM revoked_tokens WHERE token = 'abc'")
+        .unwrap()
+        .unwrap();
     assert_eq!(w.core.memory(), before);
 }
 
@@ -298,10 +301,10 @@ fn tokens(world: &World) -> u64 {
 /// The code with which the revocation of a token of this length is refused.
 fn refused(world: &mut World, number: u32, length: usize) -> Option<ErrorCode> {
     let token = format!("{number:0length$}");
-    let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')");
-    let limits = Limits::of(&world.config.clone().check().unwrap());
-    let statement = cometql::parse(sql.as_bytes(), &limits).unwrap();
-    world.statement(statement).unwrap().err().map(|error| error.code)
+    code(
+        world,
+        &format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')"),
+    )
 }
 
 /// Whoever has a stolen token may fill the memory with it; it can be revoked all the same, within an eighth of the limit.
