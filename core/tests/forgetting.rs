@@ -9,7 +9,7 @@
 mod harness;
 
 use comet_core::Config;
-use harness::{World, config};
+use harness::{World, config, untimed};
 
 #[test]
 fn q71_every_message_expires_in_its_own_time() {
@@ -36,23 +36,16 @@ fn q71_every_message_expires_in_its_own_time() {
 
 #[test]
 fn q71_no_timer_without_a_ttl_or_without_a_queue() {
-    let quiet = Config {
-        ws_statistics_ms: 0,
-        cometql_statistics_ms: 0,
-        ws_uptime_max_ms: 0,
-        cometql_uptime_max_ms: 0,
-        ..config()
-    };
     let mut w = World::with(Config {
         queue_ttl_ms: 0,
-        ..quiet.clone()
+        ..untimed()
     });
     w.private(5, "stays");
     w.crash_and_restart(1_000);
     assert_eq!(w.core.poll_timeout(), None);
     let mut w = World::with(Config {
         queue_ttl_ms: 10_000,
-        ..quiet
+        ..untimed()
     });
     w.key(5, "k5");
     w.private(5, "taken");

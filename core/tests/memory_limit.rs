@@ -12,6 +12,7 @@ use comet_core::cometql::{self, Cell, Limits, Show, Statement};
 use comet_core::{
     Action, Answer, Category, CloseCause, Config, ErrorCode, Event, Login, Outside, Room, SessionId,
 };
+use harness::sql::{code, run};
 use harness::{World, config};
 
 const LIMIT: u64 = 100_000;
@@ -30,12 +31,6 @@ fn outside(world: &mut World, bytes: u64) {
         input: bytes,
         ..Outside::default()
     }));
-}
-
-fn run(world: &mut World, sql: &str) {
-    let limits = Limits::of(&world.config.clone().check().unwrap());
-    let statement = cometql::parse(sql.as_bytes(), &limits).unwrap();
-    world.statement(statement).unwrap().unwrap();
 }
 
 fn rooms(world: &World) -> Vec<Room> {
@@ -66,7 +61,9 @@ fn what_goes_gives_back_what_it_took() {
     }
     w.history("web_a", 5);
     w.publish("web_a", "kept");
-    run(&mut w, "INSERT INTO revoked_tokens (token) VALUES ('abc')");
+    run(&mut w, "INSERT INTO revoked_tokens (token) VALUES ('abc')")
+        .unwrap()
+        .unwrap();
     assert_eq!(w.core.memory().get(Category::Queues).items, 40);
     assert_eq!(w.core.memory().get(Category::Histories).items, 2);
     w.open(2, Some(99), "abc", "u");
@@ -77,10 +74,16 @@ fn what_goes_gives_back_what_it_took() {
     assert_eq!(w.core.memory().get(Category::Deliveries).bytes, 0);
     w.close(2);
     for n in 1..=20 {
-        run(&mut w, &format!("DELETE FROM users_messages WHERE id = {n}"));
+        run(&mut w, &format!("DELETE FROM users_messages WHERE id = {n}"))
+            .unwrap()
+            .unwrap();
     }
-    run(&mut w, "DELETE FROM pipes_settings WHERE name = 'web_a'");
-    run(&mut w, "DELETE FROM revoked_tokens WHERE token = 'abc'");
+    run(&mut w, "DELETE FROM pipes_settings WHERE name = 'web_a'")
+        .unwrap()
+        .unwrap();
+    run(&mut w, "DELETE FROM revoked_tokens WHERE token = 'abc'")
+        .unwrap()
+        .unwrap();
     assert_eq!(w.core.memory(), before);
 }
 
@@ -290,19 +293,25 @@ fn what_expires_makes_room_for_what_wakes_the_server() {
     assert_eq!((w.queue_len(7), w.queue_len(8)), (0, 1));
 }
 
+/// Bytes of revoked tokens.
+fn tokens(world: &World) -> u64 {
+    world.core.memory().get(Category::Tokens).bytes
+}
+
+/// The code with which the revocation of a token of this length is refused.
+fn refused(world: &mut World, number: u32, length: usize) -> Option<ErrorCode> {
+    let token = format!("{number:0length$}");
+    code(
+        world,
+        &format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')"),
+    )
+}
+
 /// Whoever has a stolen token may fill the memory with it; it can be revoked all the same, within an eighth of the limit.
 #[test]
 fn a_revocation_has_room_of_its_own() {
     let mut w = world();
-    let refused = |w: &mut World, number: u32, length: usize| {
-        let token = format!("{number:0length$}");
-        let sql = format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')");
-        let limits = Limits::of(&w.config.clone().check().unwrap());
-        let statement = cometql::parse(sql.as_bytes(), &limits).unwrap();
-        w.statement(statement).unwrap().err().map(|error| error.code)
-    };
     outside(&mut w, LIMIT);
-    let tokens = |w: &World| w.core.memory().get(Category::Tokens).bytes;
     let mut number = 0;
     while tokens(&w) + 600 < LIMIT / 8 {
         number += 1;
@@ -314,4 +323,22 @@ fn a_revocation_has_room_of_its_own() {
     assert_eq!(refused(&mut w, 0, 500), Some(ErrorCode::Full));
     outside(&mut w, 0);
     assert_eq!(refused(&mut w, 0, 500), None, "there is room again");
+}
+
+/// 8.7: less than an eighth of the limit, not an eighth.
+#[test]
+fn revocations_that_take_exactly_an_eighth_of_the_limit_leave_no_room() {
+    let mut first = world();
+    assert_eq!(refused(&mut first, 0, 500), None);
+    let limit = 8 * 10 * tokens(&first);
+    let mut w = World::with(Config {
+        memory_limit_bytes: limit,
+        ..config()
+    });
+    outside(&mut w, limit);
+    for number in 0..10 {
+        assert_eq!(refused(&mut w, number, 500), None, "{number}");
+    }
+    assert_eq!(tokens(&w), limit / 8);
+    assert_eq!(refused(&mut w, 10, 500), Some(ErrorCode::Full));
 }

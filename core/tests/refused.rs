@@ -11,19 +11,13 @@ mod harness;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use comet_core::cometql::{self, Limits};
 use comet_core::wire::{Dialect, Hello};
 use comet_core::{
     ClientInfo, ClientUuid, CloseCause, Config, ConnId, DevId, ErrorCode, Event, Login, Refused, SessionId,
     Token, UserId,
 };
+use harness::sql::code;
 use harness::{World, config};
-
-fn code(w: &mut World, sql: &str) -> Option<ErrorCode> {
-    let limits = Limits::of(&w.config.clone().check().unwrap());
-    let statement = cometql::parse(sql.as_bytes(), &limits).unwrap();
-    w.statement(statement).unwrap().err().map(|error| error.code)
-}
 
 fn open_from(w: &mut World, conn: u64, user: u32, key: &str, ip: &str) {
     let hello = Hello {

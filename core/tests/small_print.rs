@@ -9,45 +9,14 @@
 
 mod harness;
 
-use comet_core::cometql::{self, Limits, Statement};
+use comet_core::cometql::Statement;
 use comet_core::wire::ClientRequest;
 use comet_core::{
-    Action, Answer, Body, DevId, Durable, ErrorCode, Event, EventName, Login, MessageId, OpId, QueryError,
-    QueuedMessage, Record, RequestId, Seq, SessionId, UnixSeconds,
+    Action, Answer, Body, DevId, Durable, ErrorCode, Event, EventName, Login, MessageId, OpId, QueuedMessage,
+    Record, RequestId, Seq, SessionId, UnixSeconds,
 };
-use harness::{World, channel, config, user};
-
-fn run(w: &mut World, sql: &str) -> Option<Result<Answer, QueryError>> {
-    let limits = Limits::of(&w.config.clone().check().unwrap());
-    w.statement(cometql::parse(sql.as_bytes(), &limits).unwrap())
-}
-
-fn rows(w: &mut World, sql: &str) -> usize {
-    match run(w, sql) {
-        Some(Ok(Answer::Rows(rows))) => rows.rows.len(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn affected(w: &mut World, sql: &str) -> u64 {
-    match run(w, sql) {
-        Some(Ok(Answer::Done(done))) => done.affected,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn code(w: &mut World, sql: &str) -> Option<ErrorCode> {
-    run(w, sql).unwrap().err().map(|error| error.code)
-}
-
-/// What is to be written since the last `take`.
-fn records(w: &mut World) -> Vec<Record> {
-    let record = |action: Action| match action {
-        Action::Persist { record, .. } => Some(record),
-        _ => None,
-    };
-    w.take().into_iter().filter_map(record).collect()
-}
+use harness::sql::{affected, code, rows, run};
+use harness::{World, channel, config, records, user};
 
 /// A token that lets user 15 in.
 fn token_of(w: &mut World) -> &'static str {

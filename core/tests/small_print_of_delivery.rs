@@ -9,41 +9,12 @@
 
 mod harness;
 
-use comet_core::cometql::{self, Limits};
 use comet_core::wire::{ClientRequest, Dialect, SendRequest};
 use comet_core::{
-    Action, Answer, Body, Category, Config, ConnId, DevId, Event, EventName, MessageId, QueryError, Record,
-    SendKey,
+    Action, Answer, Body, Category, Config, ConnId, DevId, Event, EventName, MessageId, Record, SendKey,
 };
-use harness::{World, channel, config, user};
-
-fn run(w: &mut World, sql: &str) -> Option<Result<Answer, QueryError>> {
-    let limits = Limits::of(&w.config.clone().check().unwrap());
-    w.statement(cometql::parse(sql.as_bytes(), &limits).unwrap())
-}
-
-fn rows(w: &mut World, sql: &str) -> usize {
-    match run(w, sql) {
-        Some(Ok(Answer::Rows(rows))) => rows.rows.len(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn affected(w: &mut World, sql: &str) -> u64 {
-    match run(w, sql) {
-        Some(Ok(Answer::Done(done))) => done.affected,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// What is to be written since the last `take`.
-fn records(w: &mut World) -> Vec<Record> {
-    let record = |action: Action| match action {
-        Action::Persist { record, .. } => Some(record),
-        _ => None,
-    };
-    w.take().into_iter().filter_map(record).collect()
-}
+use harness::sql::{affected, rows, run};
+use harness::{World, channel, config, records, untimed, user};
 
 fn says(w: &mut World, conn: u64, name: &str, anonymous: bool) {
     w.request(
@@ -56,16 +27,6 @@ fn says(w: &mut World, conn: u64, name: &str, anonymous: bool) {
             key: None,
         }),
     );
-}
-
-fn untimed() -> Config {
-    Config {
-        ws_statistics_ms: 0,
-        cometql_statistics_ms: 0,
-        ws_uptime_max_ms: 0,
-        cometql_uptime_max_ms: 0,
-        ..config()
-    }
 }
 
 fn reads(w: &mut World, conn: u64, name: &str) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 
 /// Crashes comet-server, simulated and real, and checks that nothing acknowledged is missing (docs/testing.md, "Crashes").
 /// Exit status: 0 clean, 1 something was found or could not be carried out, 101 an assertion of the server fired.
@@ -30,7 +30,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Seeds {
     /// How many seeds.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u64).range(1..))]
     pub(crate) seeds: u64,
     /// The first of them.
     #[arg(long, default_value_t = 1)]
@@ -55,10 +55,10 @@ pub(crate) struct Every {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Commits of the workload.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 12, value_parser = value_parser!(u64).range(1..))]
     pub(crate) commits: u64,
     /// Crashes at each operation, each leaving something else of what was not synced.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u64).range(1..))]
     pub(crate) ways: u64,
     /// Writes the result as a JSON object to this file.
     #[arg(long)]
@@ -68,7 +68,7 @@ pub(crate) struct Every {
 #[derive(Debug, Args)]
 pub(crate) struct Planted {
     /// Most seeds for each mistake.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u64).range(1..))]
     pub(crate) seeds: u64,
     /// Writes the result as a JSON object to this file.
     #[arg(long)]
@@ -81,7 +81,7 @@ pub(crate) struct Kill {
     #[arg(long)]
     pub(crate) spawn: Option<PathBuf>,
     /// How often it is killed.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u64).range(1..))]
     pub(crate) cycles: u64,
     /// fsync or os: after the death of the process alone both keep everything.
     #[arg(long, default_value = "fsync")]
@@ -103,7 +103,7 @@ pub(crate) struct Power {
     #[arg(long)]
     pub(crate) spawn: Option<PathBuf>,
     /// How many images of the disk are made and opened.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = value_parser!(u64).range(1..))]
     pub(crate) images: u64,
     /// Every so many images are also started by the real server; 0: none.
     #[arg(long, default_value_t = 50)]
@@ -114,4 +114,27 @@ pub(crate) struct Power {
     /// Writes the result as a JSON object to this file.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_nothing_is_an_error() {
+        for words in [
+            ["disk", "--seeds"],
+            ["every", "--commits"],
+            ["every", "--ways"],
+            ["planted", "--seeds"],
+            ["kill", "--cycles"],
+            ["power", "--images"],
+        ] {
+            let asked = |number| {
+                let words = ["comet-crash"].into_iter().chain(words).chain([number]);
+                Cli::try_parse_from(words).is_ok()
+            };
+            assert!(asked("1") && !asked("0"), "{words:?}");
+        }
+    }
 }

@@ -95,7 +95,7 @@ pub(crate) fn seeds(args: &Seeds) -> Result<bool, String> {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Relaxed);
-                    if seed >= first + count || budget.is_some_and(|budget| started.elapsed() > budget) {
+                    if seed >= first + count || budget.is_some_and(|budget| started.elapsed() >= budget) {
                         return;
                     }
                     RUNNING.set(Some(seed));
@@ -135,6 +135,9 @@ pub(crate) fn seeds(args: &Seeds) -> Result<bool, String> {
     sum.report("crashes of a simulated disk")
         .text("command", &again)
         .write(args.json.as_deref())?;
+    if sum.runs == 0 {
+        return Err("nothing was run".to_owned());
+    }
     Ok(sum.findings.is_empty())
 }
 
@@ -264,6 +267,13 @@ mod tests {
     #[test]
     fn nothing_acknowledged_is_missing_in_the_first_seeds() {
         assert_eq!(seeds(&some_seeds(1, 25)), Ok(true));
+    }
+
+    #[test]
+    fn who_had_no_time_for_a_single_seed_has_proven_nothing() {
+        let mut none = some_seeds(1, 25);
+        none.time_budget = Some(0);
+        assert!(seeds(&none).is_err());
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn task(mut args: impl Iterator<Item = String>) -> Option<Task> {
         let mut number = || args.next()?.parse::<u64>().ok();
         match arg.as_str() {
             "--start" => task.start = number()?,
-            "--seeds" => task.seeds = number()?,
+            "--seeds" => task.seeds = number().filter(|seeds| *seeds > 0)?,
             "--jobs" => task.jobs = number()?.max(1),
             "--seed" => (task.start, task.seeds, task.verbose) = (number()?, 1, true),
             "--json" => task.json = Some(args.next()?.into()),

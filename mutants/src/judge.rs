@@ -42,8 +42,6 @@ impl Verdict {
 
 /// So many tests are tried alone, the best first, before the rest of each program is run in one process.
 const ALONE: usize = 3;
-/// With a time budget so many mutants are judged to the end before the next ones begin.
-const CHUNK: usize = 64;
 
 /// How often which test caught a mutant of which file.
 type Catches = BTreeMap<(String, String), u32>;
@@ -53,61 +51,46 @@ struct Court<'m> {
     killers: &'m [Killer],
     hints: &'m Hints,
     catches: Mutex<Catches>,
-    ends: Option<Instant>,
     jobs: usize,
 }
 
-/// Judges them, several at a time. What the time budget does not allow is missing from the result: whole chunks, because
-/// of one that was begun only those would be missing that are hard to catch.
+/// Judges them, several at a time: first by the quick tests, then those that are left by the slow ones.
 pub(crate) fn judge<'m>(
     mutants: &[&'m Mutant],
     killers: &'m [Killer],
     hints: &'m Hints,
     jobs: usize,
-    time_budget: Option<u64>,
 ) -> Vec<(&'m Mutant, Verdict)> {
     let court = Court {
         killers,
         hints,
         catches: Mutex::default(),
-        ends: time_budget.map(|most| Instant::now() + Duration::from_secs(most)),
         jobs,
     };
-    let chunk = time_budget.map_or_else(|| mutants.len().max(1), |_| CHUNK);
-    let chunks = mutants.chunks(chunk).map_while(|chunk| court.verdicts(chunk));
-    let mut verdicts: Vec<_> = chunks.flatten().collect();
+    let (left, mut verdicts): (Vec<_>, Vec<_>) = court
+        .each(mutants, |mutant| court.quick(mutant))
+        .into_iter()
+        .partition(|(_, verdict)| *verdict == Verdict::Survived);
+    println!("{} of {} are left for the slow tests", left.len(), mutants.len());
+    let left: Vec<&Mutant> = left.into_iter().map(|(mutant, _)| mutant).collect();
+    verdicts.extend(court.each(&left, |mutant| court.slow(mutant)));
     verdicts.sort_by_key(|(mutant, _)| mutant.id);
     verdicts
 }
 
 impl<'m> Court<'m> {
-    /// The verdicts about all of them: first by the quick tests, then about those that are left by the slow ones. `None`
-    /// if there is no time for that.
-    fn verdicts(&self, mutants: &[&'m Mutant]) -> Option<Vec<(&'m Mutant, Verdict)>> {
-        let (left, mut verdicts): (Vec<_>, Vec<_>) = self
-            .each(mutants, |mutant| self.quick(mutant))?
-            .into_iter()
-            .partition(|(_, verdict)| *verdict == Verdict::Survived);
-        println!("{} of {} are left for the slow tests", left.len(), mutants.len());
-        let left: Vec<&Mutant> = left.into_iter().map(|(mutant, _)| mutant).collect();
-        verdicts.extend(self.each(&left, |mutant| self.slow(mutant))?);
-        Some(verdicts)
-    }
-
-    /// The verdict about each. `None` if there is no time for all of them.
+    /// The verdict about each.
     fn each(
         &self,
         mutants: &[&'m Mutant],
         verdict: impl Fn(&Mutant) -> Verdict + Sync,
-    ) -> Option<Vec<(&'m Mutant, Verdict)>> {
+    ) -> Vec<(&'m Mutant, Verdict)> {
         let next = AtomicUsize::new(0);
         let verdicts = Mutex::new(Vec::new());
         thread::scope(|scope| {
             for _ in 0..self.jobs {
                 scope.spawn(|| {
-                    while self.ends.is_none_or(|ends| Instant::now() < ends)
-                        && let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
+                    while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let verdict = verdict(mutant);
                         if let Ok(mut verdicts) = verdicts.lock() {
                             verdicts.push((*mutant, verdict));
@@ -116,8 +99,7 @@ impl<'m> Court<'m> {
                 });
             }
         });
-        let verdicts = verdicts.into_inner().unwrap_or_default();
-        (verdicts.len() == mutants.len()).then_some(verdicts)
+        verdicts.into_inner().unwrap_or_default()
     }
 
     /// The test that caught it before, then the quick ones.
@@ -247,30 +229,13 @@ fn outcome(mutant: &Mutant, tests: &[&Killer]) -> (Verdict, String) {
 mod tests {
     use super::*;
 
-    fn mutants(count: u32) -> Vec<Mutant> {
-        let mutant = |id: u32| Mutant {
+    fn mutant(id: u32) -> Mutant {
+        Mutant {
             id,
             file: "core/src/a.rs".to_owned(),
             line: 1,
             key: format!("core/src/a.rs | a | {id}"),
-        };
-        (0..count).map(mutant).collect()
-    }
-
-    /// The court works for as long as `work` lets it, a mutant at a time.
-    fn judged(budget: Duration, count: u32, work: impl Fn(&Mutant) -> Verdict + Sync) -> Option<usize> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let hints = Hints::read(folder.path()).expect("nothing is known");
-        let court = Court {
-            killers: &[],
-            hints: &hints,
-            catches: Mutex::default(),
-            ends: Some(Instant::now() + budget),
-            jobs: 1,
-        };
-        let mutants = mutants(count);
-        let mutants: Vec<&Mutant> = mutants.iter().collect();
-        court.each(&mutants, work).map(|verdicts| verdicts.len())
+        }
     }
 
     /// What a court says that asks two tests of this program in one process.
@@ -282,11 +247,10 @@ mod tests {
             killers: &killers,
             hints: &hints,
             catches: Mutex::default(),
-            ends: None,
             jobs: 1,
         };
         let tests: Vec<&Killer> = killers.iter().collect();
-        court.ask(&mutants(1)[0], &tests)
+        court.ask(&mutant(0), &tests)
     }
 
     #[test]
@@ -296,20 +260,5 @@ mod tests {
         assert_eq!(asked(named), Verdict::Caught);
         assert_eq!(asked("[ $# -lt 4 ]"), Verdict::Survived, "none fails alone");
         assert_eq!(asked("[ $3 = a ] && [ $# -lt 4 ]"), Verdict::Caught, "one does");
-    }
-
-    #[test]
-    fn a_chunk_that_was_not_judged_to_its_end_says_nothing() {
-        let day = Duration::from_secs(86_400);
-        assert_eq!(judged(day, 9, |_| Verdict::Caught), Some(9));
-        assert_eq!(judged(Duration::ZERO, 9, |_| Verdict::Caught), None);
-        let moment = Duration::from_millis(20);
-        let slow = |mutant: &Mutant| {
-            if mutant.id == 7 {
-                thread::sleep(2 * moment);
-            }
-            Verdict::Caught
-        };
-        assert_eq!(judged(moment, 9, slow), None);
     }
 }

@@ -40,9 +40,6 @@ struct Cli {
     /// Mutants judged at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Stop judging after so many seconds; the rest is not counted.
-    #[arg(long)]
-    time_budget: Option<u64>,
     /// Writes the figures as one JSON object.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -89,14 +86,14 @@ fn mutate(cli: &Cli) -> Result<bool, String> {
         chosen.len()
     );
     let hints = Hints::read(&copy.target)?;
-    let verdicts = judge::judge(&chosen, &killers, &hints, cli.jobs.max(1), cli.time_budget);
+    let verdicts = judge::judge(&chosen, &killers, &hints, cli.jobs.max(1));
     let mut summary = survivors::Summary::of(&verdicts, &reasons);
     summary.tell(cli.every, cli.seed);
     if let Some(path) = &cli.json {
         std::fs::write(path, summary.json(listed.mutants.len(), unviable.len()))
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    let whole = cli.every <= 1 && cli.file.is_none() && cli.time_budget.is_none();
+    let whole = cli.every <= 1 && cli.file.is_none();
     if cli.write {
         if !whole {
             return Err("--write needs a whole run: reasons of others would be lost".to_owned());

@@ -67,14 +67,16 @@ impl Disk {
         }
     }
 
-    /// The power fails. `finished`: the commit under way just made it, but nobody was told.
-    pub fn crash(&mut self, now: u64, finished: bool) {
+    /// The power fails. `finished`: the commit under way just made it, but nobody was told. `torn`: whatever
+    /// the commit came to, everything up to this record is there (planted bug).
+    pub fn crash(&mut self, now: u64, finished: bool, torn: Option<OpId>) {
         if let Some(upto) = self.committing.take()
             && finished
             && now >= self.fails_until
         {
             self.settle(upto);
         }
+        self.settle(torn.unwrap_or_default());
         self.waiting.clear();
         self.newest = OpId(0);
     }

@@ -20,6 +20,7 @@ pub mod model;
 pub mod names;
 pub mod network;
 pub mod planted;
+mod planted_actions;
 mod planted_delivery;
 mod planted_exact;
 mod planted_limits;

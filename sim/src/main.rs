@@ -1,7 +1,9 @@
 //! `comet-sim`: runs seeds and scripts, shrinks failures, proves that planted bugs are found.
 //!
-//! Exit status: 0 clean, 1 the core did something wrong, 2 a run got stuck, 101 an assertion of the core fired.
+//! Exit status: 0 clean, 1 the core did something wrong or nothing was run, 2 a run got stuck, 101 an assertion of the
+//! core fired.
 
+mod alarm;
 mod recordings;
 mod report;
 mod shrink_process;
@@ -14,10 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use comet_sim::recording::law::Law;
 use comet_sim::recording::script::Recorded;
-use comet_sim::{Bug, Planted, Script, generate, run};
+use comet_sim::{Planted, Script, generate, run};
 use totals::Totals;
 
 #[derive(Parser)]
@@ -44,7 +46,7 @@ enum Command {
     /// Shows in how many seeds each planted bug is found; fails if one survives.
     Planted {
         /// Seeds tried per bug.
-        #[arg(long, default_value_t = 200)]
+        #[arg(long, default_value_t = 200, value_parser = value_parser!(u64).range(1..))]
         seeds: u64,
         /// Writes a report to this file.
         #[arg(long)]
@@ -78,7 +80,7 @@ struct RunArgs {
     #[arg(long)]
     seed: Option<u64>,
     /// So many seeds.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first of them.
     #[arg(long, default_value_t = 1)]
@@ -113,7 +115,10 @@ fn main() {
             report_crashes();
             recordings::replay(&path, json.as_deref());
         }
-        Command::Planted { seeds, json } => planted(seeds, json.as_deref()),
+        Command::Planted { seeds, json } => {
+            let found = alarm::planted(seeds, json.as_deref());
+            exit(if found { 0 } else { report::WRONG });
+        }
     }
 }
 
@@ -174,7 +179,10 @@ fn run_seeds(args: &RunArgs) {
     println!("{repeat}");
     let report = totals.json(micros, args.jobs.max(1), &repeat);
     let written = args.json.as_ref().is_none_or(|file| totals::write(file, &report));
-    let clean = totals.failed == 0 && written;
+    if totals.seeds == 0 {
+        println!("nothing was run");
+    }
+    let clean = totals.failed == 0 && totals.seeds > 0 && written;
     exit(if clean { 0 } else { report::WRONG });
 }
 
@@ -235,31 +243,8 @@ fn run_script(file: &Path, text: &str, bare: bool) {
     }
     println!("{} steps, digest {:016x}", outcome.handled, outcome.digest);
     println!("{repeat}");
-    exit(outcome.failure.as_ref().map_or(0, report::status));
-}
-
-fn planted(seeds: u64, json: Option<&Path>) {
-    println!("{seeds} seeds per planted bug");
-    let mut needed = Vec::new();
-    for &bug in Bug::ALL {
-        let found: Vec<_> = (1..=seeds)
-            .filter_map(|seed| {
-                let failure = run(&generate(seed, None), Planted::bug(bug), false).failure?;
-                Some((seed, failure.kind))
-            })
-            .collect();
-        let first = found.first().map_or_else(
-            || "SURVIVED".to_owned(),
-            |(seed, kind)| format!("first by seed {seed} ({kind})"),
-        );
-        println!("{:24} {:4} of {seeds} seeds, {first}", bug.name(), found.len());
-        needed.push((bug.name(), found.first().map(|(seed, _)| *seed)));
+    if outcome.failure.is_none() && script.steps.is_empty() {
+        recordings::fail(file, &"there is no step in it");
     }
-    let repeat = format!("comet-sim planted --seeds {seeds}");
-    let found = needed.iter().filter(|(_, first)| first.is_some()).count();
-    println!("{} planted, {found} found", needed.len());
-    println!("{repeat}");
-    let written = json.is_none_or(|file| totals::write(file, &totals::planted(&needed, seeds, &repeat)));
-    let clean = found == needed.len() && written;
-    exit(if clean { 0 } else { report::WRONG });
+    exit(outcome.failure.as_ref().map_or(0, report::status));
 }

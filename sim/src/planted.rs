@@ -1,12 +1,13 @@
 //! Known mistakes, made on purpose between the core and the world, to prove that the alarm rings. None of them is
 //! in the core: a faulty adapter spoils its actions, loses its events or forgets its timers.
 
-use comet_core::{Action, CloseCause, Config, ConnId, Event, Frame, Recipients, Record, Room, Seq};
-
-use comet_core::wire::ClientRequest;
+use comet_core::{Action, Config, ConnId, Event, Frame, OpId, Recipients, Record, Room, Seq};
 
 use crate::backend::Ask;
 use crate::model::Cause;
+use crate::planted_actions::{
+    is_ack, is_channel_message, is_kick, is_private, is_queued, rewritten, row, swap, text_of,
+};
 
 macro_rules! bugs {
     ($($(#[$doc:meta])* $bug:ident $name:literal),* $(,)?) => {
@@ -129,6 +130,8 @@ bugs! {
     Overtake "overtake",
     /// Every 7th INSERT into channels is handed to the core twice.
     InsertTwice "insert_twice",
+    /// Of the newest statement with several rows a crash leaves only the first.
+    TearStatement "tear_statement",
 }
 
 /// The faulty adapter of a run.
@@ -140,67 +143,9 @@ pub struct Planted {
     most: u64,
     full: bool,
     conns: Vec<(ConnId, u32, u32)>,
+    /// The first record of the newest statement that has more than one row.
+    first_row: Option<OpId>,
     exact: crate::planted_exact::Memory,
-}
-
-fn is_queued(action: &Action) -> bool {
-    let Action::Persist { record, .. } = action else {
-        return false;
-    };
-    matches!(record, Record::MessageQueued { .. })
-}
-
-fn is_ack(event: &Event) -> bool {
-    let Event::Request { command, .. } = event else {
-        return false;
-    };
-    command.number.is_none() && matches!(command.request, Ok(ClientRequest::Ack(_)))
-}
-
-fn is_kick(action: &Action) -> bool {
-    let cause = CloseCause::Kicked;
-    matches!(action, Action::Close { cause: told, .. } if *told == cause)
-}
-
-pub(crate) fn text_of(action: &Action) -> &str {
-    match action {
-        Action::Send { frame, .. } => frame.as_str(),
-        Action::Probe { .. }
-        | Action::Close { .. }
-        | Action::Reply { .. }
-        | Action::CloseSession { .. }
-        | Action::Persist { .. }
-        | Action::Ready(_)
-        | Action::Room(_) => "",
-    }
-}
-
-fn is_private(action: &Action) -> bool {
-    text_of(action).contains(r#""pipe":"msg""#)
-}
-
-fn is_channel_message(action: &Action) -> bool {
-    let text = text_of(action);
-    ["web_a", "web_b", "plain-1", "trust_a"]
-        .iter()
-        .any(|name| text.contains(&format!(r#""pipe":"{name}""#)))
-        && !text.contains(r#""history""#)
-}
-
-fn rewritten(action: &Action, from: &str, to: &str) -> Option<Action> {
-    let Action::Send {
-        to: recipients,
-        frame,
-    } = action
-    else {
-        return None;
-    };
-    let frame = Frame::new(frame.as_str().replacen(from, to, 1));
-    let changed = Action::Send {
-        to: recipients.clone(),
-        frame,
-    };
-    (changed != *action).then_some(changed)
 }
 
 impl Planted {
@@ -235,6 +180,12 @@ impl Planted {
     /// True if the core is told too early that records are safe.
     pub fn lies_about_disk(&self) -> bool {
         self.bug == Some(Bug::AcknowledgeEarly)
+    }
+
+    /// The server dies: up to which record its last statement is stored.
+    pub fn torn(&mut self) -> Option<OpId> {
+        let first = self.first_row.take();
+        first.filter(|_| self.bug == Some(Bug::TearStatement))
     }
 
     /// True if a statement is held back for the next one.
@@ -330,7 +281,8 @@ impl Planted {
             | Bug::AddressOffByOne
             | Bug::KeepSubscriber
             | Bug::Overtake
-            | Bug::InsertTwice => {}
+            | Bug::InsertTwice
+            | Bug::TearStatement => {}
             Bug::DuplicatePrivate
             | Bug::StaleConnection
             | Bug::StrangerGetsPrivate
@@ -358,6 +310,10 @@ impl Planted {
         }
         if let Cause::Opened(claim) = cause {
             self.conns.push((claim.conn, claim.dev, claim.user));
+        }
+        let mut rows = actions.iter().filter_map(row);
+        if let (Some(first), Some(_)) = (rows.next(), rows.next()) {
+            self.first_row = Some(first);
         }
         self.exact.notice(cause, actions);
     }
@@ -477,12 +433,5 @@ impl Planted {
             }
             _ => None,
         }
-    }
-}
-
-fn swap(actions: &mut [Action], which: fn(&Action) -> bool) {
-    let places: Vec<_> = (0..actions.len()).filter(|at| which(&actions[*at])).collect();
-    if let [first, .., last] = places[..] {
-        actions.swap(first, last);
     }
 }

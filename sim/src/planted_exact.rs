@@ -5,7 +5,8 @@ use comet_core::{Action, ConnId, Event, MessageId};
 
 use crate::browser::Version;
 use crate::model::Cause;
-use crate::planted::{Bug, text_of};
+use crate::planted::Bug;
+use crate::planted_actions::text_of;
 
 /// What a faulty adapter remembers of pages of version 5.
 #[derive(Debug, Default)]

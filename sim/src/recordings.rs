@@ -142,6 +142,9 @@ pub(crate) fn run_script(file: &Path, text: &str, laws: &[Law], bare: bool) -> !
     println!("{} events: {verdict}", recorded.entries.len());
     if verdict == Verdict::Clean {
         println!("{repeat}");
+        if recorded.entries.is_empty() {
+            fail(file, &"there is no event in it");
+        }
         exit(0);
     }
     if !bare && let Some((failing, failure)) = shrink::failing(&recorded) {

@@ -74,8 +74,9 @@ impl Totals {
     }
 }
 
-/// The report about planted bugs: for each the seeds that were needed, 0 if it survived.
-pub(crate) fn planted(needed: &[(&str, Option<u64>)], seeds: u64, repeat: &str) -> Value {
+/// The report about planted bugs: for each the seeds that were needed, 0 if it survived. `unclean`: seeds that fail
+/// without a bug.
+pub(crate) fn planted(needed: &[(&str, Option<u64>)], seeds: u64, unclean: u64, repeat: &str) -> Value {
     let mut object = Map::new();
     let mut set = |name: &str, value: Value| object.insert(name.to_owned(), value);
     let found = needed.iter().filter(|(_, first)| first.is_some()).count();
@@ -83,7 +84,8 @@ pub(crate) fn planted(needed: &[(&str, Option<u64>)], seeds: u64, repeat: &str) 
     set("seeds", json!(seeds));
     set("planted", json!(needed.len()));
     set("found", json!(found));
-    set("failed", json!(needed.len() - found));
+    set("unclean", json!(unclean));
+    set("failed", json!((needed.len() - found) as u64 + unclean));
     let most = needed.iter().filter_map(|(_, first)| *first).max();
     set("seeds_needed", json!(most.unwrap_or(0)));
     for (bug, first) in needed {

@@ -26,8 +26,8 @@ struct Unreached {
     file: String,
     function: String,
     line: usize,
-    /// The line it begins in, behind the line before it.
-    code: String,
+    /// The line before it, if it does not begin with the function, and those it stretches over.
+    code: Vec<String>,
 }
 
 /// Why something need not be reached.
@@ -35,14 +35,19 @@ struct Unreached {
 struct Reason {
     file: String,
     function: String,
-    code: String,
+    code: Vec<String>,
     text: String,
 }
 
 impl Reason {
+    /// It holds for the lines it was written for and for a part of them, of which more seeds may reach the rest; not for
+    /// what is written beside them later.
     fn explains(&self, unreached: &Unreached) -> bool {
         (&self.file, &self.function) == (&unreached.file, &unreached.function)
-            && unreached.code.contains(&self.code)
+            && self
+                .code
+                .windows(unreached.code.len().max(1))
+                .any(|lines| lines == unreached.code)
     }
 }
 
@@ -63,6 +68,10 @@ pub(crate) fn coverage(seeds: Option<&str>, report: Option<&str>) -> bool {
     };
     let mut stages = Stages::default();
     let folder = target().join("coverage");
+    // A script that is gone must not reach anything any more.
+    for old in counted(&folder) {
+        let _ = fs::remove_file(old);
+    }
     stages.run("instrumented build", || {
         let mut build = cargo(&["build", "--release", "--quiet", "-p", "comet-sim"]);
         run(build
@@ -118,13 +127,19 @@ fn run_seeds(folder: &Path, seeds: &str) -> Outcome {
     })
 }
 
+/// What the runs have counted.
+fn counted(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = files.map(|file| file.path());
+    files
+        .filter(|file| file.extension().is_some_and(|e| e == "profraw"))
+        .collect()
+}
+
 /// What `llvm-cov` exports.
 fn measure(tools: &Path, folder: &Path) -> Result<Value, String> {
     let data = folder.join("seeds.profdata");
-    let raw = fs::read_dir(folder).map_err(|error| error.to_string())?.flatten();
-    let raw = raw
-        .map(|file| file.path())
-        .filter(|file| file.extension().is_some_and(|e| e == "profraw"));
+    let raw = counted(folder);
     let mut merge = command(tools.join("llvm-profdata"), &["merge", "-sparse", "-o"]);
     if !run(merge.arg(&data).args(raw)).is_ok() {
         return Err("llvm-profdata failed".to_owned());
@@ -212,18 +227,19 @@ fn judge(measured: &Value, seeds: &str, report: Option<&str>) -> Outcome {
 }
 
 fn tell(unexplained: &[&Unreached], stale: &[&Reason]) {
+    let quoted = |code: &[String]| {
+        code.iter()
+            .map(|line| format!("    > {line}\n"))
+            .collect::<String>()
+    };
     for at in unexplained {
-        println!(
-            "no seed reaches line {} of\n{} {}\n    > {}",
-            at.line, at.file, at.function, at.code
-        );
+        println!("no seed reaches line {}, say why in {REASONS}:", at.line);
+        println!("{} {}\n{}", at.file, at.function, quoted(&at.code));
     }
     for reason in stale {
-        println!("reached or gone, remove it from {REASONS}:");
-        println!(
-            "{} {}\n    > {}\n    {}",
-            reason.file, reason.function, reason.code, reason.text
-        );
+        println!("reached, changed or gone, remove it from {REASONS}:");
+        let code = quoted(&reason.code);
+        println!("{} {}\n{code}    {}\n", reason.file, reason.function, reason.text);
     }
 }
 
@@ -231,10 +247,14 @@ fn tell(unexplained: &[&Unreached], stale: &[&Reason]) {
 /// is a region's entry, is a gap. Between two statements nothing is counted, so a stretch goes on until something was
 /// reached, or the function ends.
 fn stretches(file: &str, source: &str, segments: &Value) -> Vec<Unreached> {
-    let lines: Vec<&str> = source.lines().map(str::trim).collect();
-    let mut found = Vec::new();
+    let source: Vec<&str> = source.lines().collect();
+    let lines: Vec<&str> = source.iter().map(|line| line.trim()).collect();
+    // Without the source nobody can say what was not reached.
+    let segments = segments.as_array().filter(|_| !lines.is_empty());
+    let segments = segments.map_or(&[][..], Vec::as_slice);
+    let mut found: Vec<Unreached> = Vec::new();
     let mut open = None;
-    for segment in segments.as_array().into_iter().flatten() {
+    for (at, segment) in segments.iter().enumerate() {
         let flag = |at: usize| segment[at].as_bool().unwrap_or(false);
         if flag(5) || !flag(3) {
             continue;
@@ -243,7 +263,7 @@ fn stretches(file: &str, source: &str, segments: &Value) -> Vec<Unreached> {
             open = None;
             continue;
         }
-        let line = segment[0].as_u64().unwrap_or(1) as usize;
+        let line = number(segment, 0).clamp(1, lines.len());
         let (head, function) = function_at(&lines, line);
         if open != Some(head) {
             open = Some(head);
@@ -251,17 +271,38 @@ fn stretches(file: &str, source: &str, segments: &Value) -> Vec<Unreached> {
                 file: file.to_owned(),
                 function,
                 line,
-                code: code_at(&lines, line),
+                code: Vec::new(),
             });
+        }
+        let last = line.max(end(&source, segments.get(at + 1).unwrap_or(segment)));
+        if let Some(stretch) = found.last_mut() {
+            stretch.code = code(&lines, head + 1, stretch.line, last);
         }
     }
     found
 }
 
-/// The line and the one before it.
-fn code_at(lines: &[&str], line: usize) -> String {
-    let before = line.checked_sub(2).and_then(|at| lines.get(at)).unwrap_or(&"");
-    format!("{before} ⏎ {}", lines.get(line - 1).unwrap_or(&""))
+/// The last line that has something before the place where the next segment begins.
+fn end(source: &[&str], next: &Value) -> usize {
+    let line = number(next, 0).clamp(1, source.len());
+    let text = source[line - 1];
+    let before = text.get(..number(next, 1) - 1).unwrap_or(text);
+    if before.trim().is_empty() { line - 1 } else { line }
+}
+
+/// Lines and columns count from 1.
+fn number(segment: &Value, at: usize) -> usize {
+    segment[at].as_u64().map_or(1, |number| number.max(1) as usize)
+}
+
+/// The lines from the first to the last, behind the one before them in the function that begins at `head`. Comments and
+/// ends of blocks say nothing.
+fn code(lines: &[&str], head: usize, first: usize, last: usize) -> Vec<String> {
+    let says = |line: &&&str| line.contains(char::is_alphanumeric) && !line.starts_with("//");
+    let before = lines[head - 1..first - 1].iter().rev().find(says);
+    let stretch = lines[first - 1..last].iter().filter(says);
+    let told = before.into_iter().chain(stretch);
+    told.map(|line| (*line).to_owned()).collect()
 }
 
 /// The function around a line: the nearest `fn` at or above it, where it begins and its name.
@@ -276,7 +317,7 @@ fn function_at(lines: &[&str], line: usize) -> (usize, String) {
     heads.into_iter().find_map(name).unwrap_or_default()
 }
 
-/// Reads the file of reasons: a line with file and function, then indented the code behind `> `, then why.
+/// Reads the file of reasons: a line with file and function, then indented the lines of code behind `> `, then why.
 fn reasons(text: &str) -> Result<Vec<Reason>, String> {
     let mut reasons: Vec<Reason> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -292,7 +333,7 @@ fn reasons(text: &str) -> Result<Vec<Reason>, String> {
             reasons.push(Reason {
                 file,
                 function,
-                code: String::new(),
+                code: Vec::new(),
                 text: String::new(),
             });
             continue;
@@ -300,8 +341,8 @@ fn reasons(text: &str) -> Result<Vec<Reason>, String> {
         let reason = reasons
             .last_mut()
             .ok_or_else(|| format!("line {number}: about nothing"))?;
-        match words.strip_prefix("> ") {
-            Some(code) => reason.code = code.to_owned(),
+        match words.strip_prefix('>') {
+            Some(code) => reason.code.push(code.trim().to_owned()),
             None => reason.text = format!("{} {words}", reason.text).trim().to_owned(),
         }
     }
@@ -334,10 +375,36 @@ mod tests {
         let found = stretches("core/src/a.rs", SOURCE, &segments);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].function.as_str(), found[0].line), ("a", 4));
-        let text = "core/src/a.rs a\n    > if x {\n    Nobody says so.\n";
+        let text =
+            "core/src/a.rs a\n    > fn a(x: bool) {\n    > if x {\n    > return;\n    Nobody says so.\n";
         let reasons = reasons(text).unwrap();
         assert!(reasons[0].explains(&found[0]));
         assert_eq!(reasons[0].text, "Nobody says so.");
+    }
+
+    #[test]
+    fn a_reason_does_not_hold_for_what_is_written_beside_it_later() {
+        let source =
+            |more: &str| format!("fn a() {{\n    b();\n    if c() {{\n        d();\n{more}    }}\n}}\n");
+        let never = |source: &str, last: usize| {
+            let segments = json!([
+                [1, 1, 7, true, true, false],
+                [3, 12, 0, true, true, false],
+                [last, 6, 7, true, false, false]
+            ]);
+            stretches("core/src/a.rs", source, &segments).remove(0)
+        };
+        let reason = Reason {
+            file: "core/src/a.rs".to_owned(),
+            function: "a".to_owned(),
+            code: never(&source(""), 5).code,
+            text: "Nobody says so.".to_owned(),
+        };
+        assert_eq!(reason.code, ["b();", "if c() {", "d();"]);
+        assert!(reason.explains(&never(&source("        // Why.\n"), 6)));
+        assert!(!reason.explains(&never(&source("        e();\n"), 6)));
+        assert!(!reason.explains(&never(&source("").replace("d()", "f()"), 5)));
+        assert!(reason.explains(&never(&source(""), 4)), "seeds that reach more");
     }
 
     #[test]

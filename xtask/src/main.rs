@@ -18,6 +18,7 @@ mod stage;
 mod stages;
 
 use std::env;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -56,15 +57,13 @@ fn main() -> ExitCode {
         ["client"] => stages::client(),
         ["clients"] => stages::clients(),
         ["sim"] => stages::simulate(stages::SIM_SEEDS),
-        ["sim", seeds] if seeds.parse::<u32>().is_ok() => stages::simulate(seeds),
+        ["sim", seeds] if is_some(seeds) => stages::simulate(seeds),
         ["coverage"] => coverage::coverage(None, None),
         ["coverage", "--json", file] => coverage::coverage(None, Some(file)),
-        ["coverage", seeds] if seeds.parse::<u32>().is_ok() => coverage::coverage(Some(seeds), None),
-        ["coverage", seeds, "--json", file] if seeds.parse::<u32>().is_ok() => {
-            coverage::coverage(Some(seeds), Some(file))
-        }
+        ["coverage", seeds] if is_some(seeds) => coverage::coverage(Some(seeds), None),
+        ["coverage", seeds, "--json", file] if is_some(seeds) => coverage::coverage(Some(seeds), Some(file)),
         ["madsim", options @ ..] => madsim::madsim(options),
-        ["fuzz", seconds, rest @ ..] if seconds.parse::<u32>().is_ok() => match rest {
+        ["fuzz", seconds, rest @ ..] if is_some(seconds) => match rest {
             [] => stages::fuzz(seconds, Corpus::Grown, None),
             ["--json", file] => stages::fuzz(seconds, Corpus::Grown, Some(Path::new(file))),
             ["--keep"] => stages::fuzz(seconds, Corpus::Kept, None),
@@ -85,7 +84,23 @@ fn main() -> ExitCode {
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// A number of things; none would prove nothing, and to libFuzzer 0 s are for ever.
+fn is_some(number: &str) -> bool {
+    number.parse::<NonZeroU32>().is_ok()
+}
+
 fn usage() -> ExitCode {
     eprint!("{USAGE}");
     ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_is_no_number_of_seeds() {
+        assert!(is_some("1"));
+        assert!(!is_some("0") && !is_some("x"));
+    }
 }

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod sql;
+
 use std::sync::Arc;
 
 use comet_core::cometql::{Insert, NewKey, NewMessage, NewPrivate, NewSetting, Statement};
@@ -39,6 +41,32 @@ pub(crate) fn config() -> Config {
         password: Secret::new("secret"),
         ..Config::default()
     }
+}
+
+/// Nothing is done because time has passed, but for what a test asks for.
+pub(crate) fn untimed() -> Config {
+    Config {
+        ws_statistics_ms: 0,
+        cometql_statistics_ms: 0,
+        ws_uptime_max_ms: 0,
+        cometql_uptime_max_ms: 0,
+        ..config()
+    }
+}
+
+/// What is to be written since the last `take`.
+pub(crate) fn records(w: &mut World) -> Vec<Record> {
+    let record = |action: Action| match action {
+        Action::Persist { record, .. } => Some(record),
+        Action::Send { .. }
+        | Action::Probe { .. }
+        | Action::Close { .. }
+        | Action::Reply { .. }
+        | Action::CloseSession { .. }
+        | Action::Ready(_)
+        | Action::Room(_) => None,
+    };
+    w.take().into_iter().filter_map(record).collect()
 }
 
 pub(crate) fn user(n: u32) -> UserId {

@@ -4,7 +4,7 @@ use comet_core::{Action, OpId, Record};
 
 use super::console::Counts;
 use super::facts::Facts;
-use super::{Cause, Failure, Fate, Model, Out, memory, wrong};
+use super::{Cause, Failure, Fate, Model, Out, Private, memory, wrong};
 
 impl Model {
     /// The operator does away with strict limits before the next start.
@@ -30,9 +30,11 @@ impl Model {
         for record in safe {
             self.written.apply(record);
         }
+        let unfinished = self.unfinished();
         self.forget_everything_volatile();
         self.told = self.written.clone();
         self.lose_unsafe_messages();
+        self.all_or_nothing(&unfinished)?;
         let broken = self
             .private
             .iter()
@@ -52,6 +54,33 @@ impl Model {
                 | Out::Reply { .. }
                 | Out::CloseSession { .. }
                 | Out::Ready(_) => return wrong("start", format!("{out:?} at the start")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages of each statement that nobody was told the outcome of, but for those that have left the queue.
+    fn unfinished(&self) -> Vec<Vec<u64>> {
+        let is_owed = |n: &u64| {
+            let mut known = self.private.iter().filter(|message| message.n == *n);
+            known.any(|message| message.fate == Fate::Owed)
+        };
+        let due = self.due.iter();
+        due.map(|due| due.messages.iter().copied().filter(is_owed).collect())
+            .collect()
+    }
+
+    /// The rows of a statement survive together or not at all, also if they are for several users.
+    fn all_or_nothing(&self, unfinished: &[Vec<u64>]) -> Result<(), Failure> {
+        for rows in unfinished {
+            let is_lost = |message: &&Private| message.fate == Fate::Lost;
+            let known = self.private.iter().filter(|message| rows.contains(&message.n));
+            let lost = known.filter(is_lost).count();
+            if lost > 0 && lost < rows.len() {
+                return wrong(
+                    "torn",
+                    format!("of the messages {rows:?} of a statement {lost} are lost"),
+                );
             }
         }
         Ok(())

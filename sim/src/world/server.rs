@@ -90,7 +90,8 @@ impl World {
     pub(super) fn end_server(&mut self, plan: &CrashPlan) {
         self.core = None;
         self.recorder.crashed();
-        self.disk.crash(self.now, plan.commit_finished);
+        self.disk
+            .crash(self.now, plan.commit_finished, self.planted.torn());
         for index in 0..self.links.len() {
             if self.links[index].life != self.life {
                 continue;
