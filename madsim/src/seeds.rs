@@ -18,12 +18,13 @@ const WORLD_MAX: Duration = Duration::from_secs(3600);
 const TWICE: u64 = 4;
 /// Seeds in which a planted mistake has to be found.
 const PLANTED_SEEDS: u64 = 50;
-const MISTAKES: [Mistake; 5] = [
-    Mistake::AcknowledgesBeforeCommit,
-    Mistake::DropsUnderPressure,
-    Mistake::EndsWithoutFlush,
-    Mistake::LeavesFramesOut,
-    Mistake::SendsToNeighbours,
+/// Each with the promise it breaks, as a part of the finding: what is found by chance may be missed the next time.
+const MISTAKES: [(Mistake, &str); 5] = [
+    (Mistake::AcknowledgesBeforeCommit, "5.1: "),
+    (Mistake::DropsUnderPressure, "S26: "),
+    (Mistake::EndsWithoutFlush, "S26: "),
+    (Mistake::LeavesFramesOut, "S26: "),
+    (Mistake::SendsToNeighbours, "a message for somebody else: "),
 ];
 const USAGE: &str = "comet-madsim [--start N] [--seeds N] [--jobs N] [--json FILE] | --seed N | --planted";
 
@@ -209,11 +210,12 @@ fn tell(task: &Task, total: &Total) -> bool {
 /// Every planted mistake has to be found.
 fn planted(json: Option<&Path>) -> bool {
     let mut needed = Vec::new();
-    for mistake in MISTAKES {
+    for (mistake, promise) in MISTAKES {
         // A seed that fails without the mistake, too, has not found it.
         let found = (1..=PLANTED_SEEDS).find_map(|seed| {
             let what = world(seed, Some(mistake), false).err()?;
-            world(seed, None, false).ok().map(|_| (seed, what))
+            let is_meant = what.contains(promise);
+            (is_meant && world(seed, None, false).is_ok()).then_some((seed, what))
         });
         match found {
             Some((seed, what)) => {

@@ -155,7 +155,7 @@ impl Delivery {
         match action {
             ShardAction::SendOne { conn, frame } => {
                 #[cfg(madsim)]
-                let conn = self.shard.misdirected(conn);
+                let conn = self.shard.misdirected(conn, &frame);
                 return self.send(&[conn], None, &frame, 1);
             }
             ShardAction::SendMany(message) => {

@@ -80,7 +80,7 @@ pub enum Mistake {
     EndsWithoutFlush,
     /// A frame that a slow reader has no room for is left out, instead of ending the connection.
     LeavesFramesOut,
-    /// What is for one connection goes to the one that came next to it, if that is still there.
+    /// A private message goes to the connection that came next to the right one, if that is still there.
     SendsToNeighbours,
 }
 
