@@ -11,6 +11,7 @@ mod harness;
 
 use comet_core::cometql::{self, Cell, Limits};
 use comet_core::{Answer, DevId, ErrorCode, Event, Login, QueryError, RequestId, SessionId};
+use harness::sql::run;
 use harness::{World, user};
 
 const LIVE: &str = "INSERT INTO pipes_messages (name, event, message) VALUES ('web_a', 'e', 'live')";
@@ -18,11 +19,6 @@ const END: [&str; 2] = [
     "DELETE FROM pipes_settings WHERE name = 'web_a'",
     "INSERT INTO pipes_settings (name, length) VALUES ('web_a', 0)",
 ];
-
-fn run(w: &mut World, sql: &str) -> Option<Result<Answer, QueryError>> {
-    let limits = Limits::of(&w.config.clone().check().unwrap());
-    w.statement(cometql::parse(sql.as_bytes(), &limits).unwrap())
-}
 
 fn affected(answer: Option<Result<Answer, QueryError>>) -> u64 {
     match answer {
