@@ -14,7 +14,6 @@
 //! the first to 0. A file that ends within a block is readable up to there.
 
 mod digest;
-mod form;
 mod read;
 pub mod redact;
 mod text;
@@ -23,11 +22,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use digest::digest;
 pub use digest::{Texts, digests};
-pub(crate) use form::encode;
 pub use read::{Entry, ReadError, Segment};
 
 use crate::engine::Core;
@@ -129,5 +128,36 @@ pub fn answer(digests: &[u32], out: &mut Vec<u8>) {
     encode(&(digests.len() as u64), out);
     for digest in digests {
         out.extend_from_slice(&digest.to_le_bytes());
+    }
+}
+
+/// Appends a value of ours.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    postcard::serialize_with_flavor(value, Out(out))
+        .expect("our types have a form, and memory does not fail");
+}
+
+/// Memory to write into.
+struct Out<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Out<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    /// Nearly every number has one byte, for which a call that copies costs too much.
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        match bytes {
+            &[byte] => self.0.push(byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }

@@ -245,9 +245,11 @@ impl Core {
             }
             Statement::Insert(insert) => {
                 let seen = self.history_ended(dev);
-                let needs_store = self.stores_something(dev, &insert) || !self.durability.is_safe(seen);
-                if needs_store && !self.durability.is_healthy() {
-                    return Err(STORE_FAILED);
+                if !self.durability.is_healthy() {
+                    let waits = !self.durability.is_safe(seen);
+                    if waits || self.stores_something(dev, &insert) {
+                        return Err(STORE_FAILED);
+                    }
                 }
                 self.check_quota(dev, &insert)?;
                 self.check_room(dev, &insert)?;
