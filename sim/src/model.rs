@@ -301,6 +301,8 @@ pub struct Model {
     trouble: Option<Failure>,
     last_op: OpId,
     persisted: OpId,
+    /// The private messages of statements that were answered 500, and the record by which they are all safe.
+    untold: Vec<(OpId, Vec<u64>)>,
     /// The newest record by which a tenant's channel stopped to keep messages.
     history_ended: BTreeMap<u32, OpId>,
     failing: bool,
@@ -375,6 +377,7 @@ impl Model {
             trouble: None,
             last_op: OpId(0),
             persisted: OpId(0),
+            untold: Vec::new(),
             history_ended: BTreeMap::new(),
             failing: false,
             checked: None,

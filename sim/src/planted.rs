@@ -130,7 +130,7 @@ bugs! {
     Overtake "overtake",
     /// Every 7th INSERT into channels is handed to the core twice.
     InsertTwice "insert_twice",
-    /// Of the newest statement with several rows a crash leaves only the first.
+    /// Of the newest statement with messages for several users a crash leaves only the first.
     TearStatement "tear_statement",
 }
 
@@ -143,7 +143,7 @@ pub struct Planted {
     most: u64,
     full: bool,
     conns: Vec<(ConnId, u32, u32)>,
-    /// The first record of the newest statement that has more than one row.
+    /// The first record of the newest statement with messages for several users.
     first_row: Option<OpId>,
     exact: crate::planted_exact::Memory,
 }
@@ -311,8 +311,10 @@ impl Planted {
         if let Cause::Opened(claim) = cause {
             self.conns.push((claim.conn, claim.dev, claim.user));
         }
-        let mut rows = actions.iter().filter_map(row);
-        if let (Some(first), Some(_)) = (rows.next(), rows.next()) {
+        let rows: Vec<_> = actions.iter().filter_map(row).collect();
+        if let [(first, _, user), .., (_, _, last)] = rows[..]
+            && user != last
+        {
             self.first_row = Some(first);
         }
         self.exact.notice(cause, actions);

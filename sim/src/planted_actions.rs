@@ -1,18 +1,18 @@
 //! What a faulty adapter looks for in events and actions, and how it bends them.
 
 use comet_core::wire::ClientRequest;
-use comet_core::{Action, CloseCause, Event, Frame, OpId, Record};
+use comet_core::{Action, CloseCause, DevId, Event, Frame, OpId, Record, UserId};
 
-/// The number of a record that stores a message.
-pub(crate) fn row(action: &Action) -> Option<OpId> {
+/// The number of a record that stores a private message, and for whom. Only rows for several users tear unseen by the
+/// search for an order, which looks at one queue at a time.
+pub(crate) fn row(action: &Action) -> Option<(OpId, DevId, UserId)> {
     let Action::Persist { op, record } = action else {
         return None;
     };
-    matches!(
-        record,
-        Record::MessageQueued { .. } | Record::HistoryAppended { .. }
-    )
-    .then_some(*op)
+    let Record::MessageQueued { dev, user, .. } = record else {
+        return None;
+    };
+    Some((*op, *dev, *user))
 }
 
 pub(crate) fn is_queued(action: &Action) -> bool {

@@ -70,7 +70,10 @@ pub(crate) fn coverage(seeds: Option<&str>, report: Option<&str>) -> bool {
     let folder = target().join("coverage");
     // A script that is gone must not reach anything any more.
     for old in counted(&folder) {
-        let _ = fs::remove_file(old);
+        if let Err(error) = fs::remove_file(&old) {
+            println!("{}: {error}; it would be counted", old.display());
+            return false;
+        }
     }
     stages.run("instrumented build", || {
         let mut build = cargo(&["build", "--release", "--quiet", "-p", "comet-sim"]);

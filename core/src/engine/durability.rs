@@ -224,11 +224,9 @@ impl Core {
         if self.durability.is_healthy() {
             out.push(Action::Ready(false));
         }
-        let safe = self.durability.persisted;
-        // Only the first failure is told: a disk that refuses for a day must not fill the journal.
-        if self.durability.failed < Some(upto) {
-            self.journal.note_not_stored(self.now.unix, safe, upto);
-        }
+        // Told once of each message: a disk that refuses for a day must not fill the journal.
+        let told = self.durability.failed.unwrap_or(self.durability.persisted);
+        self.journal.note_not_stored(self.now.unix, told, upto);
         self.durability.failed = self.durability.failed.max(Some(upto));
         for waiter in self.take_waiting(upto) {
             match waiter {

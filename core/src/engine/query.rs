@@ -210,11 +210,11 @@ impl Core {
         self.apply_statement(session, dev, statement, out)
     }
 
-    /// What makes no record of its own is answered behind the records it was decided by: if the server dies before `seen`
-    /// is safe, the answer has not been given.
-    fn behind(&self, seen: OpId, outcome: Outcome) -> Outcome {
+    /// What makes no record of its own is answered behind those it was decided by, if it `waits` for them: the server may
+    /// die before they are safe, and then the answer has not been given.
+    fn behind(&self, waits: bool, outcome: Outcome) -> Outcome {
         match outcome {
-            Outcome::Now(answer) if !self.durability.is_safe(seen) => {
+            Outcome::Now(answer) if waits => {
                 // What was made since may be waited for too: it comes late in the line.
                 Outcome::After(self.durability.newest(), answer)
             }
@@ -244,26 +244,24 @@ impl Core {
                 Ok(Outcome::done())
             }
             Statement::Insert(insert) => {
-                let seen = self.history_ended(dev);
-                if !self.durability.is_healthy() {
-                    let waits = !self.durability.is_safe(seen);
-                    if waits || self.stores_something(dev, &insert) {
-                        return Err(STORE_FAILED);
-                    }
+                let waits = self.unsafe_end_of_history(dev).is_some();
+                let is_healthy = self.durability.is_healthy();
+                if !is_healthy && (waits || self.stores_something(dev, &insert)) {
+                    return Err(STORE_FAILED);
                 }
                 self.check_quota(dev, &insert)?;
                 self.check_room(dev, &insert)?;
                 let outcome = self.insert((dev, session), insert, out)?;
-                Ok(self.behind(seen, outcome))
+                Ok(self.behind(waits, outcome))
             }
             Statement::Delete(delete) => {
                 if !self.durability.is_healthy() {
                     return Err(STORE_FAILED);
                 }
                 // What it does not find may have been taken by any of them.
-                let seen = self.durability.newest();
+                let waits = !self.durability.is_safe(self.durability.newest());
                 let outcome = self.delete((dev, session), &delete, out)?;
-                Ok(self.behind(seen, outcome))
+                Ok(self.behind(waits, outcome))
             }
             Statement::Select(select) => {
                 let candidates = self.rows_of(dev, select.table, &select.keys)?;

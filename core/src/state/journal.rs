@@ -212,9 +212,9 @@ impl Journal {
         }
     }
 
-    /// Records behind `safe` could not be written for now.
-    pub(crate) fn note_not_stored(&mut self, at: UnixMillis, safe: OpId, upto: OpId) {
-        if self.newest > safe {
+    /// Records behind `told` could not be written for now; of those before it that was told already, or they are safe.
+    pub(crate) fn note_not_stored(&mut self, at: UnixMillis, told: OpId, upto: OpId) {
+        if self.newest > told {
             self.note_of_store(at, Fact::NotStored { upto });
         }
     }

@@ -39,6 +39,8 @@ const BATCH_MAX: usize = 128;
 /// While there is no memory only statements up to this length are prepared, bytes: with DELETE and revocations the back end
 /// makes room, or ends what a thief does (protocol.md 8.7).
 const SHORT_STATEMENT_BYTES: usize = 1024;
+/// And only in sessions whose prepared statements take no more than this, bytes: some do not close them.
+const PREPARED_BYTES_KEPT: usize = 64 * 1024;
 /// What a session takes beside its buffers.
 const SESSION_BYTES: usize = 2048;
 
@@ -362,7 +364,7 @@ impl Session {
     }
 
     fn prepare(&mut self, text: &[u8]) {
-        let is_long = text.len() > SHORT_STATEMENT_BYTES;
+        let is_long = text.len() > SHORT_STATEMENT_BYTES || self.prepared_bytes > PREPARED_BYTES_KEPT;
         let prepared = if is_long && self.shard.shared.metrics.memory.is_full() {
             Err(ErrorCode::Full.into())
         } else {

@@ -67,13 +67,27 @@ impl Model {
         if !ask.writes() {
             return None;
         }
-        let before = if matches!(ask, Ask::Publish(_)) {
-            self.history_ended.get(&dev).copied()
+        let is_unsafe = if matches!(ask, Ask::Publish(_)) {
+            self.unsafe_end(dev).is_some()
         } else {
-            Some(self.last_op)
+            self.last_op > self.persisted
         };
-        let is_unsafe = before > Some(self.persisted);
         newest_record(outs).or_else(|| is_unsafe.then(|| self.newest(outs)))
+    }
+
+    /// The record by which a channel of the tenant stopped to keep messages, if it is not safe yet.
+    pub(super) fn unsafe_end(&self, dev: u32) -> Option<OpId> {
+        let ended = self.history_ended.get(&dev).copied();
+        ended.filter(|op| *op > self.persisted)
+    }
+
+    /// True if a statement may be refused because the disk fails.
+    pub(super) fn needs_disk(&self, dev: u32, ask: &Ask) -> bool {
+        if let Ask::Publish(rows) = ask {
+            let kept = rows.iter().any(|row| self.told.length(dev, &row.channel) > 0);
+            return kept || self.unsafe_end(dev).is_some();
+        }
+        ask.writes()
     }
 
     /// Notes the records by which a tenant's channels stop to keep messages.

@@ -49,7 +49,7 @@ impl Model {
             due.expected = Expected::Error(429);
         } else if self.is_too_long(ask) {
             due.expected = Expected::Error(11);
-        } else if !(self.failing && ask.writes() && outs.iter().any(refused)) {
+        } else if !(self.failing && self.needs_disk(dev, ask) && outs.iter().any(refused)) {
             due.expected = if self.is_over_quota(dev, ask) {
                 Expected::Error(1226)
             } else if self.no_room_for(dev, ask) {
@@ -355,6 +355,7 @@ impl Model {
         let due = self.due.swap_remove(at);
         self.compared += 1;
         if reply.as_ref().is_err_and(|code| *code == 500) && due.may_fail {
+            self.untold.extend(due.op.map(|op| (op, due.messages)));
             return Ok(());
         }
         let fits = match (&due.expected, reply) {

@@ -65,8 +65,10 @@ impl Model {
             let mut known = self.private.iter().filter(|message| message.n == *n);
             known.any(|message| message.fate == Fate::Owed)
         };
-        let due = self.due.iter();
-        due.map(|due| due.messages.iter().copied().filter(is_owed).collect())
+        let due = self.due.iter().map(|due| &due.messages);
+        let untold = self.untold.iter().filter(|(op, _)| *op > self.persisted);
+        let all = due.chain(untold.map(|(_, messages)| messages));
+        all.map(|messages| messages.iter().copied().filter(is_owed).collect())
             .collect()
     }
 
@@ -115,6 +117,7 @@ impl Model {
         self.friends.clear();
         self.last_op = OpId(0);
         self.persisted = OpId(0);
+        self.untold.clear();
         self.history_ended.clear();
         self.failing = false;
         self.checked = None;

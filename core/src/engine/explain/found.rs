@@ -252,7 +252,7 @@ impl<'a> Gathered<'a> {
     pub(super) fn comparisons(&self, found: &Found<'_>) -> usize {
         match &found.to {
             Address::User(_) => 0,
-            Address::Channel(channel) => self.readers_of(channel).len() * found.stays().len(),
+            Address::Channel(channel) => self.readers_of(channel).len(),
         }
     }
 
@@ -297,8 +297,10 @@ impl<'a> Gathered<'a> {
     fn tell_readers(&self, channel: &ChannelName, found: &Found<'_>, lines: &mut Vec<(usize, Line)>) {
         let stays = found.stays();
         let was_sent = |reader: &&Reader<'_>| {
-            let mut stays = stays.iter();
-            stays.any(|(seq, left)| reader.place < *left && reader.seqs.contains(seq))
+            let mut sent = stays
+                .range(reader.seqs.start()..)
+                .take_while(|(seq, _)| *seq <= reader.seqs.end());
+            sent.any(|(_, left)| reader.place < *left)
         };
         let of: Vec<&Reader<'_>> = self.readers_of(channel).iter().filter(was_sent).collect();
         let (older, newest) = of.split_at(of.len().saturating_sub(READERS_MAX));

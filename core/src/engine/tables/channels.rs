@@ -147,11 +147,11 @@ impl Core {
         op
     }
 
-    /// The newest record by which a channel of the tenant lost its history. Until it is safe, what was not kept because
-    /// of it is not acknowledged: the server could die, and come back with the history and without the message.
-    pub(in crate::engine) fn history_ended(&self, dev: DevId) -> OpId {
-        self.tenants
-            .get(dev)
-            .map_or_else(OpId::default, |tenant| tenant.history_ended)
+    /// The newest record by which a channel of the tenant lost its history, if it is not safe yet. Until it is, what was
+    /// not kept because of it is not acknowledged: the server could die, and come back with the history and without the
+    /// message.
+    pub(in crate::engine) fn unsafe_end_of_history(&self, dev: DevId) -> Option<OpId> {
+        let ended = self.tenants.get(dev).map(|tenant| tenant.history_ended);
+        ended.filter(|&op| !self.durability.is_safe(op))
     }
 }
