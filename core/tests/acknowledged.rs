@@ -12,7 +12,7 @@ mod harness;
 use comet_core::cometql::{self, Cell, Limits};
 use comet_core::{Answer, DevId, ErrorCode, Event, Login, QueryError, RequestId, SessionId};
 use harness::sql::run;
-use harness::{World, user};
+use harness::{World, config, user};
 
 const LIVE: &str = "INSERT INTO pipes_messages (name, event, message) VALUES ('web_a', 'e', 'live')";
 const END: [&str; 2] = [
@@ -178,4 +178,42 @@ fn a_store_that_goes_on_failing_does_not_fill_the_journal() {
         "kept",
     ];
     assert_eq!(what, expected.map(Cell::text));
+}
+
+/// 7.17: nor does it where records of other things are made meanwhile.
+#[test]
+fn a_failure_is_told_once_of_each_message() {
+    const MESSAGES: usize = 20;
+    let mut config = config();
+    config.queue_ttl_ms = 1_000;
+    let mut w = World::with(config);
+    for _ in 0..MESSAGES {
+        w.private(5, "expires");
+        w.sleep(10);
+    }
+    w.writes_at_once = false;
+    w.private(5, "while it fails");
+    let mut facts = Vec::new();
+    for _ in 0..MESSAGES {
+        let upto = w.unwritten.last().unwrap().0;
+        w.event(Event::PersistFailed { upto });
+        facts.push(journal(&mut w));
+        w.sleep(1_000);
+    }
+    let grown = facts[MESSAGES - 1] - facts[0];
+    // Each of them leaves the queue, the last one as well.
+    assert_eq!(grown, MESSAGES as u64 + 1);
+}
+
+/// How many facts the journal has.
+fn journal(w: &mut World) -> u64 {
+    let answer = run(w, "SHOW GLOBAL MEMORY");
+    let Some(Ok(Answer::Rows(rows))) = answer else {
+        panic!("{answer:?}")
+    };
+    let of_journal = rows.rows.iter().find(|row| row[0] == Cell::text("journal"));
+    match of_journal.unwrap()[1] {
+        Cell::Int(items) => items.try_into().unwrap(),
+        Cell::Text(ref items) => items.parse().unwrap(),
+    }
 }
