@@ -22,6 +22,7 @@ pub mod network;
 pub mod planted;
 mod planted_actions;
 mod planted_delivery;
+mod planted_early;
 mod planted_exact;
 mod planted_limits;
 pub mod prng;

@@ -132,6 +132,10 @@ bugs! {
     InsertTwice "insert_twice",
     /// Of the newest statement with messages for several users a crash leaves only the first.
     TearStatement "tear_statement",
+    /// A DELETE that finds nothing is answered OK before what was there is deleted on disk.
+    DeleteEarly "delete_early",
+    /// An INSERT into channels without history is answered OK before the end of a history is on disk.
+    InsertEarly "insert_early",
 }
 
 /// The faulty adapter of a run.
@@ -146,6 +150,7 @@ pub struct Planted {
     /// The first record of the newest statement with messages for several users.
     first_row: Option<OpId>,
     exact: crate::planted_exact::Memory,
+    early: crate::planted_early::Early,
 }
 
 impl Planted {
@@ -260,6 +265,7 @@ impl Planted {
                 }
             }
             Bug::PublishAgain | Bug::LoseNumber | Bug::EarlyEnd => self.exact.spoil(bug, cause, actions),
+            Bug::DeleteEarly | Bug::InsertEarly => self.early.spoil(bug, cause, actions),
             Bug::ForgetTimers
             | Bug::AcknowledgeEarly
             | Bug::LoseClosed

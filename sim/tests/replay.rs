@@ -96,6 +96,15 @@ fn planted_bugs_are_found() {
     }
 }
 
+/// An OK rests on what is stored (protocol.md Appendix B): that is what these mistakes break, and the alarm says so.
+#[test]
+fn an_early_ok_is_called_early() {
+    for bug in [Bug::DeleteEarly, Bug::InsertEarly] {
+        let found = (1..=200).find_map(|seed| run(&generate(seed, None), Planted::bug(bug), false).failure);
+        assert_eq!(found.map(|failure| failure.kind), Some("early"), "{}", bug.name());
+    }
+}
+
 #[test]
 fn scripts_survive_printing() {
     for seed in 1..=20 {
