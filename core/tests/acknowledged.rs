@@ -10,9 +10,11 @@
 mod harness;
 
 use comet_core::cometql::{self, Cell, Limits};
+use comet_core::wire::Dialect;
 use comet_core::{Answer, DevId, ErrorCode, Event, Login, QueryError, RequestId, SessionId};
 use harness::sql::run;
 use harness::{World, config, user};
+use serde_json::Value;
 
 const LIVE: &str = "INSERT INTO pipes_messages (name, event, message) VALUES ('web_a', 'e', 'live')";
 const END: [&str; 2] = [
@@ -41,6 +43,29 @@ fn world() -> World {
     w.writes_at_once = false;
     w.take();
     w
+}
+
+/// The same, and connection 2, a page of version 5 that sends.
+fn with_sender() -> World {
+    let mut w = world();
+    w.open_as(2, 0, None, "", "b", Dialect::V5);
+    w.take();
+    w
+}
+
+fn send(w: &mut World, number: u64, key: &str) {
+    w.text(2, &format!("web_pipe2 {number}\nweb_a\ne\n{key}\n\"live\""));
+}
+
+/// What connection 2 was told since the last look, number and code of the error, if it is one.
+fn reports(w: &mut World) -> Vec<(u64, String)> {
+    let told = |frame: Value| {
+        let code = frame["data"]["code"].as_str().unwrap_or_default().to_owned();
+        Some((frame["re"].as_u64()?, code))
+    };
+    let reports = w.frames(2).into_iter().filter_map(told).collect();
+    w.take();
+    reports
 }
 
 /// Back ends delete twice when they are not sure. Once both are told, it is gone for good.
@@ -96,6 +121,50 @@ fn what_is_not_kept_is_acknowledged_behind_the_end_of_the_history() {
             "{end}: there is nothing to wait for"
         );
     }
+}
+
+/// 2.6.2: the report to a page is the same promise, also of a message it sent again.
+#[test]
+fn what_a_page_sends_is_reported_behind_the_end_of_the_history() {
+    for end in END {
+        let mut w = with_sender();
+        assert_eq!(run(&mut w, end), None);
+        send(&mut w, 7, "the-first-key");
+        send(&mut w, 8, "the-first-key");
+        assert_eq!(w.frames(1).len(), 1, "{end}: live delivery does not wait");
+        assert_eq!(reports(&mut w), [], "{end}");
+        w.write();
+        assert_eq!(reports(&mut w), [(7, String::new()), (8, String::new())], "{end}");
+        send(&mut w, 9, "another-key");
+        assert_eq!(
+            reports(&mut w),
+            [(9, String::new())],
+            "{end}: nothing to wait for"
+        );
+    }
+}
+
+/// Whoever is told that his message could be missing later sends it again, under the same key.
+#[test]
+fn what_a_page_sends_is_refused_while_the_end_of_the_history_cannot_be_stored() {
+    let unavailable = |number| [(number, "store_unavailable".to_owned())];
+    let mut w = with_sender();
+    run(&mut w, END[0]);
+    send(&mut w, 7, "the-first-key");
+    let upto = w.unwritten.last().unwrap().0;
+    w.take();
+    w.event(Event::PersistFailed { upto });
+    assert_eq!(reports(&mut w), unavailable(7));
+    send(&mut w, 8, "another-key");
+    assert_eq!(w.frames(1).len(), 0, "nobody is told what is not accepted");
+    assert_eq!(reports(&mut w), unavailable(8));
+    send(&mut w, 9, "the-first-key");
+    assert_eq!(reports(&mut w), [], "it was accepted, and waits again");
+    w.write();
+    assert_eq!(reports(&mut w), [(9, String::new())]);
+    send(&mut w, 10, "another-key");
+    assert_eq!(w.frames(1).len(), 1);
+    assert_eq!(reports(&mut w), [(10, String::new())]);
 }
 
 /// Other records, other tenants and histories that cannot end hold up nobody.

@@ -289,8 +289,8 @@ pub struct Model {
     turns: Vec<Turns>,
     /// Who showed a right key where: network, tenant, user.
     friends: Vec<(Network, u32, u32)>,
-    /// The ids of all messages that were ever sent with a send key.
-    identities: Vec<(Identity, String)>,
+    /// All messages that were ever sent with a send key.
+    identities: Vec<Identity>,
     /// All ids of channel messages.
     ids: Vec<String>,
     /// Messages with a send key that were accepted, number and id: more than one if the sender was another user by then.

@@ -129,7 +129,8 @@ impl Core {
             author,
             id,
         };
-        let outcome = self.publish(&message, out);
+        let mut outcome = self.publish(&message, out);
+        outcome.op = outcome.op.or_else(|| self.unsafe_end_of_history(from.dev));
         if let Some(id) = id {
             self.remember_accepted(from.dev, id, outcome);
         }
@@ -139,7 +140,7 @@ impl Core {
     /// Live delivery does not wait for the disk, the report does.
     fn report_when_safe(&mut self, dev: DevId, op: Option<OpId>, report: Report, out: &mut Vec<Action>) {
         match op.filter(|&op| !self.durability.is_safe(op)) {
-            // What was made since may be waited for too: the report of a repeated message comes late in the line.
+            // What was made since may be waited for too: a report comes late in the line.
             Some(_) => self.wait_for(self.durability.newest(), dev, Waiter::Report(report)),
             None => self.report(&report, None, out),
         }
@@ -187,7 +188,8 @@ impl Core {
         if self.is_full() || (is_kept && self.may_not_store()) {
             return Err(BadReason::ServerFull);
         }
-        if is_kept && !self.durability.is_healthy() {
+        let waits = is_kept || self.unsafe_end_of_history(from.dev).is_some();
+        if waits && !self.durability.is_healthy() {
             return Err(BadReason::StoreUnavailable);
         }
         if !self.has_room_in_history(from.dev, &request.channel, &request.body) {

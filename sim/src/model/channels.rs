@@ -19,8 +19,6 @@ pub(super) struct Publication<'a> {
     /// The sender: `None` for CometQL, else the user, 0 = anonymous.
     pub sender: Option<u32>,
     pub except: Option<ConnId>,
-    /// Its id in a channel without history.
-    pub id: Option<String>,
     /// What makes its id.
     pub identity: Option<&'a Identity>,
 }
@@ -109,7 +107,7 @@ impl Model {
         let (op, id) = if kept {
             self.appended(message.identity)
         } else {
-            (None, message.id.clone())
+            (None, message.identity.map(|identity| self.name(identity)))
         };
         for &conn in &receivers {
             let exact = self.conn(conn).is_some_and(|conn| conn.version == Version::V5);
@@ -147,12 +145,16 @@ impl Model {
     /// The record and the id of the next message that went into a history in this step.
     fn appended(&mut self, identity: Option<&Identity>) -> (Option<OpId>, Option<String>) {
         let (op, id) = self.appended.pop_front().unzip();
-        if let Some(identity) = identity {
-            return (op, self.name(identity, id));
+        let Some(identity) = identity else {
+            if let Some(id) = &id {
+                self.new_id(id);
+            }
+            return (op, id);
+        };
+        let named = self.name(identity);
+        if id.as_ref().is_some_and(|id| *id != named) {
+            self.complain(format!("{identity:?} has the id {id:?} instead of {named}"));
         }
-        if let Some(id) = &id {
-            self.new_id(id);
-        }
-        (op, id)
+        (op, Some(named))
     }
 }

@@ -255,7 +255,6 @@ impl Model {
                 body: &row.body,
                 sender: None,
                 except: None,
-                id: None,
                 identity: None,
             });
             receivers += published.count;

@@ -1,7 +1,8 @@
 //! What pages send into channels (protocol.md 2.6.2): each message once, however often a page of version 5 repeats it
 //! under the same send key (docs/protocol-v5.md 3).
 
-use comet_core::{ConnId, OpId};
+use comet_core::{ConnId, MessageId, OpId};
+use sha2::{Digest as _, Sha256};
 
 use super::channels::Publication;
 use super::{Asked, Conn, Failure, Model, Out, Wanted};
@@ -36,8 +37,26 @@ pub(super) struct Published {
     pub(super) count: u64,
     /// Its id, if it has one.
     pub(super) id: Option<String>,
-    /// The record that keeps it.
+    /// The record its report waits for: the one that keeps it, or the end of a history because of which none does.
     pub(super) op: Option<OpId>,
+}
+
+impl Identity {
+    /// The id this makes (docs/protocol-v5.md 3), found without a look at the core.
+    fn id(&self) -> String {
+        let numbers = [self.dev, self.user].map(u32::to_be_bytes).concat();
+        let texts = [&*self.uuid, &*self.channel, &*self.key].join("/");
+        let digest = Sha256::new()
+            .chain_update("comet-server message")
+            .chain_update(numbers)
+            .chain_update(texts)
+            .finalize();
+        let first = digest.iter().take(16);
+        let number = first.fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+        // Version 8 and the variant of RFC 9562.
+        let number = number & !(0xf << 76) & !(0x3 << 62) | 8 << 76 | 2 << 62;
+        MessageId(number).to_string()
+    }
 }
 
 impl Model {
@@ -65,14 +84,11 @@ impl Model {
         }
         let (published, repeated) = match known {
             Some(published) => (published, true),
-            None => (self.accept(asked, user, message, identity, outs), false),
+            None => (self.accept(asked, user, message, identity), false),
         };
-        // Which record kept it may be forgotten; then everything there is must be safe.
-        let by = if repeated {
-            Some(self.newest(outs))
-        } else {
-            published.op
-        };
+        // Whichever record it is, the report is due when everything there is now is safe.
+        let waits = repeated || published.op.is_some();
+        let by = waits.then(|| self.newest(outs));
         let seen = report(version, message, &published, repeated);
         self.wanted.push(Wanted {
             conn: asked.conn,
@@ -102,7 +118,7 @@ impl Model {
             Some("not_authorized")
         } else if self.is_full() || (kept && self.stores_nothing()) {
             Some("server_full")
-        } else if self.failing && kept && refused(id, outs) {
+        } else if self.failing && (kept || self.unsafe_end(dev).is_some()) && refused(id, outs) {
             Some("store_unavailable")
         } else if kept && self.is_history_over_quota(dev, channel, &message.body) {
             Some("quota_exceeded")
@@ -115,20 +131,20 @@ impl Model {
     fn known(&mut self, identity: &Identity) -> Option<Published> {
         let now = self.now;
         self.accepted.retain(|accepted| accepted.until > now);
-        let (_, id) = self.identities.iter().find(|(known, _)| known == identity)?;
-        let remembered = self.accepted.iter().find(|accepted| accepted.id == *id);
+        let id = identity.id();
+        let remembered = self.accepted.iter().find(|accepted| accepted.id == id);
         if let Some(accepted) = remembered {
             return Some(Published {
                 count: accepted.count,
-                id: Some(id.clone()),
+                id: Some(id),
                 op: accepted.op,
             });
         }
         let mut kept = self.told.history_of(identity.dev, &identity.channel);
-        let kept = kept.find(|kept| kept.id == *id)?;
+        let kept = kept.find(|kept| kept.id == id)?;
         Some(Published {
             count: 0,
-            id: Some(id.clone()),
+            id: Some(id),
             op: kept.op,
         })
     }
@@ -139,24 +155,19 @@ impl Model {
         user: u32,
         message: &Message,
         identity: Option<Identity>,
-        outs: &[Out],
     ) -> Published {
         let dev = self.conn(asked.conn).map_or(0, |conn| conn.dev);
         let kept = self.told.length(dev, &message.channel) > 0;
-        let id = match &identity {
-            Some(identity) if !kept => self.name(identity, told_id(asked, outs)),
-            Some(_) | None => None,
-        };
-        let published = self.publish(&Publication {
+        let mut published = self.publish(&Publication {
             dev,
             channel: &message.channel,
             event: &message.event,
             body: &message.body,
             sender: Some(if message.anonymous { 0 } else { user }),
             except: Some(asked.conn),
-            id,
             identity: identity.as_ref(),
         });
+        published.op = published.op.or_else(|| self.unsafe_end(dev));
         if let Some(id) = published.id.clone().filter(|_| identity.is_some()) {
             self.copies.push((message.n, id.clone()));
             // What is kept is noted where its record is.
@@ -192,19 +203,13 @@ impl Model {
     }
 
     /// The id of a message with a send key: the same for ever, and nobody else's.
-    pub(super) fn name(&mut self, identity: &Identity, seen: Option<String>) -> Option<String> {
-        let known = self.identities.iter().find(|(known, _)| known == identity);
-        if let Some((_, id)) = known {
-            let id = id.clone();
-            if seen.as_ref().is_some_and(|seen| *seen != id) {
-                self.complain(format!("{identity:?} has the id {seen:?}, but had {id}"));
-            }
-            return Some(id);
+    pub(super) fn name(&mut self, identity: &Identity) -> String {
+        let id = identity.id();
+        if !self.identities.contains(identity) {
+            self.new_id(&id);
+            self.identities.push(identity.clone());
         }
-        let id = seen?;
-        self.new_id(&id);
-        self.identities.push((identity.clone(), id.clone()));
-        Some(id)
+        id
     }
 
     /// A message got an id that no message had before.
@@ -219,7 +224,7 @@ impl Model {
         self.ids.push(id.to_owned());
     }
 
-    fn complain(&mut self, text: String) {
+    pub(super) fn complain(&mut self, text: String) {
         self.trouble.get_or_insert(Failure { kind: "id", text });
     }
 }
@@ -252,16 +257,6 @@ fn report(version: Version, message: &Message, published: &Published, repeated: 
             repeated,
         },
     }
-}
-
-/// The id a report tells at once, as it does where there is no history.
-fn told_id(asked: Asked, outs: &[Out]) -> Option<String> {
-    answers(asked.conn, outs).find_map(|told| {
-        let Seen::Outcome { id, .. } = &told.seen else {
-            return None;
-        };
-        id.clone().filter(|_| told.re == asked.re)
-    })
 }
 
 /// The core refuses a message because it cannot store it.
