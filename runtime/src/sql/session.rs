@@ -60,7 +60,7 @@ struct Session {
     /// Not yet handed to the core.
     events: Vec<Event>,
     prepared: BTreeMap<StatementId, Prepared>,
-    /// What the prepared statements take.
+    /// What the prepared statements take, and those whose preparation is not answered yet.
     prepared_bytes: usize,
     /// What the rows of results take that are not all written.
     rows_bytes: usize,
@@ -363,13 +363,20 @@ impl Session {
         Step::Continue(())
     }
 
+    /// What it takes counts from now on: the next one may come before this one is answered.
     fn prepare(&mut self, text: &[u8]) {
+        let metrics = &self.shard.shared.metrics;
         let is_long = text.len() > SHORT_STATEMENT_BYTES || self.prepared_bytes > PREPARED_BYTES_KEPT;
-        let prepared = if is_long && self.shard.shared.metrics.memory.is_full() {
+        let prepared = if is_long && metrics.memory.is_full() {
+            metrics.turned_away("preparation");
             Err(ErrorCode::Full.into())
         } else {
             cometql::prepare(text, &self.shard.shared.limits)
         };
+        match &prepared {
+            Ok(prepared) => self.prepared_bytes += prepared.memory(),
+            Err(error) => metrics.query_error(error.code),
+        }
         self.slots.push_back(Slot::Prepared(prepared));
     }
 

@@ -73,7 +73,6 @@ impl Session {
             Slot::Replied(reply) => self.streaming = reply::begin(&mut self.mysql, reply),
             Slot::Prepared(statement) => {
                 if let Some((id, prepared)) = reply::prepared(&mut self.mysql, statement) {
-                    self.prepared_bytes += prepared.memory();
                     self.prepared.insert(id, prepared);
                 }
             }
