@@ -126,3 +126,6 @@ impl Model {
         self.shutting_down = false;
     }
 }
+
+#[cfg(test)]
+mod tests;
