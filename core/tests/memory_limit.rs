@@ -9,6 +9,7 @@
 mod harness;
 
 use comet_core::cometql::{self, Cell, Limits, Show, Statement};
+use comet_core::wire::Dialect;
 use comet_core::{
     Action, Answer, Category, CloseCause, Config, ErrorCode, Event, Login, Outside, Room, SessionId,
 };
@@ -45,6 +46,31 @@ fn rooms(world: &World) -> Vec<Room> {
         | Action::Ready(_) => None,
     };
     world.actions.iter().filter_map(room).collect()
+}
+
+/// A repeated message is never refused, so it must not take what it brings: only who is told the body has it kept.
+#[test]
+fn what_is_sent_again_while_the_disk_stalls_takes_no_body() {
+    let mut w = world();
+    w.history("web_a", 5);
+    w.open_as(1, 0, None, "", "u", Dialect::V5);
+    w.writes_at_once = false;
+    let body = "x".repeat(10_000);
+    let send = |w: &mut World, number| {
+        w.text(1, &format!("web_pipe2 {number}\nweb_a\ne\nthe-send-key\n{body}"));
+        w.core.memory().get(Category::Waiting)
+    };
+    let first = send(&mut w, 1);
+    let of_many = (2..=101).map(|number| send(&mut w, number)).last().unwrap();
+    assert_eq!(of_many.items, 101);
+    assert!(
+        first.bytes < 1_000 && of_many.bytes == 101 * first.bytes,
+        "{of_many:?}"
+    );
+    w.take();
+    w.write();
+    assert_eq!(w.frames(1).len(), 101, "each is answered");
+    assert_eq!(w.core.memory().get(Category::Waiting).bytes, 0);
 }
 
 /// Whatever was taken is given back.
@@ -224,18 +250,18 @@ fn who_waits_for_the_disk_is_counted() {
     let mut w = world();
     w.key(1, "abc");
     w.history("web_a", 5);
-    w.open_as(1, 0, None, "", "a", comet_core::wire::Dialect::V5);
+    w.open(1, None, "", "a");
     w.writes_at_once = false;
     let waiting = |w: &World| w.core.memory().get(Category::Waiting);
     let held = |w: &World, what: &str| w.core.held().iter().find(|(name, _)| *name == what).unwrap().1;
     assert_eq!(waiting(&w).items, 0);
-    w.text(1, "web_pipe2 1\nweb_a\ne\n*\nshort");
+    w.text(1, "web_pipe2\nweb_a\ne\n*\nshort");
     let short = waiting(&w);
     assert_eq!(
         (short.items, held(&w, "acknowledgements that wait for the disk")),
         (1, 1)
     );
-    w.text(1, &format!("web_pipe2 2\nweb_a\ne\n*\n{}", "x".repeat(1_005)));
+    w.text(1, &format!("web_pipe2\nweb_a\ne\n*\n{}", "x".repeat(1_005)));
     let long = waiting(&w);
     assert!(
         long.bytes - short.bytes >= short.bytes + 900,
@@ -271,6 +297,30 @@ fn a_session_without_room_is_counted() {
         });
     }
     assert_eq!(refused(&mut w), Cell::text("2"));
+}
+
+/// Who is there may change his user, however many there are: he keeps his place.
+#[test]
+fn a_change_of_user_needs_no_room() {
+    let mut w = world();
+    let login = |w: &mut World, n: u64| {
+        w.take();
+        w.event(Event::SessionOpened {
+            session: SessionId(n),
+            login: Login::HealthCheck,
+            database: "".into(),
+        });
+        let closed = Action::CloseSession {
+            session: SessionId(n),
+        };
+        w.actions.contains(&closed)
+    };
+    for n in 2..=20 {
+        assert!(!login(&mut w, n));
+    }
+    outside(&mut w, LIMIT);
+    assert!(login(&mut w, 21));
+    assert!(!login(&mut w, 2), "he is known");
 }
 
 /// What a deadline gives back is there for whoever comes right after it, even if nobody woke the server in between.

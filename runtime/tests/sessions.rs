@@ -373,3 +373,34 @@ fn a_large_result_that_nobody_reads_delays_nobody() {
         packets += 1;
     }
 }
+
+/// Nor can he make the server hold many of them: what follows is executed when a result is on its way.
+#[test]
+fn the_story_of_a_message_is_told_to_whoever_reads_it() {
+    const REPEATED: usize = 2_000;
+    let server = server();
+    let mut page = Browser::open_as(server.ws(), "sesion=&myid=0&devid=0&v=5.0&uuid=u&api=js");
+    page.sync();
+    let mut uuid = String::new();
+    for number in 1..=REPEATED {
+        page.send(&format!("web_pipe2 {number}\nweb_a\ne\nthe-send-key\n1"));
+        let report = page.next_text().unwrap();
+        let (_, told) = report.split_once("\"uuid\":\"").unwrap();
+        uuid = told[..36].to_owned();
+    }
+    let explain = format!("EXPLAIN DELIVERY FOR '{uuid}'");
+    let mut other = Client::open(server.cometql());
+    assert_eq!(other.rows(&explain).len(), REPEATED);
+    let mut lazy = Client::open(server.cometql());
+    // More than the buffers of a connection take.
+    let mut burst = query_packet(&explain).repeat(100);
+    burst.extend(query_packet(
+        "INSERT INTO users_data (id, data) VALUES (7, 'late')",
+    ));
+    lazy.write(&burst);
+    for n in 0..100 {
+        other.run(&insert(n));
+    }
+    let late = "SELECT data FROM users_data WHERE id = 7";
+    assert!(other.rows(late).is_empty(), "taken although nobody reads");
+}

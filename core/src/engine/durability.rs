@@ -58,20 +58,25 @@ impl Waiter {
     fn usage(&self) -> Usage {
         let texts = match self {
             Self::Reply { .. } => 0,
-            Self::Report(report) => text(report.channel.as_str().len()) + text(report.body.as_str().len()),
+            Self::Report(report) => {
+                let body = report.body.as_ref().map_or(0, |body| text(body.as_str().len()));
+                text(report.channel.as_str().len()) + body
+            }
         };
         Usage::new(1, cost::WAITING + texts)
     }
 }
 
-/// What F9 tells. The body is shared with the history.
+/// What F9 tells.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) conn: ConnId,
     pub(crate) number: Option<CommandNumber>,
     pub(crate) channel: ChannelName,
     pub(crate) receivers: u64,
-    pub(crate) body: Body,
+    /// Shared with the history. Kept for those who are told it: a page of version 5 may send again and again, while the
+    /// disk stalls, what nobody may refuse.
+    pub(crate) body: Option<Body>,
     pub(crate) id: Option<MessageId>,
     /// The message had been accepted before (protocol-v5.md 3).
     pub(crate) repeated: bool,
@@ -105,7 +110,11 @@ impl Durability {
     pub(crate) fn replace_texts(&mut self, with: &Redactor) {
         for Waiting { waiter, .. } in &mut self.waiting {
             match waiter {
-                Waiter::Report(report) => with.body(&mut report.body),
+                Waiter::Report(report) => {
+                    if let Some(body) = &mut report.body {
+                        with.body(body);
+                    }
+                }
                 // A statement that waits for the disk brings no rows.
                 Waiter::Reply { .. } => {}
             }
@@ -256,7 +265,7 @@ impl Core {
         let body = FrameBody::Report {
             channel: report.channel.as_str(),
             receivers: report.receivers,
-            body: report.body.as_str(),
+            body: report.body.as_ref().map_or("", Body::as_str),
             id: report.id,
             error,
             repeated: report.repeated,

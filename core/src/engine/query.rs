@@ -89,8 +89,9 @@ impl Core {
             Login::Tenant(dev) => dev,
             Login::HealthCheck => DevId::default(),
         };
+        let is_known = self.sessions.contains_key(&session);
         self.session_closed(session);
-        if self.is_full() && self.sessions.len() >= SESSIONS_KEPT {
+        if !is_known && self.is_full() && self.sessions.len() >= SESSIONS_KEPT {
             self.count_refused(1);
             return out.push(Action::CloseSession { session });
         }

@@ -41,6 +41,7 @@ impl Core {
             dev: state.dev,
             user: state.user,
         };
+        let is_v5 = state.dialect == Dialect::V5;
         let id = self.id_of(conn, &request);
         let known = id.and_then(|id| self.known_message(sender.dev, &request.channel, id));
         let accepted = match known {
@@ -72,7 +73,7 @@ impl Core {
             channel: request.channel,
             receivers: outcome.receivers,
             id: outcome.id,
-            body: request.body,
+            body: Some(request.body).filter(|_| !is_v5),
             repeated: known.is_some(),
         };
         self.report_when_safe(sender.dev, outcome.op, report, out);

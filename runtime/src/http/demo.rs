@@ -109,6 +109,10 @@ async fn run(shard: &Rc<Shard>, asked: &Asked, body: Incoming) -> Result<String,
     let shared = &shard.shared;
     let demo = &shared.site.demo;
     endpoint::check_sender(asked)?;
+    // The last sessions there are belong to the site, which makes room with them (protocol.md 8.7).
+    if shared.metrics.memory.is_full() {
+        return Err(UNABLE);
+    }
     let turn = demo
         .turns
         .take(endpoint::client(asked, shared), shared.clock.mono());

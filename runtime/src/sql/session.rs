@@ -2,7 +2,7 @@
 //!
 //! Promise: everything received before the end of the stream is executed, even if the client is gone (Q81); many
 //! statements may be in flight, and their answers leave in their order; a client that does not read its results
-//! delays only itself. A SELECT waits until its result is on its way before the next statement is taken, so that a
+//! delays only itself. Behind a SELECT or an EXPLAIN the next statement is taken when its result is on its way, so that a
 //! client cannot make the server hold many large results.
 
 mod answers;
@@ -394,7 +394,7 @@ impl Session {
 
     fn query(&mut self, mut statement: Result<Statement, QueryError>) {
         statement::complete(&mut statement, &mut self.dev);
-        self.barrier = matches!(statement, Ok(Statement::Select(_)));
+        self.barrier = matches!(statement, Ok(Statement::Select(_) | Statement::Explain { .. }));
         self.ask_core(statement, Slot::Waiting);
     }
 

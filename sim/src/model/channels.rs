@@ -47,6 +47,20 @@ pub(super) fn newest_record(outs: &[Out]) -> Option<OpId> {
     })
 }
 
+/// What only time removes, whichever event it was that let it pass.
+fn is_expiry(out: &Out) -> bool {
+    matches!(
+        out,
+        Out::Record {
+            record: Record::MessagesRemoved {
+                why: Removal::Expired,
+                ..
+            },
+            ..
+        }
+    )
+}
+
 impl Model {
     /// The newest record of all, those of this step included.
     pub(super) fn newest(&self, outs: &[Out]) -> OpId {
@@ -68,7 +82,7 @@ impl Model {
         let is_unsafe = if matches!(ask, Ask::Publish(_)) {
             self.unsafe_end(dev).is_some()
         } else {
-            self.last_op > self.persisted
+            self.last_op > self.persisted || outs.iter().any(is_expiry)
         };
         newest_record(outs).or_else(|| is_unsafe.then(|| self.newest(outs)))
     }

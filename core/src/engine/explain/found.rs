@@ -297,10 +297,9 @@ impl<'a> Gathered<'a> {
     fn tell_readers(&self, channel: &ChannelName, found: &Found<'_>, lines: &mut Vec<(usize, Line)>) {
         let stays = found.stays();
         let was_sent = |reader: &&Reader<'_>| {
-            let mut sent = stays
-                .range(reader.seqs.start()..)
-                .take_while(|(seq, _)| *seq <= reader.seqs.end());
-            sent.any(|(_, left)| reader.place < *left)
+            // A stay ends before the next one begins, so the last one in reach lasts longest.
+            let last = stays.range(..=reader.seqs.end()).next_back();
+            last.is_some_and(|(seq, left)| seq >= reader.seqs.start() && reader.place < *left)
         };
         let of: Vec<&Reader<'_>> = self.readers_of(channel).iter().filter(was_sent).collect();
         let (older, newest) = of.split_at(of.len().saturating_sub(READERS_MAX));
