@@ -57,6 +57,18 @@ pub struct Head {
     pub redacted: bool,
 }
 
+/// To which recording a file of this name (without the extension) belongs, and its place in it: names by these are
+/// segments in order. `None`: no segment has this name.
+pub fn place(file: &str) -> Option<(UnixMillis, u64)> {
+    let (recording, number) = file.split_once('-')?;
+    let (recording, number) = (UnixMillis(recording.parse().ok()?), number.parse().ok()?);
+    (name(recording, number) == file).then_some((recording, number))
+}
+
+fn name(recording: UnixMillis, number: u64) -> String {
+    format!("{:013}-{number:06}", recording.0)
+}
+
 impl Head {
     /// Of a segment this program writes.
     pub fn new(recording: UnixMillis, number: u64, follows: bool, redacted: bool) -> Self {
@@ -70,10 +82,10 @@ impl Head {
         }
     }
 
-    /// The name of its file, without the extension, so that names in order are segments in order. A file of another name
-    /// was about to be written over.
+    /// The name of its file, without the extension; [`place`] in reverse. A file of another name was about to be written
+    /// over.
     pub fn name(&self) -> String {
-        format!("{:013}-{:06}", self.recording.0, self.number)
+        name(self.recording, self.number)
     }
 
     /// What digests cover.
@@ -159,5 +171,44 @@ impl Flavor for Out<'_> {
 
     fn finalize(self) -> postcard::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_place() {
+        for (recording, number) in [
+            (0, 1),
+            (1_700_000_000_000, 999_999),
+            (12_345_678_901_234, 1_000_000),
+        ] {
+            let head = Head::new(UnixMillis(recording), number, false, false);
+            assert_eq!(place(&head.name()), Some((UnixMillis(recording), number)));
+        }
+    }
+
+    #[test]
+    fn no_segment_has_another_name() {
+        for file in [
+            "",
+            "-",
+            "2026-11",
+            "0-1",
+            "1700000000000-1",
+            "1700000000000-00001",
+            "170000000000-000001",
+            "01700000000000-000001",
+            "1700000000000-0000001",
+            "1700000000000-+00001",
+            "1700000000000-000001-2",
+            "1700000000000-000001.copy",
+            "1700000000000_000001",
+            "99999999999999999999999-000001",
+        ] {
+            assert_eq!(place(file), None, "{file}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The directory of a recording: one file per segment, `<recording>-<number>.cometrec`, so that names in order are
-//! segments in order. Files are for their owner alone (mode 0600), as they hold what users said, and keys.
+//! The directory of a recording: one file per segment, `<recording>-<number>.cometrec`. Files are for their owner alone
+//! (mode 0600), as they hold what users said, and keys.
 //!
 //! The oldest file of too many becomes the next one and is written over, which costs the system a fraction of what a new
 //! file costs. Only files of the same recording: what was written in clear must not be found behind what is redacted. And
@@ -11,8 +11,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use comet_core::recording::Head;
+use comet_core::UnixMillis;
 use comet_core::recording::redact::Redactor;
+use comet_core::recording::{self, Head};
 
 use crate::config::RecordSettings;
 use crate::metrics::Metrics;
@@ -72,11 +73,9 @@ impl Shelf {
     pub(super) fn begin(&mut self, head: Head, checkpoint: &[u8]) -> io::Result<()> {
         self.end()?;
         let path = self.dir.join(head.name()).with_extension(EXTENSION);
-        let own = format!("{:013}-", head.recording.0);
         let mut reused = false;
-        for old in self.too_many()? {
-            let name = old.file_stem().unwrap_or_default();
-            if !reused && name.to_string_lossy().starts_with(&own) {
+        for (recording, old) in self.too_many()? {
+            if !reused && recording == head.recording {
                 reused = reuse(&old, &path)?;
             }
             remove(&old)?;
@@ -132,29 +131,28 @@ impl Shelf {
         Ok(())
     }
 
-    /// The oldest files, so many that there is room for one more.
-    fn too_many(&self) -> io::Result<Vec<PathBuf>> {
+    /// The oldest files, so many that there is room for one more, and the recordings they are of.
+    fn too_many(&self) -> io::Result<Vec<(UnixMillis, PathBuf)>> {
         let mut files = Vec::new();
         for entry in self.dir.read_dir()? {
             let path = entry?.path();
-            if is_segment(&path) {
-                files.push(path);
+            if let Some(place) = place(&path) {
+                files.push((place, path));
             }
         }
         files.sort();
         files.truncate((files.len() + 1).saturating_sub(self.segments));
-        Ok(files)
+        let oldest = files.into_iter();
+        Ok(oldest.map(|((recording, _), path)| (recording, path)).collect())
     }
 }
 
-/// True if its name is one that we give. What somebody has saved beside it under a name of his own is his.
-fn is_segment(path: &Path) -> bool {
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let stem = path.file_stem().and_then(|stem| stem.to_str());
-    path.extension().is_some_and(|extension| extension == EXTENSION)
-        && stem
-            .and_then(|stem| stem.split_once('-'))
-            .is_some_and(|(recording, number)| is_number(recording) && is_number(number))
+/// The recording and the number of a file whose name is one that we give. What somebody has saved beside it under a name of
+/// his own is his.
+fn place(path: &Path) -> Option<(UnixMillis, u64)> {
+    let is_ours = path.extension().is_some_and(|extension| extension == EXTENSION);
+    let name = path.file_stem().filter(|_| is_ours)?;
+    recording::place(name.to_str()?)
 }
 
 /// Gives an old file the next name. Not if somebody has saved it under a name of his own, which would be written over, too,

@@ -166,6 +166,42 @@ fn a_segment_with_another_name_is_kept() {
     assert_eq!(recorded(&settings).last(), Some(&(3000, true)));
 }
 
+/// Names are compared as numbers, and what is not one of ours is nobody's business.
+#[test]
+fn the_oldest_goes_and_no_file_of_somebody_else() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let settings = RecordSettings {
+        segments: 3,
+        ..settings(&dir, false)
+    };
+    std::fs::create_dir_all(&settings.dir).expect("a directory");
+    let others = ["1-2.cometrec", "2026-11.cometrec", "0000000000001-7.cometrec"];
+    let ours =
+        ["999998", "999999", "1000000", "1000001"].map(|number| format!("0000000000001-{number}.cometrec"));
+    for name in others.into_iter().chain(ours.iter().map(String::as_str)) {
+        std::fs::write(settings.dir.join(name), "old").expect("a file");
+    }
+    let recorder =
+        Recorder::start(&settings, &core(), now(5000), [1; 32], Arc::new(Metrics::new())).expect("a place");
+    drop(recorder);
+    let left = files(&settings);
+    let left: Vec<_> = left
+        .iter()
+        .filter_map(|file| file.file_name()?.to_str())
+        .collect();
+    assert_eq!(
+        left,
+        [
+            "0000000000001-1000000.cometrec",
+            "0000000000001-1000001.cometrec",
+            "0000000000001-7.cometrec",
+            "0000000000005-000001.cometrec",
+            "1-2.cometrec",
+            "2026-11.cometrec",
+        ]
+    );
+}
+
 /// The event that a core does not survive is what somebody will want to see.
 #[test]
 fn a_panic_writes_what_was_told_before() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use comet_core::recording::{Entry, ReadError, Segment};
+use comet_core::recording::{self, Entry, ReadError, Segment};
 
 use super::{Difference, Replay, Totals};
 
@@ -63,11 +63,19 @@ pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Failed> {
             files.push(file);
         }
     }
-    files.sort();
+    sort(&mut files);
     if files.is_empty() {
         return Err(failed(Why::Nothing));
     }
     Ok(files)
+}
+
+/// Segments in order. What has no place among them has another name than it should, and is not played.
+fn sort(files: &mut [PathBuf]) {
+    files.sort_by_cached_key(|file| {
+        let name = file.file_stem().unwrap_or_default();
+        (recording::place(&name.to_string_lossy()), file.clone())
+    });
 }
 
 /// What a file holds; `None` if nothing of it is to be played: it ends before its checkpoint does, because the server died
@@ -116,4 +124,27 @@ pub fn replay(path: &Path, watch: &mut dyn FnMut(&Path, usize, &Entry)) -> Resul
         return Err(Failed { file, why });
     }
     Ok(replay.totals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_in_the_order_of_their_numbers() {
+        let names = [
+            "mine.cometrec",
+            "0000000000001-000002.cometrec",
+            "0000000000001-999999.cometrec",
+            "0000000000001-1000000.cometrec",
+            "0000000000002-000001.cometrec",
+            "10000000000000-000001.cometrec",
+        ];
+        let sorted: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+        let mut files = sorted.clone();
+        files.sort();
+        assert_ne!(files, sorted);
+        sort(&mut files);
+        assert_eq!(files, sorted);
+    }
 }
