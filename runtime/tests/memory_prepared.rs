@@ -1,5 +1,5 @@
-//! What is prepared while the memory is full (protocol.md 8.7): up to 1024 bytes, in sessions whose prepared statements take
-//! no more than 64 KiB; with these the back end makes room and revokes.
+//! What is prepared while the memory is full (protocol.md 8.7): up to 1024 bytes, in sessions that prepared no more than
+//! 64 KiB since then; with these the back end makes room and revokes.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -164,6 +164,14 @@ fn a_session_prepares_until_its_statements_take_more_than_64_kib() {
         prepare(&mut session, BEGIN).is_ok(),
         "it may have another instead"
     );
+}
+
+/// Drivers keep many statements from better times.
+#[test]
+fn what_was_prepared_before_does_not_count() {
+    let (_server, mut greedy) = full();
+    let delete = prepare(&mut greedy, "DELETE FROM users_data WHERE id = ?").unwrap();
+    assert_eq!(execute(&mut greedy, delete, "7"), 1);
 }
 
 /// The bound holds as well for who does not wait for the answers.

@@ -318,8 +318,8 @@ impl Planted {
             self.conns.push((claim.conn, claim.dev, claim.user));
         }
         let rows: Vec<_> = actions.iter().filter_map(row).collect();
-        if let [(first, _, user), .., (_, _, last)] = rows[..]
-            && user != last
+        if let [(first, user), ..] = rows[..]
+            && rows.iter().any(|(_, other)| *other != user)
         {
             self.first_row = Some(first);
         }

@@ -1,18 +1,18 @@
 //! What a faulty adapter looks for in events and actions, and how it bends them.
 
 use comet_core::wire::ClientRequest;
-use comet_core::{Action, CloseCause, DevId, Event, Frame, OpId, Record, UserId};
+use comet_core::{Action, CloseCause, Event, Frame, OpId, Record, UserId};
 
 /// The number of a record that stores a private message, and for whom. Only rows for several users tear unseen by the
 /// search for an order, which looks at one queue at a time.
-pub(crate) fn row(action: &Action) -> Option<(OpId, DevId, UserId)> {
+pub(crate) fn row(action: &Action) -> Option<(OpId, UserId)> {
     let Action::Persist { op, record } = action else {
         return None;
     };
-    let Record::MessageQueued { dev, user, .. } = record else {
+    let Record::MessageQueued { user, .. } = record else {
         return None;
     };
-    Some((*op, *dev, *user))
+    Some((*op, *user))
 }
 
 pub(crate) fn is_queued(action: &Action) -> bool {

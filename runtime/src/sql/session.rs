@@ -39,8 +39,8 @@ const BATCH_MAX: usize = 128;
 /// While there is no memory only statements up to this length are prepared, bytes: with DELETE and revocations the back end
 /// makes room, or ends what a thief does (protocol.md 8.7).
 const SHORT_STATEMENT_BYTES: usize = 1024;
-/// And only in sessions whose prepared statements take no more than this, bytes: some do not close them.
-const PREPARED_BYTES_KEPT: usize = 64 * 1024;
+/// And no more than this of them in a session, bytes: some do not close them.
+const PREPARED_WHILE_FULL_MAX: usize = 64 * 1024;
 /// What a session takes beside its buffers.
 const SESSION_BYTES: usize = 2048;
 
@@ -62,6 +62,8 @@ struct Session {
     prepared: BTreeMap<StatementId, Prepared>,
     /// What the prepared statements take, and those whose preparation is not answered yet.
     prepared_bytes: usize,
+    /// What of it came since there is no memory: drivers keep many from before, which must not cost them a DELETE.
+    prepared_while_full: usize,
     /// What the rows of results take that are not all written.
     rows_bytes: usize,
     /// What is counted for the session.
@@ -144,6 +146,7 @@ impl Session {
             events: Vec::new(),
             prepared: BTreeMap::new(),
             prepared_bytes: 0,
+            prepared_while_full: 0,
             rows_bytes: 0,
             counted,
             streaming: None,
@@ -294,8 +297,9 @@ impl Session {
                 self.query(bound);
             }
             Input::StatementClosed(statement) => {
-                let closed = self.prepared.remove(&statement);
-                self.prepared_bytes -= closed.map_or(0, |prepared| prepared.memory());
+                if let Some(closed) = self.prepared.remove(&statement) {
+                    self.not_prepared(closed.memory());
+                }
             }
             Input::Reset => {
                 self.forget_prepared();
@@ -365,24 +369,39 @@ impl Session {
 
     /// What it takes counts from now on: the next one may come before this one is answered.
     fn prepare(&mut self, text: &[u8]) {
-        let metrics = &self.shard.shared.metrics;
-        let is_long = text.len() > SHORT_STATEMENT_BYTES || self.prepared_bytes > PREPARED_BYTES_KEPT;
-        let prepared = if is_long && metrics.memory.is_full() {
-            metrics.turned_away("preparation");
+        let shared = &self.shard.shared;
+        let is_full = shared.metrics.memory.is_full();
+        if !is_full {
+            self.prepared_while_full = 0;
+        }
+        let is_much =
+            text.len() > SHORT_STATEMENT_BYTES || self.prepared_while_full > PREPARED_WHILE_FULL_MAX;
+        let prepared = if is_full && is_much {
+            shared.metrics.turned_away("preparation");
             Err(ErrorCode::Full.into())
         } else {
-            cometql::prepare(text, &self.shard.shared.limits)
+            cometql::prepare(text, &shared.limits)
         };
         match &prepared {
-            Ok(prepared) => self.prepared_bytes += prepared.memory(),
-            Err(error) => metrics.query_error(error.code),
+            Ok(prepared) => {
+                self.prepared_bytes += prepared.memory();
+                self.prepared_while_full += if is_full { prepared.memory() } else { 0 };
+            }
+            Err(error) => shared.metrics.query_error(error.code),
         }
         self.slots.push_back(Slot::Prepared(prepared));
+    }
+
+    /// A statement is closed, or was never told the client. One from before gives room, too.
+    fn not_prepared(&mut self, bytes: usize) {
+        self.prepared_bytes -= bytes;
+        self.prepared_while_full = self.prepared_while_full.saturating_sub(bytes);
     }
 
     fn forget_prepared(&mut self) {
         self.prepared.clear();
         self.prepared_bytes = 0;
+        self.prepared_while_full = 0;
     }
 
     fn end_of_health_check(&self) -> Mono {

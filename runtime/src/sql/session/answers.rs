@@ -1,5 +1,6 @@
 //! What the core answered, in the order of the statements, as bytes of the MySQL protocol.
 
+use comet_core::cometql::Prepared;
 use comet_core::{ErrorCode, Reply, RequestId};
 
 use super::super::login::error_packet;
@@ -72,8 +73,12 @@ impl Session {
             Slot::Waiting | Slot::Ignored => {}
             Slot::Replied(reply) => self.streaming = reply::begin(&mut self.mysql, reply),
             Slot::Prepared(statement) => {
-                if let Some((id, prepared)) = reply::prepared(&mut self.mysql, statement) {
-                    self.prepared.insert(id, prepared);
+                let bytes = statement.as_ref().map_or(0, Prepared::memory);
+                match reply::prepared(&mut self.mysql, statement) {
+                    Some((id, prepared)) => {
+                        self.prepared.insert(id, prepared);
+                    }
+                    None => self.not_prepared(bytes),
                 }
             }
             Slot::Statistics => self.mysql.statistics(&self.statistics()),
