@@ -62,7 +62,20 @@ impl Core {
         sum.take(Category::Connections, headers);
         sum.take(Category::Users, unsaved);
         sum.take(Category::Journal, self.journal.usage());
+        sum.take(Category::Limits, self.memory_of_limits());
         sum
+    }
+
+    fn memory_of_limits(&self) -> Usage {
+        let (failures, friends) = self.key_failures.remembered();
+        let (turns, addresses) = (self.turns.len() + failures, self.addresses.len());
+        let bytes = [
+            (turns, cost::TURNS),
+            (friends, cost::FRIEND),
+            (addresses, cost::ADDRESS),
+        ];
+        let bytes = bytes.iter().map(|(items, each)| *items as u64 * each).sum();
+        Usage::new(turns + friends + addresses, bytes)
     }
 
     /// What one tenant uses. What several share belongs to none.
@@ -218,7 +231,11 @@ fn room(limit: u64, stored: u64, living: u64, used: u64, before: Room) -> Room {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rates::Taker;
     use super::*;
+    use crate::limit::Network;
+    use crate::rules::Kind;
+    use crate::time::Mono;
 
     /// At n and n - 1 of every bound, and what was refused at it comes again below 95 % of it.
     #[test]
@@ -247,5 +264,19 @@ mod tests {
         // What is remembered of messages fills the server without being stored or alive.
         assert_eq!(room(8_000, 5_000, 500, 8_000, Room::Enough), Room::ToCome);
         assert_eq!(room(8_000, 5_000, 500, 7_999, Room::Enough), Room::Enough);
+    }
+
+    /// Nodes of trees are half empty.
+    #[test]
+    fn what_limits_take_is_about_what_is_counted() {
+        let entry = |bytes: usize| 2 * bytes as u64;
+        let turns = entry(size_of::<((Taker, Kind), Mono)>()) + entry(size_of::<(Mono, (Taker, Kind))>());
+        let address = entry(size_of::<(Network, u32)>());
+        for (told, real) in [(cost::TURNS, turns), (cost::ADDRESS, address)] {
+            assert!(
+                told * 5 >= real * 4 && told <= real + real / 2,
+                "{told}, but {real}"
+            );
+        }
     }
 }

@@ -33,7 +33,12 @@ impl Addresses {
         }
     }
 
-    /// Of all addresses.
+    /// Addresses with connections.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Connections of all addresses.
     pub(crate) fn total(&self) -> u64 {
         self.0.values().map(|count| u64::from(*count)).sum()
     }

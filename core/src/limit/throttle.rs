@@ -126,6 +126,11 @@ impl Throttle {
         self.charge(Who::Account(account), 1, now);
     }
 
+    /// How many failed lately, and how many were right: at most 16,384 of each are kept.
+    pub(crate) fn remembered(&self) -> (usize, usize) {
+        (self.buckets.len(), self.friends.len())
+    }
+
     fn is_free(&self, ip: IpAddr) -> bool {
         self.failures_max == 0 || !self.counts_private && is_private(ip)
     }

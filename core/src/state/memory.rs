@@ -33,6 +33,8 @@ pub enum Category {
     Sessions,
     /// Answers that wait for the disk.
     Waiting,
+    /// Who took turns, who gave wrong keys, and how many connections each address has; it forgets by itself.
+    Limits,
     /// What EXPLAIN DELIVERY remembers; it forgets by itself.
     Journal,
 }
@@ -42,7 +44,7 @@ const CATEGORIES: usize = Category::ALL.len();
 
 impl Category {
     /// Every category, in the order of SHOW MEMORY.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Users,
         Self::Tokens,
         Self::Queues,
@@ -53,6 +55,7 @@ impl Category {
         Self::Sends,
         Self::Sessions,
         Self::Waiting,
+        Self::Limits,
         Self::Journal,
     ];
 
@@ -69,6 +72,7 @@ impl Category {
             Self::Sends => "sends",
             Self::Sessions => "sessions",
             Self::Waiting => "waiting",
+            Self::Limits => "limits",
             Self::Journal => "journal",
         }
     }
@@ -83,6 +87,7 @@ impl Category {
             | Self::Sends
             | Self::Sessions
             | Self::Waiting
+            | Self::Limits
             | Self::Journal => false,
         }
     }
@@ -256,6 +261,12 @@ pub(crate) mod cost {
     pub(crate) const SESSION: u64 = 128;
     /// An answer that waits for the disk.
     pub(crate) const WAITING: u64 = 160;
+    /// Somebody who took a turn, or gave a wrong key.
+    pub(crate) const TURNS: u64 = 144;
+    /// Somebody who gave a right one.
+    pub(crate) const FRIEND: u64 = 128;
+    /// An address with connections.
+    pub(crate) const ADDRESS: u64 = 48;
     /// A tenant.
     pub(crate) const TENANT: u64 = 512;
     /// A user whose coming and going is written when the disk works again.

@@ -190,6 +190,8 @@ impl Model {
             + 2_500 * owed
             + 250 * self.accepted.len() as u64
             + 5_000 * waiting
+            + 150 * (self.turns.len() + self.friends.len()) as u64
+            + 50 * conns
             + 300 * self.sessions.len() as u64;
         (at_least, at_most)
     }

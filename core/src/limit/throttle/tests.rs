@@ -1,6 +1,7 @@
 //! Who is slowed down, and who is not, at each bound.
 
 use super::*;
+use crate::state::cost;
 
 const WRONG: fn() -> Option<()> = || None;
 const RIGHT: fn() -> Option<()> = || Some(());
@@ -247,4 +248,19 @@ fn zero_switches_it_off() {
     let mut throttle = Throttle::new(0, true);
     assert!((0..100).all(|_| throttle.attempt(nth(1), tenant(1), at(0), WRONG) == Ok(None)));
     assert!(throttle.buckets.is_empty());
+}
+
+/// What the memory budget counts is about what the tables take, whose nodes are half empty.
+#[test]
+fn what_is_counted_is_about_what_it_takes() {
+    let entry = |bytes: usize| 2 * bytes as u64;
+    let failed = entry(size_of::<(Who, Mono)>()) + entry(size_of::<(Mono, Who)>());
+    let friend =
+        entry(size_of::<((Network, Account), Mono)>()) + entry(size_of::<(Mono, Network, Account)>());
+    for (told, real) in [(cost::TURNS, failed), (cost::FRIEND, friend)] {
+        assert!(
+            told * 5 >= real * 4 && told <= real + real / 2,
+            "{told}, but {real}"
+        );
+    }
 }
