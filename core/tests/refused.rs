@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use comet_core::wire::{Dialect, Hello};
 use comet_core::{
-    ClientInfo, ClientUuid, CloseCause, Config, ConnId, DevId, ErrorCode, Event, Login, Refused, SessionId,
-    Token, UserId,
+    Category, ClientInfo, ClientUuid, CloseCause, Config, ConnId, DevId, ErrorCode, Event, Login, Refused,
+    SessionId, Token, UserId,
 };
 use harness::sql::code;
 use harness::{World, config};
@@ -279,6 +279,35 @@ fn subscriptions_of_a_connection() {
     assert_eq!((errors(&w, 1), w.core.refused().rate), (0, 0), "leaving is free");
     w.text(1, "subscribe 4\nweb_c");
     assert_eq!((errors(&w, 1), w.core.refused().rate), (1, 1));
+}
+
+/// 8.7: what is remembered of those who come is counted, and forgotten when they are gone.
+#[test]
+fn what_limits_remember_is_counted() {
+    let mut config = config();
+    config.rules.rates.connection.commands = 2;
+    config.address_connections_max = 10;
+    let mut w = World::with(config);
+    let limits = |w: &World| {
+        let usage = w.core.memory().get(Category::Limits);
+        (usage.items, usage.bytes)
+    };
+    assert_eq!(limits(&w), (0, 0));
+    w.key(5, "right");
+    open_from(&mut w, 1, 0, "", "203.0.113.7");
+    open_from(&mut w, 2, 0, "", "203.0.113.7");
+    assert_eq!(limits(&w), (1, 48), "an address, however many come from it");
+    w.text(1, "statistics\n");
+    assert_eq!(limits(&w), (2, 48 + 144), "somebody who took a turn");
+    open_from(&mut w, 3, 5, "right", "203.0.113.7");
+    assert_eq!(limits(&w), (3, 48 + 144 + 128), "a right key");
+    // The user, the address, and this user from there.
+    open_from(&mut w, 4, 5, "wrong", "203.0.113.8");
+    assert_eq!(limits(&w), (7, 2 * 48 + 4 * 144 + 128));
+    for conn in 1..=4 {
+        w.close(conn);
+    }
+    assert_eq!(limits(&w), (4, 3 * 144 + 128));
 }
 
 /// Whoever has a stolen token may fill the quota with it; it can be revoked all the same.
