@@ -62,6 +62,14 @@ fn what_is_shared_is_shared_again() {
     assert_eq!(restored.held(), world.core.held());
 }
 
+/// A checkpoint of another form with the same number would be read as nonsense.
+#[test]
+fn another_form_has_another_number() {
+    let (version, format) = Core::checkpoint_version();
+    let state = written().len() - version.len();
+    assert_eq!((format, state), (9, 472), "if the form has changed, raise FORMAT");
+}
+
 #[test]
 fn another_version_is_refused_by_name() {
     let (version, format) = Core::checkpoint_version();

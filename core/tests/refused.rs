@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use comet_core::wire::{Dialect, Hello};
 use comet_core::{
-    Category, ClientInfo, ClientUuid, CloseCause, Config, ConnId, DevId, ErrorCode, Event, Login, Refused,
-    SessionId, Token, UserId,
+    Action, Category, ClientInfo, ClientUuid, CloseCause, Config, ConnId, DevId, ErrorCode, Event, Login,
+    Refused, Room, SessionId, Token, UserId,
 };
 use harness::sql::code;
 use harness::{World, config};
@@ -281,7 +281,7 @@ fn subscriptions_of_a_connection() {
     assert_eq!((errors(&w, 1), w.core.refused().rate), (1, 1));
 }
 
-/// 8.7: what is remembered of those who come is counted, and forgotten when they are gone.
+/// 8.7: what is remembered of those who come is counted.
 #[test]
 fn what_limits_remember_is_counted() {
     let mut config = config();
@@ -308,6 +308,30 @@ fn what_limits_remember_is_counted() {
         w.close(conn);
     }
     assert_eq!(limits(&w), (4, 3 * 144 + 128));
+}
+
+/// 8.7: nobody can give it back, so it must not keep out those who come to fetch what they are owed.
+#[test]
+fn what_limits_remember_locks_nobody_out() {
+    let mut config = config();
+    config.memory_limit_bytes = 100_000;
+    config.delivery_window_bytes = 0;
+    let mut w = World::with(config);
+    w.key(5, "right");
+    for n in 1..=100 {
+        open_from(&mut w, n, 5, "wrong", &format!("203.0.113.{n}"));
+        w.close(n);
+    }
+    assert!(w.core.memory().get(Category::Limits).bytes > 100_000 / 8);
+    while w.private(5, &"x".repeat(500)).unwrap().is_ok() {}
+    let rooms: Vec<_> = w
+        .actions
+        .iter()
+        .filter(|action| matches!(action, Action::Room(_)))
+        .collect();
+    assert_eq!(rooms, [&Action::Room(Room::ToCome)]);
+    open_from(&mut w, 200, 5, "right", "203.0.113.200");
+    assert_eq!(w.was_closed(200), None);
 }
 
 /// Whoever has a stolen token may fill the quota with it; it can be revoked all the same.

@@ -27,11 +27,23 @@ fn full() -> (Server, Client) {
     });
     let mut session = Client::open(server.cometql());
     session.run("INSERT INTO users_data (id, data) VALUES (7, 'd')");
+    let greedy = fill(&server);
+    assert_eq!(state(&mut session), "full");
+    (server, greedy)
+}
+
+fn fill(server: &Server) -> Client {
     let mut greedy = Client::open(server.cometql());
     let refused = (0..250).find_map(|_| prepare(&mut greedy, &of_length(BEGIN, 4_000)).err());
     assert_eq!(refused, Some(FULL), "it never becomes full");
-    assert_eq!(state(&mut session), "full");
-    (server, greedy)
+    greedy
+}
+
+fn wait_for_room(session: &mut Client) {
+    let end = Instant::now() + PATIENCE;
+    while state(session) != "normal" {
+        assert!(Instant::now() < end, "there is room again");
+    }
 }
 
 /// The same statement with blanks behind it.
@@ -119,10 +131,7 @@ fn a_statement_of_1024_bytes_is_prepared_and_no_longer_one() {
     assert_eq!(prepare(&mut session, "nonsense"), Err(3), "a mistake stays one");
     assert_eq!(metric(&server, "comet_query_errors_total{code=\"3\"}"), 1);
     drop(greedy);
-    let end = Instant::now() + PATIENCE;
-    while state(&mut session) != "normal" {
-        assert!(Instant::now() < end, "there is room again");
-    }
+    wait_for_room(&mut session);
     assert!(prepare(&mut session, &of_length(BEGIN, SHORT + 1)).is_ok());
 }
 
@@ -172,6 +181,19 @@ fn what_was_prepared_before_does_not_count() {
     let (_server, mut greedy) = full();
     let delete = prepare(&mut greedy, "DELETE FROM users_data WHERE id = ?").unwrap();
     assert_eq!(execute(&mut greedy, delete, "7"), 1);
+}
+
+/// Nor does what was prepared while it was full the last time.
+#[test]
+fn every_time_it_is_full_it_counts_anew() {
+    let (server, greedy) = full();
+    let mut session = Client::open(server.cometql());
+    while prepare(&mut session, &of_length(BEGIN, SHORT)).is_ok() {}
+    drop(greedy);
+    wait_for_room(&mut session);
+    let _greedy = fill(&server);
+    assert_eq!(state(&mut session), "full");
+    assert!(prepare(&mut session, BEGIN).is_ok());
 }
 
 /// The bound holds as well for who does not wait for the answers.

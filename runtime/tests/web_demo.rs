@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use comet_core::DevId;
 use comet_server::config::{Switch, TrustedProxies};
 use harness::browser::Browser;
-use harness::mysql::Client;
+use harness::mysql::{COM_STMT_PREPARE, Client, packet};
 use harness::request::{Answer, Request};
 use harness::{Server, connect, read_to_end, server, server_with};
 use serde_json::{Value, json};
@@ -410,4 +410,25 @@ fn who_may_come() {
     let open = server_with(|settings| settings.ws.listen = ([0, 0, 0, 0], 0).into());
     let address = SocketAddr::from(([127, 0, 0, 1], open.ws().port()));
     assert_eq!(enter.send(address).status, 404);
+}
+
+/// protocol.md 8.7: the last sessions there are belong to the site.
+#[test]
+fn while_the_memory_is_full_the_chat_waits() {
+    let server = server_with(|settings| settings.core.memory_limit_bytes = 8 << 20);
+    let ann = enter(&server, "Ann");
+    let back = json!({"action": "return", "user_id": ann["user_id"], "user_key": ann["user_key"]});
+    assert_eq!(ask(&server, &back).status, 200);
+    let mut greedy = Client::open(server.cometql());
+    let statement = packet(
+        0,
+        &[&[COM_STMT_PREPARE], format!("{:4000}", "BEGIN").as_bytes()].concat(),
+    );
+    let is_refused = |_| {
+        greedy.write(&statement);
+        greedy.read()[0] == 0xFF
+    };
+    assert!((0..250).any(is_refused), "it never becomes full");
+    assert_eq!(ask(&server, &back).status, 503);
+    Client::open(server.cometql()).run("DELETE FROM users_data WHERE id = 7");
 }

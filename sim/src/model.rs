@@ -249,7 +249,7 @@ struct Wanted {
     /// Which command it answers.
     re: Option<u64>,
     seen: Seen,
-    /// Not before this record is safe (delivery reports of channels with history).
+    /// Not before this record is safe (delivery reports).
     after: Option<OpId>,
     /// As soon as this record is safe; `None` = at once.
     by: Option<OpId>,

@@ -14,7 +14,7 @@ use crate::recording::encode;
 /// What every checkpoint begins with.
 const MAGIC: &[u8; 8] = b"cometcp\n";
 /// Raised whenever the form of the state or of recordings changes between two commits of one version.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 /// The version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -49,7 +49,7 @@ pub(crate) enum Waiter {
         answer: Answer,
         in_transaction: bool,
     },
-    /// A delivery report of a channel with history, for good and for bad.
+    /// A delivery report, for good and for bad.
     Report(Report),
 }
 
@@ -74,8 +74,8 @@ pub(crate) struct Report {
     pub(crate) number: Option<CommandNumber>,
     pub(crate) channel: ChannelName,
     pub(crate) receivers: u64,
-    /// Shared with the history. Kept for those who are told it: a page of version 5 may send again and again, while the
-    /// disk stalls, what nobody may refuse.
+    /// Kept for those who are told it: a page of version 5 may send again and again, while the disk stalls, what nobody
+    /// may refuse.
     pub(crate) body: Option<Body>,
     pub(crate) id: Option<MessageId>,
     /// The message had been accepted before (protocol-v5.md 3).
@@ -99,11 +99,9 @@ impl Durability {
             op <= self.last && op > self.persisted,
             "waits for a record that was never written"
         );
-        assert!(
-            self.waiting.back().is_none_or(|last| last.op <= op),
-            "waiters out of order"
-        );
-        self.waiting.push_back(Waiting { op, dev, waiter });
+        // Nearly always the last: only the end of a history is older than what others wait for.
+        let place = self.waiting.partition_point(|waiting| waiting.op <= op);
+        self.waiting.insert(place, Waiting { op, dev, waiter });
     }
 
     /// Replaces the texts of those who wait.

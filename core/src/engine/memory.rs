@@ -112,7 +112,9 @@ impl Core {
         let core = self.memory();
         let stored = core.stored_bytes();
         let used = core.bytes() + self.budget.outside.bytes();
-        let living = used - stored - core.get(Category::Journal).bytes;
+        // What nobody can give back must not keep out who comes to fetch.
+        let remembered = core.get(Category::Journal).bytes + core.get(Category::Limits).bytes;
+        let living = used - stored - remembered;
         let room = room(limit, stored, living, used, self.budget.room);
         if room != self.budget.room {
             self.budget.room = room;

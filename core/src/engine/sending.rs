@@ -141,8 +141,7 @@ impl Core {
     /// Live delivery does not wait for the disk, the report does.
     fn report_when_safe(&mut self, dev: DevId, op: Option<OpId>, report: Report, out: &mut Vec<Action>) {
         match op.filter(|&op| !self.durability.is_safe(op)) {
-            // What was made since may be waited for too: a report comes late in the line.
-            Some(_) => self.wait_for(self.durability.newest(), dev, Waiter::Report(report)),
+            Some(op) => self.wait_for(op, dev, Waiter::Report(report)),
             None => self.report(&report, None, out),
         }
     }

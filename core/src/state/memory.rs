@@ -33,7 +33,7 @@ pub enum Category {
     Sessions,
     /// Answers that wait for the disk.
     Waiting,
-    /// Who took turns, who gave wrong keys, and how many connections each address has; it forgets by itself.
+    /// Who took turns and who gave keys lately, and how many connections each address has; bounded, for all tenants together.
     Limits,
     /// What EXPLAIN DELIVERY remembers; it forgets by itself.
     Journal,

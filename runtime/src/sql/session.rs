@@ -221,6 +221,9 @@ impl Session {
     /// Counts what the session takes more or less than before.
     fn count(&mut self) {
         let memory = &self.shard.shared.metrics.memory;
+        if !memory.is_full() {
+            self.prepared_while_full = 0;
+        }
         let bytes = SESSION_BYTES
             + self.socket.room()
             + self.mysql.memory()
@@ -371,9 +374,6 @@ impl Session {
     fn prepare(&mut self, text: &[u8]) {
         let shared = &self.shard.shared;
         let is_full = shared.metrics.memory.is_full();
-        if !is_full {
-            self.prepared_while_full = 0;
-        }
         let is_much =
             text.len() > SHORT_STATEMENT_BYTES || self.prepared_while_full > PREPARED_WHILE_FULL_MAX;
         let prepared = if is_full && is_much {

@@ -79,12 +79,13 @@ impl Model {
         if !ask.writes() {
             return None;
         }
-        let is_unsafe = if matches!(ask, Ask::Publish(_)) {
-            self.unsafe_end(dev).is_some()
-        } else {
-            self.last_op > self.persisted || outs.iter().any(is_expiry)
-        };
-        newest_record(outs).or_else(|| is_unsafe.then(|| self.newest(outs)))
+        newest_record(outs).or_else(|| {
+            if matches!(ask, Ask::Publish(_)) {
+                return self.unsafe_end(dev);
+            }
+            let is_unsafe = self.last_op > self.persisted || outs.iter().any(is_expiry);
+            is_unsafe.then(|| self.newest(outs))
+        })
     }
 
     /// The record by which a channel of the tenant stopped to keep messages, if it is not safe yet.

@@ -88,6 +88,10 @@ pub fn read<'b>(
     bytes: &'b [u8],
     is_one_of_many: bool,
 ) -> Result<Option<Segment<'b>>, ReadError> {
+    let stem = file.file_stem().and_then(|name| name.to_str());
+    if is_one_of_many && stem.and_then(recording::place).is_none() {
+        return Ok(None);
+    }
     match Segment::read(bytes) {
         Err(ReadError::NoCheckpoint) => Ok(None),
         Ok(segment) if is_one_of_many && file.file_stem() != Some(segment.head.name().as_ref()) => Ok(None),
@@ -146,5 +150,15 @@ mod tests {
         assert_ne!(files, sorted);
         sort(&mut files);
         assert_eq!(files, sorted);
+    }
+
+    /// The server leaves such files alone, so they may lie in its directory.
+    #[test]
+    fn in_a_directory_only_our_names_are_read() {
+        let foreign = Path::new("2026-11.cometrec");
+        assert!(matches!(read(foreign, b"old", true), Ok(None)));
+        assert!(read(foreign, b"old", false).is_err(), "it was named");
+        let ours = Path::new("0000000000001-000002.cometrec");
+        assert!(read(ours, b"old", true).is_err());
     }
 }
