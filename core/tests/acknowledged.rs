@@ -144,22 +144,6 @@ fn what_a_page_sends_is_reported_behind_the_end_of_the_history() {
     }
 }
 
-/// Older pages cannot tell their reports apart, but for their order.
-#[test]
-fn reports_behind_one_end_of_a_history_stay_in_order() {
-    let mut w = with_sender();
-    run(&mut w, END[0]);
-    let end = w.unwritten.last().unwrap().0;
-    run(&mut w, "INSERT INTO users_auth (id, hash) VALUES (5, 'k5')");
-    send(&mut w, 7, "the-first-key");
-    send(&mut w, 8, "another-key");
-    assert_eq!(reports(&mut w), []);
-    w.event(Event::Persisted { upto: end });
-    send(&mut w, 9, "a-third-key");
-    let in_order = [7, 8, 9].map(|number| (number, String::new()));
-    assert_eq!(reports(&mut w), in_order, "nothing else is waited for");
-}
-
 /// Whoever is told that his message could be missing later sends it again, under the same key.
 #[test]
 fn what_a_page_sends_is_refused_while_the_end_of_the_history_cannot_be_stored() {

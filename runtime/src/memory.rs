@@ -57,6 +57,7 @@ pub(crate) struct Memory {
     step: u64,
     /// What the core said last.
     room: AtomicU8,
+    times_full: AtomicU64,
 }
 
 /// Memory that is given back when this is dropped.
@@ -110,6 +111,7 @@ impl Memory {
                 limit => (limit / TOLD_SHARE).max(TOLD_MIN),
             },
             room: AtomicU8::new(Room::Enough as u8),
+            times_full: AtomicU64::new(0),
         }
     }
 
@@ -189,7 +191,15 @@ impl Memory {
 
     /// The core has decided.
     pub(crate) fn set_room(&self, room: Room) {
-        self.room.store(room as u8, Ordering::Relaxed);
+        let before = self.room.swap(room as u8, Ordering::Relaxed);
+        if room == Room::None && before != Room::None as u8 {
+            self.times_full.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often there was no room any more.
+    pub(crate) fn times_full(&self) -> u64 {
+        self.times_full.load(Ordering::Relaxed)
     }
 
     /// There is no room for anything new.

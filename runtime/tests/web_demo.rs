@@ -419,6 +419,12 @@ fn while_the_memory_is_full_the_chat_waits() {
     let ann = enter(&server, "Ann");
     let back = json!({"action": "return", "user_id": ann["user_id"], "user_key": ann["user_key"]});
     assert_eq!(ask(&server, &back).status, 200);
+    let mut slow = connect(server.ws());
+    let bytes = Request::post("/demo/api", &back).bytes();
+    let (most, last) = bytes.split_at(bytes.len() - 1);
+    slow.write_all(most).unwrap();
+    // Whoever is answered after him has come after him.
+    assert_eq!(ask(&server, &back).status, 200);
     let mut greedy = Client::open(server.cometql());
     let statement = packet(
         0,
@@ -430,5 +436,11 @@ fn while_the_memory_is_full_the_chat_waits() {
     };
     assert!((0..250).any(is_refused), "it never becomes full");
     assert_eq!(ask(&server, &back).status, 503);
+    slow.write_all(last).unwrap();
+    assert_eq!(
+        Answer::parse(&read_to_end(&mut slow)).status,
+        503,
+        "who began before"
+    );
     Client::open(server.cometql()).run("DELETE FROM users_data WHERE id = 7");
 }

@@ -99,9 +99,11 @@ impl Durability {
             op <= self.last && op > self.persisted,
             "waits for a record that was never written"
         );
-        // Nearly always the last: only the end of a history is older than what others wait for.
-        let place = self.waiting.partition_point(|waiting| waiting.op <= op);
-        self.waiting.insert(place, Waiting { op, dev, waiter });
+        assert!(
+            self.waiting.back().is_none_or(|last| last.op <= op),
+            "waiters out of order"
+        );
+        self.waiting.push_back(Waiting { op, dev, waiter });
     }
 
     /// Replaces the texts of those who wait.
@@ -155,6 +157,10 @@ impl Durability {
     /// Asserts the invariants.
     pub(crate) fn check(&self) {
         assert!(self.persisted <= self.last, "more was written than made");
+        assert!(
+            self.waiting.iter().is_sorted_by_key(|waiting| waiting.op),
+            "waiters out of order"
+        );
         assert!(
             self.waiting.front().is_none_or(|first| first.op > self.persisted),
             "an acknowledgement is overdue"

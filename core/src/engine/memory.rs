@@ -2,8 +2,8 @@
 //!
 //! Promise: what was accepted stays, and whatever gives memory back works always: acknowledgements, DELETE, reading,
 //! going away. What is refused is new. A part of the limit is kept from what is stored, so that browsers can come and
-//! fetch it however full the queues are. The limit is overstepped by at most what one statement or command brings, and by
-//! what is revoked meanwhile, up to an eighth of it.
+//! fetch it however full the queues are. The limit is overstepped by at most what one statement or command brings, by what
+//! is revoked meanwhile, up to an eighth of it, and by what has a bound of its own: the journal and the limits.
 
 use alloc::vec::Vec;
 

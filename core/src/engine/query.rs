@@ -67,15 +67,6 @@ impl Outcome {
             None => Self::Now(Answer::Done(done)),
         }
     }
-
-    /// What makes no record of its own is answered behind the one it was decided by: the server may die before that is
-    /// safe, and then the answer has not been given.
-    fn behind(self, unsafe_op: Option<OpId>) -> Self {
-        match (self, unsafe_op) {
-            (Self::Now(answer), Some(op)) => Self::After(op, answer),
-            (outcome, _) => outcome,
-        }
-    }
 }
 
 impl From<Rows> for Outcome {
@@ -220,6 +211,18 @@ impl Core {
         self.apply_statement(session, dev, statement, out)
     }
 
+    /// What makes no record of its own is answered behind those it was decided by, if it `waits` for them: the server may
+    /// die before they are safe, and then the answer has not been given.
+    fn behind(&self, waits: bool, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Now(answer) if waits => {
+                // What was made since is waited for, too: it comes last in the line.
+                Outcome::After(self.durability.newest(), answer)
+            }
+            Outcome::Now(_) | Outcome::After(..) => outcome,
+        }
+    }
+
     fn apply_statement(
         &mut self,
         session: SessionId,
@@ -242,15 +245,15 @@ impl Core {
                 Ok(Outcome::done())
             }
             Statement::Insert(insert) => {
-                let end = self.unsafe_end_of_history(dev);
+                let waits = self.unsafe_end_of_history(dev).is_some();
                 let is_healthy = self.durability.is_healthy();
-                if !is_healthy && (end.is_some() || self.stores_something(dev, &insert)) {
+                if !is_healthy && (waits || self.stores_something(dev, &insert)) {
                     return Err(STORE_FAILED);
                 }
                 self.check_quota(dev, &insert)?;
                 self.check_room(dev, &insert)?;
                 let outcome = self.insert((dev, session), insert, out)?;
-                Ok(outcome.behind(end))
+                Ok(self.behind(waits, outcome))
             }
             Statement::Delete(delete) => {
                 if !self.durability.is_healthy() {
@@ -259,7 +262,7 @@ impl Core {
                 // What it does not find may have been taken by any of them.
                 let waits = !self.durability.is_safe(self.durability.newest());
                 let outcome = self.delete((dev, session), &delete, out)?;
-                Ok(outcome.behind(waits.then(|| self.durability.newest())))
+                Ok(self.behind(waits, outcome))
             }
             Statement::Select(select) => {
                 let candidates = self.rows_of(dev, select.table, &select.keys)?;

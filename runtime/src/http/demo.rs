@@ -109,14 +109,18 @@ async fn run(shard: &Rc<Shard>, asked: &Asked, body: Incoming) -> Result<String,
     let shared = &shard.shared;
     let demo = &shared.site.demo;
     endpoint::check_sender(asked)?;
+    // The last sessions there are belong to the site, which makes room with them (protocol.md 8.7).
+    let is_full = || shared.metrics.memory.is_full();
+    if is_full() {
+        return Err(UNABLE);
+    }
     let turn = demo
         .turns
         .take(endpoint::client(asked, shared), shared.clock.mono());
     turn.map_err(|wait| endpoint::too_often(TOO_OFTEN, wait))?;
     // Read first: whoever sends slowly keeps nobody out.
     let body = endpoint::read(body, BODY_BYTES_MAX, shared).await?;
-    // The last sessions there are belong to the site, which makes room with them (protocol.md 8.7).
-    if shared.metrics.memory.is_full() {
+    if is_full() {
         return Err(UNABLE);
     }
     let room = demo.room.clone().try_acquire_owned().map_err(|_| FULL)?;

@@ -64,6 +64,8 @@ struct Session {
     prepared_bytes: usize,
     /// What of it came since there is no memory: drivers keep many from before, which must not cost them a DELETE.
     prepared_while_full: usize,
+    /// Which time that is (`Memory::times_full`).
+    full_since: u64,
     /// What the rows of results take that are not all written.
     rows_bytes: usize,
     /// What is counted for the session.
@@ -147,6 +149,7 @@ impl Session {
             prepared: BTreeMap::new(),
             prepared_bytes: 0,
             prepared_while_full: 0,
+            full_since: 0,
             rows_bytes: 0,
             counted,
             streaming: None,
@@ -221,9 +224,6 @@ impl Session {
     /// Counts what the session takes more or less than before.
     fn count(&mut self) {
         let memory = &self.shard.shared.metrics.memory;
-        if !memory.is_full() {
-            self.prepared_while_full = 0;
-        }
         let bytes = SESSION_BYTES
             + self.socket.room()
             + self.mysql.memory()
@@ -373,7 +373,11 @@ impl Session {
     /// What it takes counts from now on: the next one may come before this one is answered.
     fn prepare(&mut self, text: &[u8]) {
         let shared = &self.shard.shared;
-        let is_full = shared.metrics.memory.is_full();
+        let memory = &shared.metrics.memory;
+        let (is_full, since) = (memory.is_full(), memory.times_full());
+        if std::mem::replace(&mut self.full_since, since) != since {
+            self.prepared_while_full = 0;
+        }
         let is_much =
             text.len() > SHORT_STATEMENT_BYTES || self.prepared_while_full > PREPARED_WHILE_FULL_MAX;
         let prepared = if is_full && is_much {

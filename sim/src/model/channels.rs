@@ -80,10 +80,11 @@ impl Model {
             return None;
         }
         newest_record(outs).or_else(|| {
-            if matches!(ask, Ask::Publish(_)) {
-                return self.unsafe_end(dev);
-            }
-            let is_unsafe = self.last_op > self.persisted || outs.iter().any(is_expiry);
+            let is_unsafe = if matches!(ask, Ask::Publish(_)) {
+                self.unsafe_end(dev).is_some()
+            } else {
+                self.last_op > self.persisted || outs.iter().any(is_expiry)
+            };
             is_unsafe.then(|| self.newest(outs))
         })
     }

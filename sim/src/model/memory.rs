@@ -149,8 +149,9 @@ impl Model {
         let (living, living_max) = self.living_bytes();
         let (kept, room) = (limit / 8, self.memory.room);
         let below = |bytes: u64, bound: u64| bytes * 100 < bound * 95;
-        let journal = self.profile.get(Knob::DeliveryWindow);
-        let roomy = below(stored_max + living_max + journal, limit);
+        let of_limits = 150 * (self.turns.len() + self.friends.len()) as u64 + 50 * self.living.len() as u64;
+        let remembered = self.profile.get(Knob::DeliveryWindow) + of_limits;
+        let roomy = below(stored_max + living_max + remembered, limit);
         let fault = if stored + living >= limit && living >= kept && room != Room::None {
             Some("is full")
         } else if (roomy || below(living_max, kept)) && room == Room::None {
@@ -190,8 +191,6 @@ impl Model {
             + 2_500 * owed
             + 250 * self.accepted.len() as u64
             + 5_000 * waiting
-            + 150 * (self.turns.len() + self.friends.len()) as u64
-            + 50 * conns
             + 300 * self.sessions.len() as u64;
         (at_least, at_most)
     }

@@ -86,12 +86,9 @@ impl Model {
             Some(published) => (published, true),
             None => (self.accept(asked, user, message, identity), false),
         };
-        // Which record kept it may be forgotten; then everything there is must be safe.
-        let by = if repeated {
-            Some(self.newest(outs))
-        } else {
-            published.op
-        };
+        // Whichever record it is, the report is due when everything there is now is safe.
+        let waits = repeated || published.op.is_some();
+        let by = waits.then(|| self.newest(outs));
         let seen = report(version, message, &published, repeated);
         self.wanted.push(Wanted {
             conn: asked.conn,

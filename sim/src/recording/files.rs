@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use comet_core::UnixMillis;
 use comet_core::recording::{self, Entry, ReadError, Segment};
 
 use super::{Difference, Replay, Totals};
@@ -59,23 +60,20 @@ pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Failed> {
     let mut files = Vec::new();
     for entry in path.read_dir().map_err(|error| failed(Why::Io(error)))? {
         let file = entry.map_err(|error| failed(Why::Io(error)))?.path();
-        if file.extension().is_some_and(|extension| extension == "cometrec") {
-            files.push(file);
-        }
+        files.extend(place(&file).map(|place| (place, file)));
     }
-    sort(&mut files);
+    files.sort();
     if files.is_empty() {
         return Err(failed(Why::Nothing));
     }
-    Ok(files)
+    Ok(files.into_iter().map(|(_, file)| file).collect())
 }
 
-/// Segments in order. What has no place among them has another name than it should, and is not played.
-fn sort(files: &mut [PathBuf]) {
-    files.sort_by_cached_key(|file| {
-        let name = file.file_stem().unwrap_or_default();
-        (recording::place(&name.to_string_lossy()), file.clone())
-    });
+/// The place of a file among the segments of its directory, by its name. Others may lie there; the server leaves them alone.
+fn place(file: &Path) -> Option<(UnixMillis, u64)> {
+    let is_ours = file.extension().is_some_and(|extension| extension == "cometrec");
+    let stem = file.file_stem().filter(|_| is_ours)?;
+    recording::place(stem.to_str()?)
 }
 
 /// What a file holds; `None` if nothing of it is to be played: it ends before its checkpoint does, because the server died
@@ -88,10 +86,6 @@ pub fn read<'b>(
     bytes: &'b [u8],
     is_one_of_many: bool,
 ) -> Result<Option<Segment<'b>>, ReadError> {
-    let stem = file.file_stem().and_then(|name| name.to_str());
-    if is_one_of_many && stem.and_then(recording::place).is_none() {
-        return Ok(None);
-    }
     match Segment::read(bytes) {
         Err(ReadError::NoCheckpoint) => Ok(None),
         Ok(segment) if is_one_of_many && file.file_stem() != Some(segment.head.name().as_ref()) => Ok(None),
@@ -137,28 +131,20 @@ mod tests {
     #[test]
     fn segments_are_in_the_order_of_their_numbers() {
         let names = [
-            "mine.cometrec",
             "0000000000001-000002.cometrec",
             "0000000000001-999999.cometrec",
             "0000000000001-1000000.cometrec",
             "0000000000002-000001.cometrec",
             "10000000000000-000001.cometrec",
         ];
-        let sorted: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
-        let mut files = sorted.clone();
-        files.sort();
-        assert_ne!(files, sorted);
-        sort(&mut files);
-        assert_eq!(files, sorted);
-    }
-
-    /// The server leaves such files alone, so they may lie in its directory.
-    #[test]
-    fn in_a_directory_only_our_names_are_read() {
-        let foreign = Path::new("2026-11.cometrec");
-        assert!(matches!(read(foreign, b"old", true), Ok(None)));
-        assert!(read(foreign, b"old", false).is_err(), "it was named");
-        let ours = Path::new("0000000000001-000002.cometrec");
-        assert!(read(ours, b"old", true).is_err());
+        let places: Vec<_> = names.iter().map(|name| place(Path::new(name))).collect();
+        assert!(
+            places.iter().all(Option::is_some) && places.is_sorted(),
+            "{places:?}"
+        );
+        assert!(!names.is_sorted(), "as texts they are not");
+        for foreign in ["mine.cometrec", "2026-11.cometrec", "0000000000001-000002.txt"] {
+            assert_eq!(place(Path::new(foreign)), None, "{foreign}");
+        }
     }
 }
