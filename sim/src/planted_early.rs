@@ -17,16 +17,8 @@ pub(crate) struct Early {
 impl Early {
     /// Answers a statement that would have to wait, and drops its real answer when that comes.
     pub(crate) fn spoil(&mut self, bug: Bug, cause: &Cause, actions: &mut Vec<Action>) {
-        actions.retain(|action| match action {
-            Action::Reply { session, req, .. } => !self.told.contains(&(*session, *req)),
-            Action::Send { .. }
-            | Action::Probe { .. }
-            | Action::Close { .. }
-            | Action::CloseSession { .. }
-            | Action::Persist { .. }
-            | Action::Ready(_)
-            | Action::Room(_) => true,
-        });
+        let is_told = |action: &Action| matches!(action, Action::Reply { session, req, .. } if self.told.contains(&(*session, *req)));
+        actions.retain(|action| !is_told(action));
         let is_own = |action: &Action| matches!(action, Action::Reply { .. } | Action::Persist { .. });
         if let Cause::Query { session, req, ask } = cause
             && let Some(done) = guess(bug, ask, actions)
@@ -47,15 +39,11 @@ impl Early {
 fn guess(bug: Bug, ask: &Ask, actions: &[Action]) -> Option<Done> {
     match ask {
         Ask::Publish(rows) => {
-            let sent = actions.iter().map(|action| match action {
-                Action::Send { to, .. } => recipients(to).len() as u64,
-                Action::Probe { .. }
-                | Action::Close { .. }
-                | Action::Reply { .. }
-                | Action::CloseSession { .. }
-                | Action::Persist { .. }
-                | Action::Ready(_)
-                | Action::Room(_) => 0,
+            let sent = actions.iter().filter_map(|action| {
+                let Action::Send { to, .. } = action else {
+                    return None;
+                };
+                Some(recipients(to).len() as u64)
             });
             let done = Done {
                 affected: rows.len() as u64,
